@@ -1,0 +1,227 @@
+"""The crop store: one uint8 array for each set of photos, and a CSV that says how each crop was found.
+
+    <set>.npy   uint8 (N, size, size, 3), RGB, in the inventory's order; read as a memory map
+    <set>.csv   photo, x0, y0, x1, y1, tilt, score, found, digest (of the crop's bytes)
+
+`found` says where the box came from: `mtcnn`, `retry` (lower thresholds), `person` (the median box of
+the person's other photos), `median` (that of the whole set), `centre` (the photo's middle square,
+if the params ask for it) or `none` (the photo can't be decoded: a grey crop keeps its row).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from portrait18 import faces, photos
+from portrait18.classes import MASK
+from portrait18.errors import UserError
+from portrait18.faces import Face
+from portrait18.files import write_csv
+from portrait18.params import CropParams
+
+FOUND = ("mtcnn", "retry", "person", "median", "centre", "none")
+CHUNK = 256  # photos between two entries of the journal: what a kill can cost
+COLUMNS = ["photo", "x0", "y0", "x1", "y1", "tilt", "score", "found", "digest"]
+
+
+def load(folder: Path, name: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """The crops of a set as a read-only memory map (N, size, size, 3), and their table."""
+    try:
+        pixels = np.load(folder / f"{name}.npy", mmap_mode="r")
+    except (ValueError, EOFError) as error:
+        raise UserError(f"{folder / name}.npy is damaged ({error}); delete it and run dvc repro") from None
+    return pixels, pd.read_csv(folder / f"{name}.csv", dtype={"photo": str, "digest": str})
+
+
+def _digest(crop: np.ndarray) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(crop), digest_size=8).hexdigest()
+
+
+class _Journal:
+    """Chunks already done, kept beside their pixels, so that a killed run goes on where it stopped.
+
+    The first line is a fingerprint of inventory and params: work for other ones is thrown away.
+    """
+
+    def __init__(self, work: Path, inventory: pd.DataFrame, params: CropParams):
+        work.mkdir(parents=True, exist_ok=True)
+        self.rows_path, self.pixels_path = work / "rows.jsonl", work / "pixels.npy"
+        text = inventory.to_csv(index=False) + repr(params)
+        fingerprint = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        shape = (len(inventory), params.size, params.size, 3)
+        self.chunks = self._read(fingerprint)
+        if self.chunks:
+            self.pixels = np.lib.format.open_memmap(self.pixels_path, mode="r+")
+        else:
+            self.pixels = np.lib.format.open_memmap(self.pixels_path, mode="w+", dtype=np.uint8, shape=shape)
+            self.rows_path.write_text(json.dumps(fingerprint) + "\n")
+
+    def _read(self, fingerprint: str) -> dict[int, list]:
+        if not (self.rows_path.exists() and self.pixels_path.exists()):
+            return {}
+        chunks = {}
+        first, *lines = self.rows_path.read_text().split("\n")
+        if first != json.dumps(fingerprint):
+            return {}
+        for line in lines[:-1]:  # what follows the last newline was cut off by the kill
+            start, rows = json.loads(line)
+            chunks[start] = rows
+        return chunks
+
+    def add(self, start: int, rows: list) -> None:
+        self.pixels.flush()  # the pixels first: a line in the journal vouches for them
+        with open(self.rows_path, "a") as file:
+            file.write(json.dumps([start, rows]) + "\n")
+        self.chunks[start] = rows
+
+    def finish(self, npy: Path) -> None:
+        """Move the pixels to where they belong; a rename, however many there are."""
+        self.pixels.flush()
+        npy.parent.mkdir(parents=True, exist_ok=True)
+        self.pixels_path.replace(npy)
+        self.rows_path.unlink()
+
+
+def _read_photo(path: Path, good: bool) -> np.ndarray | None:
+    return photos.read(path, max_pixels=2**40) if good else None  # the inventory has checked the size
+
+
+def _chunks(images: Path, inventory: pd.DataFrame, done: dict) -> Iterator[tuple[int, list]]:
+    """(start, decoded photos) of each chunk still to do; the next chunk is decoded while one is in use."""
+    starts = [s for s in range(0, len(inventory), CHUNK) if s not in done]
+    paths = [images / name for name in inventory.photo]
+    good = (inventory.width > 0).tolist()
+    with ThreadPoolExecutor() as pool:
+
+        def submit(start):
+            rows = range(start, min(start + CHUNK, len(inventory)))
+            return [pool.submit(_read_photo, paths[i], good[i]) for i in rows]
+
+        ahead = submit(starts[0]) if starts else []
+        for n, start in enumerate(starts):
+            decoded = [future.result() for future in ahead]
+            ahead = submit(starts[n + 1]) if n + 1 < len(starts) else []
+            yield start, decoded
+
+
+def _detect(detector: faces.Detector, decoded: list, batch_size: int) -> list[tuple[Face | None, str]]:
+    """The chosen face of each decoded photo and how it was found; batches of equal-size photos."""
+    result: list = [(None, "none" if photo is None else "") for photo in decoded]
+    for retry, found in ((False, "mtcnn"), (True, "retry")):
+        by_size: dict[tuple, list[int]] = {}
+        for i, photo in enumerate(decoded):
+            if photo is not None and result[i][0] is None:
+                by_size.setdefault(photo.shape[:2], []).append(i)
+        for (height, width), rows in by_size.items():
+            for at in range(0, len(rows), batch_size):
+                batch = rows[at : at + batch_size]
+                for i, candidates in zip(batch, detector(np.stack([decoded[i] for i in batch]), retry), strict=True):
+                    face = faces.choose(candidates, width, height)
+                    if face:
+                        result[i] = (face, found)
+    return result
+
+
+def _centre(photo: np.ndarray) -> Face:
+    """The photo's middle square: what a pipeline without a face detector cuts."""
+    height, width = photo.shape[:2]
+    side = min(height, width)
+    return Face((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2, 0.0, 0.0)
+
+
+def build(inventory: pd.DataFrame, images: Path, npy: Path, csv: Path, params: CropParams, work: Path, device: torch.device) -> pd.DataFrame:
+    """Crop every photo of the inventory and write the store.
+
+    Args:
+        inventory: photo, width, height (0: can't be decoded), digest; `folder` where persons are known.
+        images: folder that the photo names are relative to.
+        npy, csv: where the store goes; see this module's head.
+        work: folder for what a killed run leaves for the next one.
+
+    Returns:
+        The CSV's table. Memory does not grow with the number of photos.
+    """
+    journal = _Journal(work, inventory, params)
+    done = sum(len(rows) for rows in journal.chunks.values())
+    if done:
+        print(f"going on from photo {done} of {len(inventory)}")
+    detector = faces.Detector(params.min_face, device)
+    with tqdm(total=len(inventory), initial=done, desc="crop", unit="photo") as bar:
+        for start, decoded in _chunks(images, inventory, journal.chunks):
+            if params.method == "centre":
+                found = [(None, "none") if p is None else (_centre(p), "centre") for p in decoded]
+            else:
+                found = _detect(detector, decoded, params.batch_size)
+            rows = []
+            for i, (photo, (face, how)) in enumerate(zip(decoded, found, strict=True)):
+                if face:
+                    margin = 0.0 if how == "centre" else params.margin
+                    journal.pixels[start + i] = faces.crop(photo, face, params.size, margin, params.align)
+                rows.append([how, *(face or (0.0,) * 6)])
+            journal.add(start, rows)
+            bar.update(len(rows))
+    rows = [row for start in sorted(journal.chunks) for row in journal.chunks[start]]
+    rows = _fill(rows, inventory, images, journal.pixels, params)
+    table = inventory[["photo"]].assign(**{c: [r[i] for r in rows] for i, c in enumerate(["found", *Face._fields])})
+    table["digest"] = [_digest(crop) for crop in journal.pixels]
+    table = table[COLUMNS]
+    write_csv(table, csv)
+    journal.finish(npy)
+    return table
+
+
+def _fill(rows: list, inventory: pd.DataFrame, images: Path, pixels: np.ndarray, params: CropParams) -> list:
+    """Give the photos without a found face the person's median box, else the set's; boxes scale with the photo."""
+    sizes = inventory[["width", "height"]].to_numpy(float)
+    owner = inventory.folder.tolist() if "folder" in inventory else [None] * len(rows)
+    by_owner: dict = {}
+    for i, (how, *face) in enumerate(rows):
+        if how in ("mtcnn", "retry"):
+            w, h = sizes[i]
+            share = Face(face[0] / w, face[1] / h, face[2] / w, face[3] / h, 0.0, 0.0)
+            by_owner.setdefault(owner[i], []).append(share)
+    everyone = [share for shares in by_owner.values() for share in shares] or [Face(0.25, 0.25, 0.75, 0.75, 0.0, 0.0)]
+    of_set = np.median(everyone, axis=0)
+    rows = list(rows)
+    for i, (how, *_) in enumerate(rows):
+        if how == "none":
+            pixels[i] = 127  # grey: the middle of what the networks are fed
+        elif how == "":
+            own = by_owner.get(owner[i]) if owner[i] is not None else None
+            share = np.median(own, axis=0) if own else of_set
+            w, h = sizes[i]
+            face = Face(*(round(float(v * s), 2) for v, s in zip(share[:4], (w, h, w, h), strict=True)), 0.0, 0.0)
+            photo = photos.read(images / inventory.photo[i], max_pixels=2**40)
+            pixels[i] = faces.crop(photo, face, params.size, params.margin, params.align)
+            rows[i] = ["person" if own else "median", *face]
+    return rows
+
+
+def summary(table: pd.DataFrame, inventory: pd.DataFrame) -> dict:
+    """Detection rate (a face found on the photo itself), by mask state where it is known, and counts by `found`."""
+    detected = table.found.isin(["mtcnn", "retry"])
+    result: dict = {"photos": len(table), "detection_rate": round(float(detected.mean()), 4)}
+    if "mask" in inventory:
+        rates = detected.groupby(inventory["mask"].to_numpy()).mean().round(4)
+        result["detection_rate_by_mask"] = {MASK.classes[state]: float(rate) for state, rate in rates.items()}
+    return {**result, "found": {how: int((table.found == how).sum()) for how in FOUND}}
+
+
+def examples(table: pd.DataFrame, count: int) -> dict[int, str]:
+    """Rows spread evenly over the set, with how each was found: what a contact sheet shows."""
+    rows = np.unique(np.linspace(0, len(table) - 1, count).astype(int))
+    return {int(i): table.found[i] for i in rows}
+
+
+def fallbacks(table: pd.DataFrame, count: int) -> dict[int, str]:
+    """The first rows of each other way than `mtcnn`, the blindest guesses first."""
+    rare = table[table.found != "mtcnn"]
+    order = rare.found.map({how: -i for i, how in enumerate(FOUND)}).sort_values(kind="stable").index[:count]
+    return {int(i): table.found[i] for i in order}

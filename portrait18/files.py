@@ -1,0 +1,36 @@
+"""Outs appear whole or not at all: write beside the target, then rename."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """A path to write to, renamed to `path` when the block ends well and removed when it does not."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part{path.suffix}")
+    try:
+        yield aside
+        with open(aside, "rb") as written:
+            os.fsync(written.fileno())  # else a power cut after the rename can leave an empty file
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table without its index; floats with seven significant digits, enough for float32."""
+    with whole(path) as aside:
+        table.to_csv(aside, index=False, float_format="%.7g", lineterminator="\n")
+
+
+def write_json(value: dict, path: str | Path) -> None:
+    """Write indented JSON with a final newline."""
+    with whole(path) as aside:
+        aside.write_text(json.dumps(value, indent=2) + "\n")

@@ -1,0 +1,260 @@
+"""params.yaml, typed and validated: unknown names get a suggestion, numbers written as text are cast."""
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from portrait18.errors import UserError
+
+Share = Field(ge=0, le=1)
+
+
+class Section(BaseModel):
+    """Base of all sections; a text that reads as a number is taken as one (`-S lr=0.00001` writes `1e-05`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataParams(Section):
+    root: Path
+
+
+class CheckParams(Section):
+    problems: Literal["stop", "skip"]
+    max_pixels: int = Field(gt=0)
+
+
+class LabelParams(Section):
+    young_below: int = Field(ge=1, le=120)
+    old_from: int = Field(ge=1, le=120)
+    drop_ages: list[int]
+    fixes: Literal["none", "sure", "all"]
+
+    @model_validator(mode="after")
+    def _ordered(self):
+        if self.young_below >= self.old_from:
+            raise ValueError(f"young_below ({self.young_below}) must be less than old_from ({self.old_from})")
+        return self
+
+
+class SplitParams(Section):
+    folds: int = Field(ge=1, le=50)
+    by: Literal["person", "photo"]
+    seed: int = Field(ge=0)
+
+
+class CropParams(Section):
+    method: Literal["mtcnn", "centre"]
+    size: int = Field(ge=32, le=1024)
+    margin: float = Field(ge=-0.5, le=4)
+    align: bool
+    min_face: float = Field(gt=0, le=1)
+    batch_size: int = Field(ge=1)
+
+
+class MatrixParams(Section):
+    models: list[str] = Field(min_length=1)
+    folds: list[int] = Field(min_length=1)
+    seeds: list[int] = Field(min_length=1)
+
+    @field_validator("models", "folds", "seeds")
+    @classmethod
+    def _unique(cls, values):
+        if len(set(values)) < len(values):
+            raise ValueError(f"{values} names something twice; name each once")
+        return values
+
+
+class SamplingParams(Section):
+    balance: float = Share
+    per_person: int = Field(ge=0)
+
+
+class AugmentParams(Section):
+    flip: float = Share
+    rotate: float = Field(ge=0, le=180)
+    zoom: float = Field(ge=0, lt=1)
+    colour: float = Share
+    blur: float = Share
+    erase: float = Share
+
+
+class ModelParams(Section):
+    """One entry of `train`: train.common overridden by train.<model>."""
+
+    task: Literal["mask", "gender", "age", "all"]
+    target: Literal["classes", "value"]
+    backbone: str
+    weights: str
+    size: int = Field(ge=32, le=1024)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=2)
+    optimizer: str
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    schedule: Literal["cosine", "step", "constant"]
+    step_epochs: float = Field(gt=0)
+    step_factor: float = Field(gt=0, le=1)
+    warmup_epochs: float = Field(ge=0)
+    ema: float = Field(ge=0, lt=1)
+    patience: int = Field(ge=0)
+    best_by: Literal["macro_f1", "accuracy", "loss"]
+    amp: Literal["auto", "bf16", "off"]
+    workers: int = Field(ge=0)
+    loss: str
+    label_smoothing: float = Field(ge=0, lt=1)
+    focal_gamma: float = Field(ge=0)
+    dropout: float = Field(ge=0, lt=1)
+    drop_path: float = Field(ge=0, lt=1)
+    sampling: SamplingParams
+    augment: AugmentParams
+
+    @model_validator(mode="after")
+    def _value_is_age(self):
+        if self.target == "value" and self.task != "age":
+            raise ValueError(f"target: value needs task: age, not {self.task}; use target: classes")
+        return self
+
+
+class PredictParams(Section):
+    batch_size: int = Field(ge=1)
+    flip: bool
+
+
+class EnsembleParams(Section):
+    weights: Literal["equal", "log-loss", "macro-f1"]
+    offsets: Literal["none", "macro-f1"]
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "data": DataParams,
+    "check": CheckParams,
+    "label": LabelParams,
+    "split": SplitParams,
+    "crop": CropParams,
+    "matrix": MatrixParams,
+    "predict": PredictParams,
+    "ensemble": EnsembleParams,
+}
+
+
+class Params:
+    """All of params.yaml, validated. Sections are attributes; models are made by `model(name)`."""
+
+    def __init__(self, sections: dict[str, Section], models: dict[str, ModelParams]):
+        self._models = models
+        self.__dict__.update(sections)
+
+    data: DataParams
+    check: CheckParams
+    label: LabelParams
+    split: SplitParams
+    crop: CropParams
+    matrix: MatrixParams
+    predict: PredictParams
+    ensemble: EnsembleParams
+
+    def model(self, name: str) -> ModelParams:
+        if name not in self._models:
+            raise UserError(f"params.yaml: no section train.{name}{_nearest(name, list(self._models))}")
+        return self._models[name]
+
+
+def load(path: str | Path = "params.yaml") -> Params:
+    """Read and validate the whole file; `UserError` lists everything wrong with it, a line each."""
+    try:
+        raw = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; run from the folder that holds it") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise UserError(f"{path} holds no sections; expected {', '.join([*SECTIONS, 'train'])}")
+    problems: list[str] = []
+    known = [*SECTIONS, "train"]
+    problems += [f"{path}: {k} is not a section{_nearest(str(k), known)}" for k in raw if k not in known]
+    sections = {name: _validate(kind, raw.get(name), lambda key, n=name: f"{path}: {n}.{key}", problems) for name, kind in SECTIONS.items()}
+    models = _models(path, raw.get("train"), problems)
+    matrix, split, crop = sections["matrix"], sections["split"], sections["crop"]
+    if matrix and split and models:
+        problems += [f"{path}: matrix.models names {m!r}, but there is no train.{m}{_nearest(m, list(models))}" for m in matrix.models if m not in models]
+        wrong = [f for f in matrix.folds if not 0 <= f < split.folds]
+        if wrong:
+            problems.append(f"{path}: matrix.folds = {matrix.folds}: {wrong} must lie in 0..{split.folds - 1}; raise split.folds or name fewer")
+    if crop:
+        problems += [
+            f"{path}: train.{name}.size = {m.size} is larger than crop.size = {crop.size}; raise crop.size to {m.size}"
+            for name, m in models.items()
+            if m and m.size > crop.size
+        ]
+    if problems:
+        raise UserError(dict.fromkeys(problems))
+    return Params(sections, models)
+
+
+def _models(path, train: Any, problems: list[str]) -> dict[str, ModelParams]:
+    if not isinstance(train, dict) or not isinstance(train.get("common"), dict):
+        problems.append(f"{path}: train.common is missing; it holds what every model shares")
+        return {}
+    common = train["common"]
+    models = {}
+    for name, own in train.items():
+        if name == "common":
+            continue
+        if not isinstance(own, dict):
+            problems.append(f"{path}: train.{name} = {own!r} must be a section with at least task and target")
+            continue
+        merged = dict(common)
+        for key, value in own.items():
+            both = isinstance(value, dict) and isinstance(common.get(key), dict)
+            merged[key] = {**common[key], **value} if both else value
+
+        def where(key: str, name=name, own=own) -> str:
+            return f"{path}: train.{name if _holds(own, key) else 'common'}.{key}"
+
+        models[name] = _validate(ModelParams, merged, where, problems)
+    return models
+
+
+def _holds(section: Any, key: str) -> bool:
+    """Whether a dotted key stands in a section."""
+    for part in key.split("."):
+        if not isinstance(section, dict) or part not in section:
+            return False
+        section = section[part]
+    return True
+
+
+def _validate(kind: type[Section], raw: Any, where, problems: list[str]):
+    try:
+        return kind.model_validate({} if raw is None else raw)
+    except ValidationError as error:
+        for e in error.errors():
+            key = ".".join(str(part) for part in e["loc"])
+            at = where(key) if key else where("").rstrip(".")
+            if e["type"] == "extra_forbidden":
+                fields = _fields(kind, e["loc"][:-1])
+                problems.append(f"{at} is not a param{_nearest(str(e['loc'][-1]), fields)}")
+            elif e["type"] == "missing":
+                problems.append(f"{at} is missing; copy its line from the params.yaml of the repository")
+            elif e["type"] == "value_error":
+                problems.append(f"{at}: {e['msg'].removeprefix('Value error, ')}")
+            else:
+                problems.append(f"{at} = {e['input']!r}: {e['msg'][0].lower()}{e['msg'][1:]}")
+        return None
+
+
+def _fields(kind: type[Section], loc: tuple) -> list[str]:
+    for part in loc:
+        if part in kind.model_fields:
+            kind = kind.model_fields[part].annotation
+    return list(kind.model_fields)
+
+
+def _nearest(word: str, allowed: list[str]) -> str:
+    """The end of an error line: the nearest allowed word, and all of them."""
+    near = difflib.get_close_matches(word, allowed, 1)
+    return (f"; did you mean {near[0]}?" if near else ";") + f" known are {', '.join(allowed)}"

@@ -1,0 +1,120 @@
+"""The pictures that the stages write; all with the same few colours, PNG, the same bytes every time."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")  # no screen needed, none asked for
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFont
+
+from portrait18.files import whole
+
+SHEET = 48  # photos on a contact sheet
+INK, ACCENT, SOFT = "#22303c", "#c8553d", "#8fa3b0"
+plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": INK, "text.color": INK})
+
+
+def _save(figure: plt.Figure, path: str | Path) -> None:
+    with whole(path) as aside:
+        figure.savefig(aside, dpi=120, bbox_inches="tight", metadata={"Software": None})  # else it names its version
+    plt.close(figure)
+
+
+def class_counts(by_column: pd.DataFrame, by_class: pd.DataFrame, path: str | Path) -> None:
+    """Photos for each value of each task, and for each of the 18 classes."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), width_ratios=(1, 1.5), layout="constrained")
+    names = by_column.column + ": " + by_column.value
+    left.barh(names, by_column.photos, color=SOFT)
+    right.barh([f"{i:2d} {name}" for i, name in zip(by_class["class"], by_class.name, strict=True)], by_class.photos, color=ACCENT)
+    for axes, counts in ((left, by_column.photos), (right, by_class.photos)):
+        axes.invert_yaxis()
+        axes.set_xlabel("photos")
+        for y, n in enumerate(counts):
+            axes.text(n, y, f" {n}", va="center", fontsize=8)
+    left.set_title("Photos in each task's classes", loc="left")
+    right.set_title("Photos in the 18 classes", loc="left")
+    _save(figure, path)
+
+
+def contact_sheet(pixels: np.ndarray, captions: dict[int, str], path: str | Path, columns: int = 12, tile: int = 96) -> None:
+    """Tiles of some crops with a caption under each; says so where there is none to show.
+
+    Args:
+        pixels: uint8 (N, S, S, 3).
+        captions: row of `pixels` -> caption.
+    """
+    font, line = ImageFont.load_default(11), 16
+    rows = max(1, -(-len(captions) // columns))
+    sheet = Image.new("RGB", (columns * (tile + 4) + 4, rows * (tile + line + 4) + 4), "white")
+    draw = ImageDraw.Draw(sheet)
+    if not captions:
+        draw.text((8, 8), "none", fill=INK, font=font)
+    for n, (row, caption) in enumerate(captions.items()):
+        x, y = 4 + n % columns * (tile + 4), 4 + n // columns * (tile + line + 4)
+        sheet.paste(Image.fromarray(np.ascontiguousarray(pixels[row])).resize((tile, tile), Image.Resampling.LANCZOS), (x, y))
+        draw.text((x, y + tile + 1), caption[:16], fill=INK, font=font)
+    with whole(path) as aside:
+        sheet.save(aside)
+
+
+def confusion(counts: np.ndarray, names: tuple[str, ...] | list[str], path: str | Path) -> None:
+    """Confusion matrix (C, C), rows the truth; shade is the share of the row, the number the count."""
+    size = max(3.2, 0.42 * len(names) + 1.5)
+    figure, axes = plt.subplots(figsize=(size, size), layout="constrained")
+    share = counts / counts.sum(1, keepdims=True).clip(1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (y, x), n in np.ndenumerate(counts):
+        if n:
+            axes.text(x, y, n, ha="center", va="center", fontsize=7, color="white" if share[y, x] > 0.6 else INK)
+    axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 3 else 0)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    _save(figure, path)
+
+
+def calibration(tables: dict[str, pd.DataFrame], path: str | Path) -> None:
+    """Accuracy over confidence for each task; see `metrics.calibration`."""
+    figure, axes = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
+    axes.plot([0, 1], [0, 1], color=SOFT, linestyle=":", label="perfect")
+    for (name, table), colour in zip(tables.items(), (INK, ACCENT, "#3a7d7c"), strict=False):
+        axes.plot(table.confidence, table.accuracy, marker="o", markersize=4, color=colour, label=name)
+    axes.set_xlabel("confidence")
+    axes.set_ylabel("accuracy on held-out people")
+    axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def age_error(age: np.ndarray, years: np.ndarray, path: str | Path) -> None:
+    """Predicted minus recorded years for each decade, as boxes (quartiles, whiskers at 5 and 95 %)."""
+    decades = np.unique(age // 10 * 10)
+    figure, axes = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
+    axes.axhline(0, color=SOFT, linewidth=1)
+    axes.boxplot([(years - age)[age // 10 * 10 == d] for d in decades], whis=(5, 95), showfliers=False, tick_labels=[f"{d}s" for d in decades], medianprops={"color": ACCENT})
+    axes.set_xlabel("recorded age")
+    axes.set_ylabel("predicted minus recorded, years")
+    _save(figure, path)
+
+
+def learning_curves(histories: dict[str, pd.DataFrame], path: str | Path) -> None:
+    """Held-out macro-F1 and loss of every training over its epochs.
+
+    Args:
+        histories: name of the training -> table with step, macro_f1, loss, train_loss.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    colours = plt.colormaps["tab10"]
+    for i, (name, table) in enumerate(histories.items()):
+        left.plot(table.step + 1, table.macro_f1, marker="o", markersize=3, color=colours(i % 10), label=name)
+        right.plot(table.step + 1, table.loss, color=colours(i % 10), label=name)
+        right.plot(table.step + 1, table.train_loss, color=colours(i % 10), linestyle=":")
+    left.set_title("macro-F1 on held-out people", loc="left")
+    right.set_title("loss: held out (line), training (dots)", loc="left")
+    for axes in (left, right):
+        axes.set_xlabel("epoch")
+    left.legend(frameon=False, fontsize=8)
+    _save(figure, path)

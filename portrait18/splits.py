@@ -1,0 +1,44 @@
+"""Folds of people, stratified on gender x age group: no person stands on both sides of a split."""
+
+import numpy as np
+import pandas as pd
+
+from portrait18.errors import UserError
+from portrait18.params import SplitParams
+
+HOLD_OUT_OF = 5  # folds: 1 holds out one person in five (8:2)
+
+
+def assign(labels: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
+    """Give each unit (person, or photo with `by: photo`) the fold in which it is held out.
+
+    Within a stratum, units stand in the order of their names and are dealt out in blocks of as
+    many as there are folds, each block in a random order of its own. So every fold holds its
+    share of every stratum to within one, and people who are added at the end leave the others
+    where they are.
+
+    Returns:
+        Table (person or photo, fold); fold -1 is never held out (`folds: 1` uses one fifth).
+    """
+    units = labels.drop_duplicates(params.by).sort_values(params.by)
+    blocks = params.folds if params.folds > 1 else HOLD_OUT_OF
+    if len(units) < 2 * blocks:
+        raise UserError(f"{len(units)} {params.by}s are too few for {blocks} folds; lower split.folds or add people")
+    fold = pd.Series(-1, index=units.index)
+    for (gender, age), stratum in units.groupby(["gender", "age_group"]):
+        rng = np.random.default_rng([params.seed, gender, age])
+        for at in range(0, len(stratum), blocks):
+            rows = stratum.index[at : at + blocks]
+            fold[rows] = rng.permutation(blocks)[: len(rows)]
+    if params.folds == 1:
+        fold = fold.where(fold == 0, -1)
+    return units[[params.by]].assign(fold=fold.to_numpy()).reset_index(drop=True)
+
+
+def held_out(labels: pd.DataFrame, folds: pd.DataFrame) -> np.ndarray:
+    """Fold in which each photo is held out, int (N,), in the order of `labels`."""
+    by = folds.columns[0]
+    fold = labels[by].map(folds.set_index(by).fold)
+    if fold.isna().any():
+        raise UserError(f"data/folds.csv has no {by} {labels[by][fold.isna()].iloc[0]}; run dvc repro split")
+    return fold.to_numpy(np.int64)

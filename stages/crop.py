@@ -1,0 +1,28 @@
+"""Find the face on every photo of one set and store the square crop around it."""
+
+import sys
+from pathlib import Path
+
+from portrait18 import crops, params, plots, tables
+from portrait18.device import device
+from portrait18.errors import one_line_errors
+from portrait18.files import write_json
+from portrait18.runs import RESUME
+
+
+@one_line_errors
+def main(name: str) -> None:
+    p = params.load()
+    inventory = tables.read(f"data/photos/{name}.csv")
+    store = Path("data/crops")
+    table = crops.build(inventory, p.data.root / name / "images", store / f"{name}.npy", store / f"{name}.csv", p.crop, RESUME / f"crop-{name}", device())
+    summary = crops.summary(table, inventory)
+    write_json(summary, f"reports/crop/{name}.json")
+    pixels, _ = crops.load(store, name)
+    plots.contact_sheet(pixels, crops.examples(table, plots.SHEET), f"reports/crop/{name}.png")
+    plots.contact_sheet(pixels, crops.fallbacks(table, plots.SHEET), f"reports/crop/{name}_fallbacks.png")
+    print(f"{name}: a face found on {summary['detection_rate']:.1%} of {len(table)} photos")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,42 @@
+"""Class probabilities of one trained model, for the photos it held out and for those to label."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from portrait18 import crops, inference, params, splits, tables
+from portrait18.device import device, reproducible
+from portrait18.errors import one_line_errors
+from portrait18.files import write_csv
+from portrait18.runs import Run
+
+
+@one_line_errors
+def main(model: str, fold: str, seed: str) -> None:
+    p = params.load().predict
+    reproducible()
+    run = Run(model, int(fold), int(seed))
+    trained = inference.load(run.weights, device())
+    labels = tables.read("data/labels.csv")
+    held_out = np.flatnonzero(splits.held_out(labels, tables.read("data/folds.csv")) == run.fold)
+    parts = []
+    for which in ("train", "eval"):
+        pixels, table = crops.load(Path("data/crops"), which)
+        rows = held_out if which == "train" else np.arange(len(table))
+        progress = partial(tqdm, desc=f"{run} {which}", unit="batch")
+        probabilities, years = inference.predict(trained.network, trained.target, pixels, rows, trained.params.size, p.batch_size, p.flip, progress)
+        part = pd.DataFrame(probabilities, columns=trained.target.task.columns)
+        if years is not None:
+            part["years"] = years
+        part.insert(0, "photo", table.photo.to_numpy()[rows])
+        part.insert(0, "set", "heldout" if which == "train" else "eval")
+        parts.append(part)
+    write_csv(pd.concat(parts), run.predictions)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,16 @@
+"""Give each person the fold in which their photos are held out."""
+
+from portrait18 import params, splits, tables
+from portrait18.errors import one_line_errors
+from portrait18.files import write_csv
+
+
+@one_line_errors
+def main() -> None:
+    folds = splits.assign(tables.read("data/labels.csv"), params.load().split)
+    write_csv(folds, "data/folds.csv")
+    print(", ".join(f"fold {fold}: {n}" if fold >= 0 else f"never held out: {n}" for fold, n in folds.fold.value_counts().sort_index().items()))
+
+
+if __name__ == "__main__":
+    main()
