@@ -54,6 +54,10 @@ def create(params: ModelParams, outputs: int, weights: str | None = None) -> Net
         if weights != "hub":
             raise
         raise UserError(f"params.yaml: weights = hub: the download of {params.backbone} failed ({error}); check the network or use bundled") from None
+    for head in _heads(backbone):
+        # timm's start for heads of a thousand outputs is far too wide for three: the first losses would be huge.
+        nn.init.trunc_normal_(backbone.get_submodule(head).weight, std=0.01)
+        nn.init.zeros_(backbone.get_submodule(head).bias)
     if weights == "bundled":
         _load_bundled(backbone, params.backbone)
     elif weights not in ("hub", "none"):
@@ -75,10 +79,13 @@ def _load_bundled(backbone: nn.Module, name: str) -> None:
     _load(backbone, {k: v for k, v in zip(names, theirs, strict=True) if k not in head}, "bundled")
 
 
+def _heads(backbone: nn.Module) -> tuple[str, ...]:
+    heads = backbone.pretrained_cfg["classifier"]
+    return (heads,) if isinstance(heads, str) else tuple(heads)
+
+
 def _head_names(backbone: nn.Module) -> set[str]:
-    heads = backbone.default_cfg["classifier"]
-    heads = (heads,) if isinstance(heads, str) else heads
-    return {k for k in backbone.state_dict() if any(k.startswith(f"{h}.") for h in heads)}
+    return {k for k in backbone.state_dict() if any(k.startswith(f"{h}.") for h in _heads(backbone))}
 
 
 def _load(backbone: nn.Module, state: dict[str, torch.Tensor], source: str) -> None:

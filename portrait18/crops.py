@@ -153,7 +153,7 @@ def build(inventory: pd.DataFrame, images: Path, npy: Path, csv: Path, params: C
     if done:
         print(f"going on from photo {done} of {len(inventory)}")
     detector = faces.Detector(params.min_face, device)
-    with tqdm(total=len(inventory), initial=done, desc="crop", unit="photo") as bar:
+    with tqdm(total=len(inventory), initial=done, desc="crop", unit="photo", disable=None) as bar:
         for start, decoded in _chunks(images, inventory, journal.chunks):
             if params.method == "centre":
                 found = [(None, "none") if p is None else (_centre(p), "centre") for p in decoded]

@@ -8,12 +8,13 @@ import copy
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import timm.optim
 import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -56,6 +57,13 @@ def learning_rate(step: int, steps_per_epoch: int, params: ModelParams) -> float
         return 1.0
     total = params.epochs * steps_per_epoch
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total - warmup)))
+
+
+@torch.no_grad()
+def _moving_average(decay: float, averaged: list[torch.Tensor], current: list[torch.Tensor], steps: torch.Tensor) -> None:
+    """Exponential moving average that forgets faster at first: else a short run keeps its random start."""
+    decay = min(decay, (1 + int(steps)) / (10 + int(steps)))
+    torch._foreach_lerp_(averaged, current, 1 - decay)
 
 
 def _better(params: ModelParams, row: dict, best: dict | None) -> bool:
@@ -106,7 +114,7 @@ def fit(
         optimizer = timm.optim.create_optimizer_v2(network, params.optimizer, lr=params.lr, weight_decay=params.weight_decay)
     except (ValueError, AssertionError) as error:
         raise UserError(f"params.yaml: optimizer = {params.optimizer!r}: {error}; see timm.optim.list_optimizers()") from None
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(params.ema), use_buffers=True) if params.ema else None
+    average = AveragedModel(network, multi_avg_fn=partial(_moving_average, params.ema), use_buffers=True) if params.ema else None
     judged = average.module if average else network
     autocast = torch.autocast(to.type, torch.bfloat16, enabled=params.amp == "bf16" or (params.amp == "auto" and to.type == "cuda"))
 
@@ -131,7 +139,7 @@ def fit(
         loader = DataLoader(_Epoch(crops, order, params, seed, epoch), params.batch_size, num_workers=params.workers, collate_fn=_collate, drop_last=len(order) > params.batch_size)
         network.train()
         total, seen = torch.zeros((), device=to), 0
-        with tqdm(loader, desc=f"{run} epoch {epoch + 1}/{params.epochs}", unit="batch", leave=False) as bar:
+        with tqdm(loader, desc=f"{run} epoch {epoch + 1}/{params.epochs}", unit="batch", leave=False, disable=None) as bar:
             for at, (photos, rows) in enumerate(bar):
                 rate = params.lr * learning_rate(epoch * len(loader) + at, len(loader), params)
                 for group in optimizer.param_groups:

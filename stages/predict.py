@@ -27,7 +27,7 @@ def main(model: str, fold: str, seed: str) -> None:
     for which in ("train", "eval"):
         pixels, table = crops.load(Path("data/crops"), which)
         rows = held_out if which == "train" else np.arange(len(table))
-        progress = partial(tqdm, desc=f"{run} {which}", unit="batch")
+        progress = partial(tqdm, desc=f"{run} {which}", unit="batch", leave=False, disable=None)
         probabilities, years = inference.predict(trained.network, trained.target, pixels, rows, trained.params.size, p.batch_size, p.flip, progress)
         part = pd.DataFrame(probabilities, columns=trained.target.task.columns)
         if years is not None:
