@@ -50,7 +50,7 @@ def _classes(task: Task, smoothing: float) -> Target:
     count = len(task.classes)
 
     def told(labels: pd.DataFrame) -> torch.Tensor:
-        index = torch.from_numpy(class_index(task, labels, trained=True).to_numpy("int64"))
+        index = torch.tensor(class_index(task, labels, trained=True).to_numpy("int64"))
         return F.one_hot(index, count).float() * (1 - smoothing) + smoothing / count
 
     return Target(task, count, told, lambda outputs: outputs.softmax(1))
@@ -64,7 +64,7 @@ def _value(task: Task) -> Target:
     """
 
     def told(labels: pd.DataFrame) -> torch.Tensor:
-        return torch.from_numpy(labels.age.to_numpy("float32") - MEAN_YEARS) / SCALE_YEARS
+        return (torch.tensor(labels.age.to_numpy("float32")) - MEAN_YEARS) / SCALE_YEARS
 
     def probabilities(outputs: torch.Tensor) -> torch.Tensor:
         borders = outputs.new_tensor([YOUNG_BELOW - 0.5, OLD_FROM - 0.5])

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import timm.optim
 import torch
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -59,11 +59,10 @@ def learning_rate(step: int, steps_per_epoch: int, params: ModelParams) -> float
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total - warmup)))
 
 
-@torch.no_grad()
 def _moving_average(decay: float, averaged: list[torch.Tensor], current: list[torch.Tensor], steps: torch.Tensor) -> None:
     """Exponential moving average that forgets faster at first: else a short run keeps its random start."""
     decay = min(decay, (1 + int(steps)) / (10 + int(steps)))
-    torch._foreach_lerp_(averaged, current, 1 - decay)
+    get_ema_multi_avg_fn(decay)(averaged, current, steps)
 
 
 def _better(params: ModelParams, row: dict, best: dict | None) -> bool:
