@@ -82,6 +82,12 @@ class AugmentParams(Section):
     erase: float = Share
 
 
+class MixParams(Section):
+    method: Literal["none", "mixup", "cutmix", "halves"]
+    alpha: float = Field(gt=0)
+    probability: float = Share
+
+
 class ModelParams(Section):
     """One entry of `train`: train.common overridden by train.<model>."""
 
@@ -95,6 +101,7 @@ class ModelParams(Section):
     optimizer: str
     lr: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
+    layer_decay: float = Field(gt=0, le=1)
     schedule: Literal["cosine", "step", "constant"]
     step_epochs: float = Field(gt=0)
     step_factor: float = Field(gt=0, le=1)
@@ -111,6 +118,7 @@ class ModelParams(Section):
     drop_path: float = Field(ge=0, lt=1)
     sampling: SamplingParams
     augment: AugmentParams
+    mix: MixParams
 
     @model_validator(mode="after")
     def _value_is_age(self):

@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from portrait18 import augment, backbones, checkpoints, inference, losses, metrics, sampling, targets
+from portrait18 import augment, backbones, checkpoints, inference, losses, metrics, mixing, sampling, targets
 from portrait18.device import device, reproducible
 from portrait18.errors import UserError
 from portrait18.params import ModelParams
@@ -110,7 +110,7 @@ def fit(
     torch.manual_seed(seed)  # the head's first weights
     network = backbones.create(params, target.outputs).to(to, memory_format=torch.channels_last)
     try:
-        optimizer = timm.optim.create_optimizer_v2(network, params.optimizer, lr=params.lr, weight_decay=params.weight_decay)
+        optimizer = timm.optim.create_optimizer_v2(network.backbone, params.optimizer, lr=params.lr, weight_decay=params.weight_decay, layer_decay=params.layer_decay if params.layer_decay < 1 else None)
     except (ValueError, AssertionError) as error:
         raise UserError(f"params.yaml: optimizer = {params.optimizer!r}: {error}; see timm.optim.list_optimizers()") from None
     average = AveragedModel(network, multi_avg_fn=partial(_moving_average, params.ema), use_buffers=True) if params.ema else None
@@ -143,10 +143,11 @@ def fit(
                 rate = params.lr * learning_rate(epoch * len(loader) + at, len(loader), params)
                 for group in optimizer.param_groups:
                     group["lr"] = rate * group.get("lr_scale", 1.0)
-                batch = inference.to_device(photos, to)
+                step_seed = augment.sample_seed(seed, epoch, 2**32 + at)  # beyond any sample's own seed
+                batch, wanted = mixing.mix(inference.to_device(photos, to), told[torch.from_numpy(rows).to(to)], params.mix, step_seed)
                 with autocast:
                     outputs = network(batch)
-                value = loss(outputs, told[torch.from_numpy(rows).to(to)], params).mean()
+                value = loss(outputs, wanted, params).mean()
                 optimizer.zero_grad(set_to_none=True)
                 value.backward()
                 optimizer.step()
