@@ -92,7 +92,7 @@ class ModelParams(Section):
     """One entry of `train`: train.common overridden by train.<model>."""
 
     task: Literal["mask", "gender", "age", "all"]
-    target: Literal["classes", "value"]
+    target: Literal["classes", "value", "heads"]
     backbone: str
     weights: str
     size: int = Field(ge=32, le=1024)
@@ -121,9 +121,10 @@ class ModelParams(Section):
     mix: MixParams
 
     @model_validator(mode="after")
-    def _value_is_age(self):
-        if self.target == "value" and self.task != "age":
-            raise ValueError(f"target: value needs task: age, not {self.task}; use target: classes")
+    def _target_fits_task(self):
+        needed = {"value": "age", "heads": "all"}.get(self.target, self.task)
+        if self.task != needed:
+            raise ValueError(f"target: {self.target} needs task: {needed}, not {self.task}; use target: classes")
         return self
 
 

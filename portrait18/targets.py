@@ -21,6 +21,7 @@ class Target:
         task: the question that its probabilities answer.
         outputs: numbers that the network puts out for a photo.
         told: labels table -> float32 tensor (N, ...) that the loss compares with the outputs.
+        heads: how many of the outputs, and of what is told, belong to each head; each has its own loss.
         probabilities: outputs (N, outputs) -> class probabilities (N, classes of the task).
         years: outputs -> expected age (N,), or None where the target knows no years.
     """
@@ -29,13 +30,16 @@ class Target:
     outputs: int
     told: Callable[[pd.DataFrame], torch.Tensor]
     probabilities: Callable[[torch.Tensor], torch.Tensor]
+    heads: tuple[int, ...] = ()
     years: Callable[[torch.Tensor], torch.Tensor] | None = None
 
 
 def make(params: ModelParams) -> Target:
     """The target of a model."""
     task = ALL if params.task == "all" else TASKS[params.task]
-    return _classes(task, params.label_smoothing) if params.target == "classes" else _value(task)
+    if params.target == "classes":
+        return _classes(task, params.label_smoothing)
+    return _heads(params.label_smoothing) if params.target == "heads" else _value(task)
 
 
 def class_index(task: Task, labels: pd.DataFrame, trained: bool) -> pd.Series:
@@ -46,14 +50,28 @@ def class_index(task: Task, labels: pd.DataFrame, trained: bool) -> pd.Series:
     return age if task.name == "age" else labels[task.name]
 
 
+def _shares(task: Task, labels: pd.DataFrame, smoothing: float) -> torch.Tensor:
+    """One-hot rows (N, classes), `smoothing` of each spread over all classes (Szegedy et al. 2016)."""
+    index = torch.tensor(class_index(task, labels, trained=True).to_numpy("int64"))
+    return F.one_hot(index, len(task.classes)).float() * (1 - smoothing) + smoothing / len(task.classes)
+
+
 def _classes(task: Task, smoothing: float) -> Target:
-    count = len(task.classes)
+    return Target(task, len(task.classes), lambda labels: _shares(task, labels, smoothing), lambda outputs: outputs.softmax(1))
+
+
+def _heads(smoothing: float) -> Target:
+    """One network, a head for each task; the 18 probabilities are the products of the heads'."""
+    widths = tuple(len(task.classes) for task in TASKS.values())
 
     def told(labels: pd.DataFrame) -> torch.Tensor:
-        index = torch.tensor(class_index(task, labels, trained=True).to_numpy("int64"))
-        return F.one_hot(index, count).float() * (1 - smoothing) + smoothing / count
+        return torch.cat([_shares(task, labels, smoothing) for task in TASKS.values()], 1)
 
-    return Target(task, count, told, lambda outputs: outputs.softmax(1))
+    def probabilities(outputs: torch.Tensor) -> torch.Tensor:
+        mask, gender, age = (head.softmax(1) for head in outputs.split(widths, 1))
+        return torch.einsum("nm,ng,na->nmga", mask, gender, age).flatten(1)
+
+    return Target(ALL, sum(widths), told, probabilities, heads=widths)
 
 
 def _value(task: Task) -> Target:
@@ -72,4 +90,4 @@ def _value(task: Task) -> Target:
         below = torch.special.ndtr(((borders - MEAN_YEARS) / SCALE_YEARS - mean) / deviation)
         return torch.stack([below[:, 0], below[:, 1] - below[:, 0], 1 - below[:, 1]], 1).clamp(1e-6)
 
-    return Target(task, 2, told, probabilities, lambda outputs: outputs[:, 0] * SCALE_YEARS + MEAN_YEARS)
+    return Target(task, 2, told, probabilities, years=lambda outputs: outputs[:, 0] * SCALE_YEARS + MEAN_YEARS)

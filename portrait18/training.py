@@ -101,7 +101,8 @@ def fit(
     if not len(train) or not len(held_out):
         raise UserError(f"fold {fold}: {len(train)} photos to train on, {len(held_out)} held out; both are needed, check split.folds and label.drop_ages")
     to = device()
-    target, loss = targets.make(params), losses.make(params)
+    target = targets.make(params)
+    loss = losses.make(params, target.heads)
     told = target.told(labels).to(to)
     truth = targets.class_index(target.task, labels, trained=False).to_numpy()[held_out]
     balance = targets.class_index(target.task, labels, trained=True).to_numpy()[train]
