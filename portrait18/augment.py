@@ -34,7 +34,9 @@ def make(params: AugmentParams, size: int) -> A.Compose:
             p=0.8 if params.colour else 0.0,
         ),
         A.OneOf([A.GaussianBlur(blur_limit=(3, 5)), A.ImageCompression(quality_range=(40, 80))], p=params.blur),
-        A.CoarseDropout(num_holes_range=(1, 1), hole_height_range=(0.2, 0.4), hole_width_range=(0.2, 0.4), fill=127, p=params.erase),
+        A.CoarseDropout(
+            num_holes_range=(1, 1), hole_height_range=(0.2, 0.4), hole_width_range=(0.2, 0.4), fill=127, p=params.erase
+        ),
     ]
     return A.Compose(steps)
 

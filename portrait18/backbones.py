@@ -46,14 +46,18 @@ def create(params: ModelParams, outputs: int, weights: str | None = None) -> Net
     weights = params.weights if weights is None else weights
     if not timm.is_model(params.backbone):
         near = timm.list_models(f"*{params.backbone.split('_')[0]}*")[:8]
-        raise UserError(f"params.yaml: backbone = {params.backbone!r} is unknown to timm; near it are {', '.join(near) or 'none'}; see timm.list_models()")
+        raise UserError(
+            f"params.yaml: backbone = {params.backbone!r} is unknown to timm; near it are {', '.join(near) or 'none'}; see timm.list_models()"
+        )
     options = {"num_classes": outputs, "drop_rate": params.dropout, "drop_path_rate": params.drop_path or None}
     try:
         backbone = timm.create_model(params.backbone, pretrained=weights == "hub", **options)
     except Exception as error:
         if weights != "hub":
             raise
-        raise UserError(f"params.yaml: weights = hub: the download of {params.backbone} failed ({error}); check the network or use bundled") from None
+        raise UserError(
+            f"params.yaml: weights = hub: the download of {params.backbone} failed ({error}); check the network or use bundled"
+        ) from None
     for head in _heads(backbone):
         # timm's start for heads of a thousand outputs is far too wide for three: the first losses would be huge.
         nn.init.trunc_normal_(backbone.get_submodule(head).weight, std=0.01)
@@ -68,14 +72,18 @@ def create(params: ModelParams, outputs: int, weights: str | None = None) -> Net
 
 def _load_bundled(backbone: nn.Module, name: str) -> None:
     if name not in BUNDLED:
-        raise UserError(f"params.yaml: weights = bundled: there are none for {name!r}; use {' | '.join(BUNDLED)}, or weights: hub or none")
+        raise UserError(
+            f"params.yaml: weights = bundled: there are none for {name!r}; use {' | '.join(BUNDLED)}, or weights: hub or none"
+        )
     # The package's names are another project's; its tensors are timm's, in the same order.
     state, ours = torch.load(BUNDLED[name](), weights_only=True), backbone.state_dict()
     head = _head_names(backbone)
     theirs = [v for k, v in state.items() if not k.endswith("num_batches_tracked")]
     names = [k for k in ours if not k.endswith("num_batches_tracked")]
     if len(theirs) != len(names):
-        raise UserError(f"the package with the weights of {name} has {len(theirs)} tensors, timm {len(names)}; install the pinned versions")
+        raise UserError(
+            f"the package with the weights of {name} has {len(theirs)} tensors, timm {len(names)}; install the pinned versions"
+        )
     _load(backbone, {k: v for k, v in zip(names, theirs, strict=True) if k not in head}, "bundled")
 
 
@@ -95,7 +103,9 @@ def _load(backbone: nn.Module, state: dict[str, torch.Tensor], source: str) -> N
     wanted = [k for k in ours if k not in head and not k.endswith("num_batches_tracked")]
     wrong = [k for k in wanted if k not in state or state[k].shape != ours[k].shape]
     if wrong:
-        raise UserError(f"weights {source} do not fit the backbone: {len(wrong)} of {len(wanted)} tensors missing or of another shape, first {wrong[0]}; name the backbone they were made with")
+        raise UserError(
+            f"weights {source} do not fit the backbone: {len(wrong)} of {len(wanted)} tensors missing or of another shape, first {wrong[0]}; name the backbone they were made with"
+        )
     backbone.load_state_dict({k: state[k] for k in wanted}, strict=False)
 
 
@@ -103,11 +113,15 @@ def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
     """Read a .safetensors file; anything else, pickles above all, is refused: unpickling runs code."""
     path = Path(path)
     if path.suffix != ".safetensors":
-        raise UserError(f"weights {str(path)!r}: only .safetensors files are read (a pickle can run code); convert it with safetensors.torch.save_file")
+        raise UserError(
+            f"weights {str(path)!r}: only .safetensors files are read (a pickle can run code); convert it with safetensors.torch.save_file"
+        )
     try:
         return load_file(path)
     except FileNotFoundError:
-        raise UserError(f"weights {str(path)!r}: no such file; use bundled, hub, none or a path to a .safetensors file") from None
+        raise UserError(
+            f"weights {str(path)!r}: no such file; use bundled, hub, none or a path to a .safetensors file"
+        ) from None
     except SafetensorError as error:
         raise UserError(f"weights {path} are damaged ({error}); fetch or make the file again") from None
 

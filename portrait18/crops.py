@@ -21,7 +21,6 @@ from tqdm import tqdm
 
 from portrait18 import faces, photos
 from portrait18.classes import MASK
-from portrait18.errors import UserError
 from portrait18.faces import Face
 from portrait18.files import write_csv
 from portrait18.params import CropParams
@@ -29,15 +28,6 @@ from portrait18.params import CropParams
 FOUND = ("mtcnn", "retry", "person", "median", "centre", "none")
 CHUNK = 256  # photos between two entries of the journal: what a kill can cost
 COLUMNS = ["photo", "x0", "y0", "x1", "y1", "tilt", "score", "found", "digest"]
-
-
-def load(folder: Path, name: str) -> tuple[np.ndarray, pd.DataFrame]:
-    """The crops of a set as a read-only memory map (N, size, size, 3), and their table."""
-    try:
-        pixels = np.load(folder / f"{name}.npy", mmap_mode="r")
-    except (ValueError, EOFError) as error:
-        raise UserError(f"{folder / name}.npy is damaged ({error}); delete it and run dvc repro") from None
-    return pixels, pd.read_csv(folder / f"{name}.csv", dtype={"photo": str, "digest": str})
 
 
 def _digest(crop: np.ndarray) -> str:
@@ -136,7 +126,9 @@ def _centre(photo: np.ndarray) -> Face:
     return Face((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2, 0.0, 0.0)
 
 
-def build(inventory: pd.DataFrame, images: Path, npy: Path, csv: Path, params: CropParams, work: Path, device: torch.device) -> pd.DataFrame:
+def build(
+    inventory: pd.DataFrame, images: Path, npy: Path, csv: Path, params: CropParams, work: Path, device: torch.device
+) -> pd.DataFrame:
     """Crop every photo of the inventory and write the store.
 
     Args:

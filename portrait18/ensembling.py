@@ -61,7 +61,13 @@ def choose_weights(stack: np.ndarray, truth: np.ndarray, how: str) -> np.ndarray
         def loss(w):
             return -np.log(w @ of_truth).mean()
 
-        found = minimize(loss, equal, bounds=[(0, 1)] * count, constraints={"type": "eq", "fun": lambda w: w.sum() - 1}, method="SLSQP")
+        found = minimize(
+            loss,
+            equal,
+            bounds=[(0, 1)] * count,
+            constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
+            method="SLSQP",
+        )
         weights = np.round(found.x.clip(0), 4)  # digits beyond these are the solver's, and differ between machines
         return weights / weights.sum()
 
@@ -108,7 +114,9 @@ def choose(stack: np.ndarray, truth: np.ndarray, params: EnsembleParams) -> Choi
     return Choice(weights, choose_offsets(blend(stack, weights), truth, params.offsets))
 
 
-def cross_fit(stack: np.ndarray, truth: np.ndarray, people: np.ndarray, params: EnsembleParams) -> tuple[np.ndarray, np.ndarray]:
+def cross_fit(
+    stack: np.ndarray, truth: np.ndarray, people: np.ndarray, params: EnsembleParams
+) -> tuple[np.ndarray, np.ndarray]:
     """Blended probabilities (N, C) and decisions (N,), each person's with what was chosen on other people."""
     names, person = np.unique(people, return_inverse=True)
     part = np.random.default_rng(0).permutation(len(names))[person] % min(PARTS, len(names))
@@ -135,7 +143,9 @@ def probabilities_of(task: Task, table: pd.DataFrame) -> np.ndarray | None:
     return None
 
 
-def assemble(answers: dict[str, tuple[np.ndarray, np.ndarray]], photos: pd.Index, years: np.ndarray | None) -> pd.DataFrame:
+def assemble(
+    answers: dict[str, tuple[np.ndarray, np.ndarray]], photos: pd.Index, years: np.ndarray | None
+) -> pd.DataFrame:
     """One table out of the answers (probabilities, decisions) to each task.
 
     Returns:

@@ -38,7 +38,9 @@ def one_line_errors(main: Callable) -> Callable:
             for problem in error.problems:
                 print(f"error: {problem}", file=sys.stderr)
             if len(error.problems) > 1:
-                print(f"{len(error.problems)} problems; mend them all, then run the same command again", file=sys.stderr)
+                print(
+                    f"{len(error.problems)} problems; mend them all, then run the same command again", file=sys.stderr
+                )
             sys.exit(1)
         except KeyboardInterrupt:
             print("stopped; run the same command again to go on from here", file=sys.stderr)
@@ -47,7 +49,10 @@ def one_line_errors(main: Callable) -> Callable:
             if error.errno not in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT):
                 raise
             where = f": {error.filename}" if error.filename else ""
-            print(f"error: {error.strerror}{where}; make room or allow writing, then run the same command again", file=sys.stderr)
+            print(
+                f"error: {error.strerror}{where}; make room or allow writing, then run the same command again",
+                file=sys.stderr,
+            )
             sys.exit(1)
 
     return wrapped

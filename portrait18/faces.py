@@ -42,7 +42,9 @@ class Detector:
 
     def __init__(self, min_face: float, device: torch.device):
         self.min_face = min_face
-        self.nets = [MTCNN(keep_all=True, thresholds=list(t), device=device).eval() for t in (THRESHOLDS, RETRY_THRESHOLDS)]
+        self.nets = [
+            MTCNN(keep_all=True, thresholds=list(t), device=device).eval() for t in (THRESHOLDS, RETRY_THRESHOLDS)
+        ]
 
     def __call__(self, batch: np.ndarray, retry: bool = False) -> list[list[Face]]:
         """All faces of each photo.

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from portrait18 import backbones, targets
-from portrait18.files import whole
 from portrait18.errors import UserError
+from portrait18.files import whole
 from portrait18.params import CropParams, ModelParams
 from portrait18.targets import Target
 
@@ -50,7 +50,9 @@ def load(path: Path, device: torch.device) -> Model:
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        raise UserError(f"model {path} does not fit its own description ({str(error).splitlines()[0]}); delete it and run dvc repro") from None
+        raise UserError(
+            f"model {path} does not fit its own description ({str(error).splitlines()[0]}); delete it and run dvc repro"
+        ) from None
     return Model(network.to(device, memory_format=torch.channels_last).eval(), target, params, crop)
 
 
@@ -70,7 +72,16 @@ def to_device(photos: np.ndarray, device: torch.device) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def predict(network: nn.Module, target: Target, crops: np.ndarray, rows: np.ndarray, size: int, batch_size: int, flip: bool, progress=iter):
+def predict(
+    network: nn.Module,
+    target: Target,
+    crops: np.ndarray,
+    rows: np.ndarray,
+    size: int,
+    batch_size: int,
+    flip: bool,
+    progress=iter,
+):
     """Class probabilities of some crops.
 
     Args:

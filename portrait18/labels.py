@@ -70,10 +70,18 @@ def _suspect(labels: pd.DataFrame) -> list[str]:
     """Lines for what may be wrong but does not stop the work."""
     people = labels.drop_duplicates("folder")
     shared = people[people.person.duplicated(keep=False)].groupby("person").folder.agg(list)
-    lines = [f"id {person} stands for {len(f)} folders ({', '.join(f)}); kept in one fold" for person, f in shared.items()]
-    lines += [f"{row.folder}: age {row.age}; the classes are made for adults" for row in people[people.age < 15].itertuples()]
+    lines = [
+        f"id {person} stands for {len(f)} folders ({', '.join(f)}); kept in one fold" for person, f in shared.items()
+    ]
+    lines += [
+        f"{row.folder}: age {row.age}; the classes are made for adults" for row in people[people.age < 15].itertuples()
+    ]
     counts = labels["class"].value_counts()
-    lines += [f"class {i} ({name}) has no photo; its F1 counts as 0 in a macro-F1" for i, name in enumerate(NAMES) if i not in counts]
+    lines += [
+        f"class {i} ({name}) has no photo; its F1 counts as 0 in a macro-F1"
+        for i, name in enumerate(NAMES)
+        if i not in counts
+    ]
     return lines
 
 

@@ -27,7 +27,9 @@ def make(params: ModelParams, heads: tuple[int, ...] = ()) -> Loss:
     """The model's loss, summed over its heads; `UserError` if there is none of that name for its target."""
     allowed = [name for name, (targets, _) in LOSSES.items() if params.target in targets]
     if params.loss not in allowed:
-        raise UserError(f"params.yaml: loss = {params.loss!r} does not go with target {params.target}; use {' | '.join(allowed)}")
+        raise UserError(
+            f"params.yaml: loss = {params.loss!r} does not go with target {params.target}; use {' | '.join(allowed)}"
+        )
     of_head = LOSSES[params.loss][1]
     if not heads:
         return of_head

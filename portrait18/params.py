@@ -1,21 +1,15 @@
 """params.yaml, typed and validated: unknown names get a suggestion, numbers written as text are cast."""
 
-import difflib
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from portrait18.errors import UserError
+from portrait18.validation import Section, holds, nearest, validate
 
 Share = Field(ge=0, le=1)
-
-
-class Section(BaseModel):
-    """Base of all sections; a text that reads as a number is taken as one (`-S lr=0.00001` writes `1e-05`)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DataParams(Section):
@@ -168,7 +162,7 @@ class Params:
 
     def model(self, name: str) -> ModelParams:
         if name not in self._models:
-            raise UserError(f"params.yaml: no section train.{name}{_nearest(name, list(self._models))}")
+            raise UserError(f"params.yaml: no section train.{name}{nearest(name, list(self._models))}")
         return self._models[name]
 
 
@@ -184,15 +178,24 @@ def load(path: str | Path = "params.yaml") -> Params:
         raise UserError(f"{path} holds no sections; expected {', '.join([*SECTIONS, 'train'])}")
     problems: list[str] = []
     known = [*SECTIONS, "train"]
-    problems += [f"{path}: {k} is not a section{_nearest(str(k), known)}" for k in raw if k not in known]
-    sections = {name: _validate(kind, raw.get(name), lambda key, n=name: f"{path}: {n}.{key}", problems) for name, kind in SECTIONS.items()}
+    problems += [f"{path}: {k} is not a section{nearest(str(k), known)}" for k in raw if k not in known]
+    sections = {
+        name: validate(kind, raw.get(name), lambda key, n=name: f"{path}: {n}.{key}", problems)
+        for name, kind in SECTIONS.items()
+    }
     models = _models(path, raw.get("train"), problems)
     matrix, split, crop = sections["matrix"], sections["split"], sections["crop"]
     if matrix and split and models:
-        problems += [f"{path}: matrix.models names {m!r}, but there is no train.{m}{_nearest(m, list(models))}" for m in matrix.models if m not in models]
+        problems += [
+            f"{path}: matrix.models names {m!r}, but there is no train.{m}{nearest(m, list(models))}"
+            for m in matrix.models
+            if m not in models
+        ]
         wrong = [f for f in matrix.folds if not 0 <= f < split.folds]
         if wrong:
-            problems.append(f"{path}: matrix.folds = {matrix.folds}: {wrong} must lie in 0..{split.folds - 1}; raise split.folds or name fewer")
+            problems.append(
+                f"{path}: matrix.folds = {matrix.folds}: {wrong} must lie in 0..{split.folds - 1}; raise split.folds or name fewer"
+            )
     if crop:
         problems += [
             f"{path}: train.{name}.size = {m.size} is larger than crop.size = {crop.size}; raise crop.size to {m.size}"
@@ -222,48 +225,7 @@ def _models(path, train: Any, problems: list[str]) -> dict[str, ModelParams]:
             merged[key] = {**common[key], **value} if both else value
 
         def where(key: str, name=name, own=own) -> str:
-            return f"{path}: train.{name if _holds(own, key) else 'common'}.{key}"
+            return f"{path}: train.{name if holds(own, key) else 'common'}.{key}"
 
-        models[name] = _validate(ModelParams, merged, where, problems)
+        models[name] = validate(ModelParams, merged, where, problems)
     return models
-
-
-def _holds(section: Any, key: str) -> bool:
-    """Whether a dotted key stands in a section."""
-    for part in key.split("."):
-        if not isinstance(section, dict) or part not in section:
-            return False
-        section = section[part]
-    return True
-
-
-def _validate(kind: type[Section], raw: Any, where, problems: list[str]):
-    try:
-        return kind.model_validate({} if raw is None else raw)
-    except ValidationError as error:
-        for e in error.errors():
-            key = ".".join(str(part) for part in e["loc"])
-            at = where(key) if key else where("").rstrip(".")
-            if e["type"] == "extra_forbidden":
-                fields = _fields(kind, e["loc"][:-1])
-                problems.append(f"{at} is not a param{_nearest(str(e['loc'][-1]), fields)}")
-            elif e["type"] == "missing":
-                problems.append(f"{at} is missing; copy its line from the params.yaml of the repository")
-            elif e["type"] == "value_error":
-                problems.append(f"{at}: {e['msg'].removeprefix('Value error, ')}")
-            else:
-                problems.append(f"{at} = {e['input']!r}: {e['msg'][0].lower()}{e['msg'][1:]}")
-        return None
-
-
-def _fields(kind: type[Section], loc: tuple) -> list[str]:
-    for part in loc:
-        if part in kind.model_fields:
-            kind = kind.model_fields[part].annotation
-    return list(kind.model_fields)
-
-
-def _nearest(word: str, allowed: list[str]) -> str:
-    """The end of an error line: the nearest allowed word, and all of them."""
-    near = difflib.get_close_matches(word, allowed, 1)
-    return (f"; did you mean {near[0]}?" if near else ";") + f" known are {', '.join(allowed)}"

@@ -49,7 +49,9 @@ def decode(data: bytes, max_pixels: int = 50_000_000) -> np.ndarray:
             warnings.simplefilter("ignore")  # Pillow's own size warning: the limit here is ours
             width, height = image.size
             if width * height > max_pixels:
-                raise BadPhoto(f"has {width}x{height} px, at most {max_pixels} px are allowed; make it smaller or raise check.max_pixels")
+                raise BadPhoto(
+                    f"has {width}x{height} px, at most {max_pixels} px are allowed; make it smaller or raise check.max_pixels"
+                )
             if min(width, height) < MIN_SIDE:
                 raise BadPhoto(f"has {width}x{height} px, each side must have at least {MIN_SIDE}; use a larger photo")
             if image.mode.startswith("I"):  # Pillow clips 16 bits to 8 where one expects scaling
@@ -103,15 +105,24 @@ def parse_folder(name: str) -> dict:
     """`000001_female_Asian_45` -> `{"id": "000001", "gender": 1, "race": "Asian", "age": 45}`; ValueError if it does not parse."""
     match = FOLDER.fullmatch(name)
     if not match:
-        raise ValueError(f"folder name {name!r} does not parse; expected <id>_<male|female>_<race>_<age>, e.g. 000001_female_Asian_45")
-    return {"id": match["id"], "gender": GENDER.classes.index(match["gender"]), "race": match["race"], "age": int(match["age"])}
+        raise ValueError(
+            f"folder name {name!r} does not parse; expected <id>_<male|female>_<race>_<age>, e.g. 000001_female_Asian_45"
+        )
+    return {
+        "id": match["id"],
+        "gender": GENDER.classes.index(match["gender"]),
+        "race": match["race"],
+        "age": int(match["age"]),
+    }
 
 
 def _read_csv(path: Path, columns: list[str]) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (ValueError, UnicodeError) as error:
-        raise UserError(f"{path} is not a readable CSV ({str(error).strip()}); save it as UTF-8 with a header line {','.join(columns)}") from None
+        raise UserError(
+            f"{path} is not a readable CSV ({str(error).strip()}); save it as UTF-8 with a header line {','.join(columns)}"
+        ) from None
     missing = [c for c in columns if c not in table]
     if missing:
         raise UserError(f"{path} has columns {list(table.columns)}, {missing} missing; expected {','.join(columns)}")
@@ -124,7 +135,10 @@ def require_layout(root: Path) -> None:
     missing = [p for p in wanted if not p.exists()]
     if missing:
         raise UserError(
-            [f"{p} is missing; put the data there (a link will do) or point data.root at the folder that holds train/ and eval/" for p in missing]
+            [
+                f"{p} is missing; put the data there (a link will do) or point data.root at the folder that holds train/ and eval/"
+                for p in missing
+            ]
         )
 
 
@@ -153,13 +167,21 @@ def list_train(root: Path) -> tuple[pd.DataFrame, list[str]]:
             if file.name.startswith(".") or file.name == "Thumbs.db":  # ._* and the like are left by file managers
                 continue
             if file.stem not in STATES or file.suffix.lower() not in EXTENSIONS:
-                problems.append(f"{file} is not a known photo; names are {', '.join(STATES)} with {', '.join(EXTENSIONS)}")
+                problems.append(
+                    f"{file} is not a known photo; names are {', '.join(STATES)} with {', '.join(EXTENSIONS)}"
+                )
             elif file.stem in seen:
                 problems.append(f"{file} stands beside {seen[file.stem]}; keep one photo for each state")
             else:
                 seen[file.stem] = file.name
-                rows.append((f"{folder.name}/{file.name}", folder.name, who["id"], who["gender"], who["age"], STATES[file.stem]))
-        problems += [f"{folder}/{state}.jpg is missing; each person needs {', '.join(STATES)}" for state in STATES if state not in seen]
+                rows.append(
+                    (f"{folder.name}/{file.name}", folder.name, who["id"], who["gender"], who["age"], STATES[file.stem])
+                )
+        problems += [
+            f"{folder}/{state}.jpg is missing; each person needs {', '.join(STATES)}"
+            for state in STATES
+            if state not in seen
+        ]
     problems += _compare(root / "train/train.csv", folders)
     table = pd.DataFrame(rows, columns=["photo", "folder", "person", "gender", "age", "mask"])
     return table.sort_values("photo", ignore_index=True), problems
@@ -174,9 +196,18 @@ def _compare(path: Path, folders: dict[str, dict]) -> list[str]:
         if row.path not in folders:
             problems.append(f"{line}: no folder train/images/{row.path}; add the folder or delete the row")
         elif f"{row.id}_{row.gender}_{row.race}_{row.age}" != row.path:
-            problems.append(f"{line}: {row.id},{row.gender},{row.race},{row.age} disagrees with its path {row.path}; correct one of the two")
-    problems += [f"{path} line {i + 2}: path {p} is listed twice; delete one row" for i, p in listed.path[listed.path.duplicated()].items()]
-    problems += [f"{path}: no row for folder {name}; add the row or delete the folder" for name in folders if name not in set(listed.path)]
+            problems.append(
+                f"{line}: {row.id},{row.gender},{row.race},{row.age} disagrees with its path {row.path}; correct one of the two"
+            )
+    problems += [
+        f"{path} line {i + 2}: path {p} is listed twice; delete one row"
+        for i, p in listed.path[listed.path.duplicated()].items()
+    ]
+    problems += [
+        f"{path}: no row for folder {name}; add the row or delete the folder"
+        for name in folders
+        if name not in set(listed.path)
+    ]
     return problems
 
 
@@ -193,7 +224,16 @@ def list_eval(root: Path) -> tuple[pd.DataFrame, list[str], list[str]]:
         for i, name in listed.items()
         if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name
     ]
-    problems += [f"{path} line {i + 2}: ImageID {name} is listed twice; delete one row" for i, name in listed[listed.duplicated()].items()]
+    problems += [
+        f"{path} line {i + 2}: ImageID {name} is listed twice; delete one row"
+        for i, name in listed[listed.duplicated()].items()
+    ]
     known = set(listed)
-    extra = sorted(f.name for f in (root / "eval/images").iterdir() if not f.name.startswith(".") and f.name not in known)
-    return pd.DataFrame({"photo": listed}), problems, [f"{root / 'eval/images' / name} is not in info.csv; it gets no row" for name in extra]
+    extra = sorted(
+        f.name for f in (root / "eval/images").iterdir() if not f.name.startswith(".") and f.name not in known
+    )
+    return (
+        pd.DataFrame({"photo": listed}),
+        problems,
+        [f"{root / 'eval/images' / name} is not in info.csv; it gets no row" for name in extra],
+    )

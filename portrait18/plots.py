@@ -9,13 +9,13 @@ matplotlib.use("Agg")  # no screen needed, none asked for
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont
 
 from portrait18.files import whole
 
-SHEET = 48  # photos on a contact sheet
 INK, ACCENT, SOFT = "#22303c", "#c8553d", "#8fa3b0"
-plt.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": INK, "text.color": INK})
+plt.rcParams.update(
+    {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": INK, "text.color": INK}
+)
 
 
 def _save(figure: plt.Figure, path: str | Path) -> None:
@@ -29,7 +29,11 @@ def class_counts(by_column: pd.DataFrame, by_class: pd.DataFrame, path: str | Pa
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), width_ratios=(1, 1.5), layout="constrained")
     names = by_column.column + ": " + by_column.value
     left.barh(names, by_column.photos, color=SOFT)
-    right.barh([f"{i:2d} {name}" for i, name in zip(by_class["class"], by_class.name, strict=True)], by_class.photos, color=ACCENT)
+    right.barh(
+        [f"{i:2d} {name}" for i, name in zip(by_class["class"], by_class.name, strict=True)],
+        by_class.photos,
+        color=ACCENT,
+    )
     for axes, counts in ((left, by_column.photos), (right, by_class.photos)):
         axes.invert_yaxis()
         axes.set_xlabel("photos")
@@ -38,27 +42,6 @@ def class_counts(by_column: pd.DataFrame, by_class: pd.DataFrame, path: str | Pa
     left.set_title("Photos in each task's classes", loc="left")
     right.set_title("Photos in the 18 classes", loc="left")
     _save(figure, path)
-
-
-def contact_sheet(pixels: np.ndarray, captions: dict[int, str], path: str | Path, columns: int = 12, tile: int = 96) -> None:
-    """Tiles of some crops with a caption under each; says so where there is none to show.
-
-    Args:
-        pixels: uint8 (N, S, S, 3).
-        captions: row of `pixels` -> caption.
-    """
-    font, line = ImageFont.load_default(11), 16
-    rows = max(1, -(-len(captions) // columns))
-    sheet = Image.new("RGB", (columns * (tile + 4) + 4, rows * (tile + line + 4) + 4), "white")
-    draw = ImageDraw.Draw(sheet)
-    if not captions:
-        draw.text((8, 8), "none", fill=INK, font=font)
-    for n, (row, caption) in enumerate(captions.items()):
-        x, y = 4 + n % columns * (tile + 4), 4 + n // columns * (tile + line + 4)
-        sheet.paste(Image.fromarray(np.ascontiguousarray(pixels[row])).resize((tile, tile), Image.Resampling.LANCZOS), (x, y))
-        draw.text((x, y + tile + 1), caption[:16], fill=INK, font=font)
-    with whole(path) as aside:
-        sheet.save(aside)
 
 
 def confusion(counts: np.ndarray, names: tuple[str, ...] | list[str], path: str | Path) -> None:
@@ -78,7 +61,7 @@ def confusion(counts: np.ndarray, names: tuple[str, ...] | list[str], path: str 
 
 
 def calibration(tables: dict[str, pd.DataFrame], path: str | Path) -> None:
-    """Accuracy over confidence for each task; see `metrics.calibration`."""
+    """Accuracy over confidence for each task; see `evaluation.calibration`."""
     figure, axes = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
     axes.plot([0, 1], [0, 1], color=SOFT, linestyle=":", label="perfect")
     for (name, table), colour in zip(tables.items(), (INK, ACCENT, "#3a7d7c"), strict=False):
@@ -94,7 +77,13 @@ def age_error(age: np.ndarray, years: np.ndarray, path: str | Path) -> None:
     decades = np.unique(age // 10 * 10)
     figure, axes = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
     axes.axhline(0, color=SOFT, linewidth=1)
-    axes.boxplot([(years - age)[age // 10 * 10 == d] for d in decades], whis=(5, 95), showfliers=False, tick_labels=[f"{d}s" for d in decades], medianprops={"color": ACCENT})
+    axes.boxplot(
+        [(years - age)[age // 10 * 10 == d] for d in decades],
+        whis=(5, 95),
+        showfliers=False,
+        tick_labels=[f"{d}s" for d in decades],
+        medianprops={"color": ACCENT},
+    )
     axes.set_xlabel("recorded age")
     axes.set_ylabel("predicted minus recorded, years")
     _save(figure, path)

@@ -1,6 +1,6 @@
 """Score a submission against the answers, both as ImageID,ans with classes 0 to 17.
 
-    python -m portrait18.score data/submission.csv data/demo/eval/answers.csv
+python -m portrait18.score data/submission.csv data/demo/eval/answers.csv
 """
 
 import argparse
@@ -11,7 +11,8 @@ import pandas as pd
 
 from portrait18.classes import COUNT
 from portrait18.errors import UserError, one_line_errors
-from portrait18.metrics import answers, baseline
+from portrait18.evaluation import baseline
+from portrait18.metrics import answers
 
 
 def read(path: Path) -> pd.Series:
@@ -21,12 +22,21 @@ def read(path: Path) -> pd.Series:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; dvc repro writes data/submission.csv") from None
     except (ValueError, UnicodeError) as error:
-        raise UserError(f"{path} is not a readable CSV ({str(error).strip()}); expected a header line ImageID,ans") from None
+        raise UserError(
+            f"{path} is not a readable CSV ({str(error).strip()}); expected a header line ImageID,ans"
+        ) from None
     if not {"ImageID", "ans"} <= set(table):
         raise UserError(f"{path} has columns {list(table)}; expected ImageID,ans")
     allowed = {str(i) for i in range(COUNT)}
-    problems = [f"{path} line {i + 2}: ans {a!r} must be a whole number from 0 to {COUNT - 1}" for i, a in table.ans.items() if a not in allowed]
-    problems += [f"{path} line {i + 2}: ImageID {n} is there twice; delete one row" for i, n in table.ImageID[table.ImageID.duplicated()].items()]
+    problems = [
+        f"{path} line {i + 2}: ans {a!r} must be a whole number from 0 to {COUNT - 1}"
+        for i, a in table.ans.items()
+        if a not in allowed
+    ]
+    problems += [
+        f"{path} line {i + 2}: ImageID {n} is there twice; delete one row"
+        for i, n in table.ImageID[table.ImageID.duplicated()].items()
+    ]
     if problems:
         raise UserError(problems)
     return table.set_index("ImageID").ans.astype(np.int64)
@@ -37,13 +47,18 @@ def compare(submission: pd.Series, truth: pd.Series) -> dict:
     missing, extra = truth.index.difference(submission.index), submission.index.difference(truth.index)
     if len(missing) or len(extra):
         first = (list(missing) + list(extra))[0]
-        raise UserError(f"submission and answers name different photos ({len(missing)} missing, {len(extra)} too many, first {first}); score a submission made for these answers")
+        raise UserError(
+            f"submission and answers name different photos ({len(missing)} missing, {len(extra)} too many, first {first}); score a submission made for these answers"
+        )
     return answers(truth.to_numpy(), submission.loc[truth.index].to_numpy())
 
 
 @one_line_errors
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m portrait18.score", description="Macro-F1 and accuracy of a submission, for the 18 classes and each task.")
+    parser = argparse.ArgumentParser(
+        prog="python -m portrait18.score",
+        description="Macro-F1 and accuracy of a submission, for the 18 classes and each task.",
+    )
     parser.add_argument("submission", type=Path, help="CSV with ImageID,ans")
     parser.add_argument("answers", type=Path, help="CSV with ImageID,ans: the truth")
     args = parser.parse_args(argv)
@@ -51,7 +66,11 @@ def main(argv: list[str] | None = None) -> None:
     figures = compare(read(args.submission), truth)
     always = baseline(truth.to_numpy(), COUNT)
     print(f"{'':12}{'macro-F1':>10}{'accuracy':>10}")
-    for name, row in (("18 classes", figures), *((task, figures[task]) for task in ("mask", "gender", "age")), ("majority", always)):
+    for name, row in (
+        ("18 classes", figures),
+        *((task, figures[task]) for task in ("mask", "gender", "age")),
+        ("majority", always),
+    ):
         print(f"{name:12}{row['macro_f1']:>10.3f}{row['accuracy']:>10.3f}")
 
 

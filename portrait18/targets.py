@@ -57,7 +57,9 @@ def _shares(task: Task, labels: pd.DataFrame, smoothing: float) -> torch.Tensor:
 
 
 def _classes(task: Task, smoothing: float) -> Target:
-    return Target(task, len(task.classes), lambda labels: _shares(task, labels, smoothing), lambda outputs: outputs.softmax(1))
+    return Target(
+        task, len(task.classes), lambda labels: _shares(task, labels, smoothing), lambda outputs: outputs.softmax(1)
+    )
 
 
 def _heads(smoothing: float) -> Target:

@@ -59,7 +59,9 @@ def learning_rate(step: int, steps_per_epoch: int, params: ModelParams) -> float
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total - warmup)))
 
 
-def _moving_average(decay: float, averaged: list[torch.Tensor], current: list[torch.Tensor], steps: torch.Tensor) -> None:
+def _moving_average(
+    decay: float, averaged: list[torch.Tensor], current: list[torch.Tensor], steps: torch.Tensor
+) -> None:
     """Exponential moving average that forgets faster at first: else a short run keeps its random start."""
     decay = min(decay, (1 + int(steps)) / (10 + int(steps)))
     get_ema_multi_avg_fn(decay)(averaged, current, steps)
@@ -99,7 +101,9 @@ def fit(
     train = np.flatnonzero((fold_of != fold) & (labels.train.to_numpy() == 1))
     held_out = np.flatnonzero(fold_of == fold)
     if not len(train) or not len(held_out):
-        raise UserError(f"fold {fold}: {len(train)} photos to train on, {len(held_out)} held out; both are needed, check split.folds and label.drop_ages")
+        raise UserError(
+            f"fold {fold}: {len(train)} photos to train on, {len(held_out)} held out; both are needed, check split.folds and label.drop_ages"
+        )
     to = device()
     target = targets.make(params)
     loss = losses.make(params, target.heads)
@@ -111,12 +115,26 @@ def fit(
     torch.manual_seed(seed)  # the head's first weights
     network = backbones.create(params, target.outputs).to(to, memory_format=torch.channels_last)
     try:
-        optimizer = timm.optim.create_optimizer_v2(network.backbone, params.optimizer, lr=params.lr, weight_decay=params.weight_decay, layer_decay=params.layer_decay if params.layer_decay < 1 else None)
+        optimizer = timm.optim.create_optimizer_v2(
+            network.backbone,
+            params.optimizer,
+            lr=params.lr,
+            weight_decay=params.weight_decay,
+            layer_decay=params.layer_decay if params.layer_decay < 1 else None,
+        )
     except (ValueError, AssertionError) as error:
-        raise UserError(f"params.yaml: optimizer = {params.optimizer!r}: {error}; see timm.optim.list_optimizers()") from None
-    average = AveragedModel(network, multi_avg_fn=partial(_moving_average, params.ema), use_buffers=True) if params.ema else None
+        raise UserError(
+            f"params.yaml: optimizer = {params.optimizer!r}: {error}; see timm.optim.list_optimizers()"
+        ) from None
+    average = (
+        AveragedModel(network, multi_avg_fn=partial(_moving_average, params.ema), use_buffers=True)
+        if params.ema
+        else None
+    )
     judged = average.module if average else network
-    autocast = torch.autocast(to.type, torch.bfloat16, enabled=params.amp == "bf16" or (params.amp == "auto" and to.type == "cuda"))
+    autocast = torch.autocast(
+        to.type, torch.bfloat16, enabled=params.amp == "bf16" or (params.amp == "auto" and to.type == "cuda")
+    )
 
     fingerprint = checkpoints.fingerprint(crops, labels, fold_of, params.model_dump(), fold, seed)
     parts = {"network": network, "optimizer": optimizer, **({"average": average} if average else {})}
@@ -136,16 +154,26 @@ def fit(
         started = time.monotonic()
         torch.manual_seed(augment.sample_seed(seed, epoch, 2**31))  # dropout: no state to carry over a crash
         order = train[sampling.epoch_order(people, balance, params.sampling, seed, epoch)]
-        loader = DataLoader(_Epoch(crops, order, params, seed, epoch), params.batch_size, num_workers=params.workers, collate_fn=_collate, drop_last=len(order) > params.batch_size)
+        loader = DataLoader(
+            _Epoch(crops, order, params, seed, epoch),
+            params.batch_size,
+            num_workers=params.workers,
+            collate_fn=_collate,
+            drop_last=len(order) > params.batch_size,
+        )
         network.train()
         total, seen = torch.zeros((), device=to), 0
-        with tqdm(loader, desc=f"{run} epoch {epoch + 1}/{params.epochs}", unit="batch", leave=False, disable=None) as bar:
+        with tqdm(
+            loader, desc=f"{run} epoch {epoch + 1}/{params.epochs}", unit="batch", leave=False, disable=None
+        ) as bar:
             for at, (photos, rows) in enumerate(bar):
                 rate = params.lr * learning_rate(epoch * len(loader) + at, len(loader), params)
                 for group in optimizer.param_groups:
                     group["lr"] = rate * group.get("lr_scale", 1.0)
                 step_seed = augment.sample_seed(seed, epoch, 2**32 + at)  # beyond any sample's own seed
-                batch, wanted = mixing.mix(inference.to_device(photos, to), told[torch.from_numpy(rows).to(to)], params.mix, step_seed)
+                batch, wanted = mixing.mix(
+                    inference.to_device(photos, to), told[torch.from_numpy(rows).to(to)], params.mix, step_seed
+                )
                 with autocast:
                     outputs = network(batch)
                 value = loss(outputs, wanted, params).mean()
@@ -158,12 +186,20 @@ def fit(
         if not torch.isfinite(total):
             raise UserError(f"{run}: the loss is no longer finite in epoch {epoch + 1}; lower lr ({params.lr})")
         probabilities, _ = inference.predict(judged, target, crops, held_out, params.size, 128, flip=False)
-        row = {"epoch": epoch, "lr": rate, "train_loss": float(total) / seen, **metrics.scores(truth, probabilities.argmax(1), probabilities)}
+        row = {
+            "epoch": epoch,
+            "lr": rate,
+            "train_loss": float(total) / seen,
+            **metrics.scores(truth, probabilities.argmax(1), probabilities),
+        }
         history.append(row)
         if _better(params, row, best):
             best, best_state = row, copy.deepcopy({k: v.cpu() for k, v in judged.state_dict().items()})
         checkpoints.save(run.checkpoint, fingerprint, parts, history, best_state)
         log(row)
-        print(f"{run} epoch {epoch + 1}/{params.epochs}: train loss {row['train_loss']:.3f}, held out: loss {row['loss']:.3f} accuracy {row['accuracy']:.3f} macro-F1 {row['macro_f1']:.3f} ({time.monotonic() - started:.0f} s)", flush=True)
+        print(
+            f"{run} epoch {epoch + 1}/{params.epochs}: train loss {row['train_loss']:.3f}, held out: loss {row['loss']:.3f} accuracy {row['accuracy']:.3f} macro-F1 {row['macro_f1']:.3f} ({time.monotonic() - started:.0f} s)",
+            flush=True,
+        )
     judged.load_state_dict(best_state)
     return judged, history

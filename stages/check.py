@@ -19,7 +19,11 @@ def main(out: Path = Path("data/photos"), report: Path = Path("reports/check.jso
     problems += bad
     evaluated, unusable, warnings = photos.list_eval(root)
     if unusable or (problems and stop):
-        hint = ["to go on without them: dvc repro after check.problems: skip in params.yaml"] if problems and not unusable else []
+        hint = (
+            ["to go on without them: dvc repro after check.problems: skip in params.yaml"]
+            if problems and not unusable
+            else []
+        )
         raise UserError(problems + unusable + hint)
     # A photo to label keeps its row whatever is wrong with it: a submission must be complete.
     evaluated, bad = photos.probe(evaluated, root / "eval/images", p.check.max_pixels)
@@ -29,7 +33,9 @@ def main(out: Path = Path("data/photos"), report: Path = Path("reports/check.jso
 
     train = train[train.width > 0]
     if train.empty:
-        raise UserError(f"{root}/train/images: no photo is left to train on; put the data there or point data.root at it")
+        raise UserError(
+            f"{root}/train/images: no photo is left to train on; put the data there or point data.root at it"
+        )
     write_csv(train, out / "train.csv")
     write_csv(evaluated, out / "eval.csv")
     counts = {"train": {"people": train.person.nunique(), "photos": len(train)}, "eval": {"photos": len(evaluated)}}

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from portrait18 import crops, params, plots, tables
+from portrait18 import crops, params, sheets, store, tables
 from portrait18.device import device
 from portrait18.errors import one_line_errors
 from portrait18.files import write_json
@@ -14,13 +14,21 @@ from portrait18.runs import RESUME
 def main(name: str) -> None:
     p = params.load()
     inventory = tables.read(f"data/photos/{name}.csv")
-    store = Path("data/crops")
-    table = crops.build(inventory, p.data.root / name / "images", store / f"{name}.npy", store / f"{name}.csv", p.crop, RESUME / f"crop-{name}", device())
+    folder = Path("data/crops")
+    table = crops.build(
+        inventory,
+        p.data.root / name / "images",
+        folder / f"{name}.npy",
+        folder / f"{name}.csv",
+        p.crop,
+        RESUME / f"crop-{name}",
+        device(),
+    )
     summary = crops.summary(table, inventory)
     write_json(summary, f"reports/crop/{name}.json")
-    pixels, _ = crops.load(store, name)
-    plots.contact_sheet(pixels, crops.examples(table, plots.SHEET), f"reports/crop/{name}.png")
-    plots.contact_sheet(pixels, crops.fallbacks(table, plots.SHEET), f"reports/crop/{name}_fallbacks.png")
+    pixels, _ = store.load(folder, name)
+    sheets.contact_sheet(pixels, crops.examples(table, sheets.PHOTOS), f"reports/crop/{name}.png")
+    sheets.contact_sheet(pixels, crops.fallbacks(table, sheets.PHOTOS), f"reports/crop/{name}_fallbacks.png")
     print(f"{name}: a face found on {summary['detection_rate']:.1%} of {len(table)} photos")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from portrait18 import ensembling, metrics, params, plots, runs, tables
+from portrait18 import ensembling, evaluation, metrics, params, plots, runs, tables
 from portrait18.classes import AGE, COUNT, NAMES, TASKS
 from portrait18.errors import one_line_errors
 from portrait18.files import write_csv, write_json
@@ -20,41 +20,62 @@ def main() -> None:
 
     joint = ensembling.joint_of(answers)
     true_class, decided = truth["class"].to_numpy(), answers["class"].to_numpy()
-    figures: dict = {**metrics.scores(true_class, decided, joint), "photos": len(truth), "people": truth.person.nunique()}
-    figures["baseline"] = metrics.baseline(true_class, COUNT)
+    figures: dict = {
+        **metrics.scores(true_class, decided, joint),
+        "photos": len(truth),
+        "people": truth.person.nunique(),
+    }
+    figures["baseline"] = evaluation.baseline(true_class, COUNT)
     curves, long = {}, []
     for name, task in TASKS.items():
         t = truth["age_group" if task is AGE else name].to_numpy()
         d, p = answers[name].to_numpy(), answers[task.columns].to_numpy()
         figures[name] = {
             **metrics.scores(t, d, p),
-            "calibration_error": metrics.expected_calibration_error(t, p),
-            "recall": metrics.recalls(t, d, task.classes),
-            "baseline": metrics.baseline(t, len(task.classes)),
+            "calibration_error": evaluation.expected_calibration_error(t, p),
+            "recall": evaluation.recalls(t, d, task.classes),
+            "baseline": evaluation.baseline(t, len(task.classes)),
         }
-        plots.confusion(metrics.confusion(t, d, len(task.classes)), task.classes, OUT / f"confusion_{name}.png")
-        write_csv(pd.DataFrame({"actual": np.take(task.classes, t), "predicted": np.take(task.classes, d)}), OUT / f"confusion_{name}.csv")
-        curves[name] = metrics.calibration(t, p)
+        plots.confusion(evaluation.confusion(t, d, len(task.classes)), task.classes, OUT / f"confusion_{name}.png")
+        write_csv(
+            pd.DataFrame({"actual": np.take(task.classes, t), "predicted": np.take(task.classes, d)}),
+            OUT / f"confusion_{name}.csv",
+        )
+        curves[name] = evaluation.calibration(t, p)
         long.append(curves[name].assign(task=name))
     if "years" in answers:
         figures["age"]["mean_absolute_error_years"] = float((answers.years - truth.age).abs().mean())
         plots.age_error(truth.age.to_numpy(), answers.years.to_numpy(), OUT / "age_error.png")
-    plots.confusion(metrics.confusion(true_class, decided, COUNT), [f"{i} {name}" for i, name in enumerate(NAMES)], OUT / "confusion.png")
-    write_csv(pd.DataFrame({"actual": np.take(NAMES, true_class), "predicted": np.take(NAMES, decided)}), OUT / "confusion.csv")
+    plots.confusion(
+        evaluation.confusion(true_class, decided, COUNT),
+        [f"{i} {name}" for i, name in enumerate(NAMES)],
+        OUT / "confusion.png",
+    )
+    write_csv(
+        pd.DataFrame({"actual": np.take(NAMES, true_class), "predicted": np.take(NAMES, decided)}),
+        OUT / "confusion.csv",
+    )
     plots.calibration(curves, OUT / "calibration.png")
     write_csv(pd.concat(long), OUT / "calibration.csv")
-    write_csv(metrics.report(true_class, decided), OUT / "classification_report.csv")
+    write_csv(evaluation.report(true_class, decided), OUT / "classification_report.csv")
     predicted = answers[[*TASKS, "class"]].add_prefix("predicted_")
-    write_csv(metrics.groups(pd.concat([truth, predicted], axis=1)), OUT / "groups.csv")
+    write_csv(evaluation.groups(pd.concat([truth, predicted], axis=1)), OUT / "groups.csv")
     wanted = [run for of_model in runs.wanted(params.load().matrix).values() for run in of_model]
     runs.forget_others(runs.LIVE, (run.live for run in wanted))
-    plots.learning_curves({str(run): _history(run.live / "plots/metrics") for run in wanted}, OUT / "learning_curves.png")
+    plots.learning_curves(
+        {str(run): _history(run.live / "plots/metrics") for run in wanted}, OUT / "learning_curves.png"
+    )
     write_json(figures, "reports/metrics.json")
-    print(f"held out: macro-F1 {figures['macro_f1']:.3f}, accuracy {figures['accuracy']:.3f} over 18 classes ({figures['people']} people)")
+    print(
+        f"held out: macro-F1 {figures['macro_f1']:.3f}, accuracy {figures['accuracy']:.3f} over 18 classes ({figures['people']} people)"
+    )
 
 
 def _history(folder: Path) -> pd.DataFrame:
-    parts = {key: pd.read_csv(folder / f"{key}.tsv", sep="\t").set_index("step")[key] for key in ("macro_f1", "loss", "train_loss")}
+    parts = {
+        key: pd.read_csv(folder / f"{key}.tsv", sep="\t").set_index("step")[key]
+        for key in ("macro_f1", "loss", "train_loss")
+    }
     return pd.DataFrame(parts).reset_index()
 
 

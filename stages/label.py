@@ -9,14 +9,26 @@ from portrait18.files import write_csv, write_json
 
 @one_line_errors
 def main() -> None:
-    table, report = labels.make(tables.read("data/photos/train.csv"), labels.read_fixes(Path("data/label_fixes.csv")), params.load().label)
+    table, report = labels.make(
+        tables.read("data/photos/train.csv"), labels.read_fixes(Path("data/label_fixes.csv")), params.load().label
+    )
     by_column, by_class = labels.counts(table)
     write_csv(table, "data/labels.csv")
     write_csv(by_column, "reports/label/columns.csv")
     write_csv(by_class, "reports/label/classes.csv")
     plots.class_counts(by_column, by_class, "reports/label/counts.png")
-    write_json({"photos": len(table), "people": table.person.nunique(), "left_out_of_training": int((table.train == 0).sum()), **report}, "reports/label/labels.json")
-    print(f"{len(table)} photos labelled, {len(report['fixed'])} labels fixed, {len(report['suspect'])} things to look at in reports/label/labels.json")
+    write_json(
+        {
+            "photos": len(table),
+            "people": table.person.nunique(),
+            "left_out_of_training": int((table.train == 0).sum()),
+            **report,
+        },
+        "reports/label/labels.json",
+    )
+    print(
+        f"{len(table)} photos labelled, {len(report['fixed'])} labels fixed, {len(report['suspect'])} things to look at in reports/label/labels.json"
+    )
 
 
 if __name__ == "__main__":

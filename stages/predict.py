@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from portrait18 import crops, inference, params, splits, tables
+from portrait18 import inference, params, splits, store, tables
 from portrait18.device import device, reproducible
 from portrait18.errors import one_line_errors
 from portrait18.files import write_csv
@@ -25,10 +25,12 @@ def main(model: str, fold: str, seed: str) -> None:
     held_out = np.flatnonzero(splits.held_out(labels, tables.read("data/folds.csv")) == run.fold)
     parts = []
     for which in ("train", "eval"):
-        pixels, table = crops.load(Path("data/crops"), which)
+        pixels, table = store.load(Path("data/crops"), which)
         rows = held_out if which == "train" else np.arange(len(table))
         progress = partial(tqdm, desc=f"{run} {which}", unit="batch", leave=False, disable=None)
-        probabilities, years = inference.predict(trained.network, trained.target, pixels, rows, trained.params.size, p.batch_size, p.flip, progress)
+        probabilities, years = inference.predict(
+            trained.network, trained.target, pixels, rows, trained.params.size, p.batch_size, p.flip, progress
+        )
         part = pd.DataFrame(probabilities, columns=trained.target.task.columns)
         if years is not None:
             part["years"] = years

@@ -9,7 +9,12 @@ from portrait18.files import write_csv
 def main() -> None:
     folds = splits.assign(tables.read("data/labels.csv"), params.load().split)
     write_csv(folds, "data/folds.csv")
-    print(", ".join(f"fold {fold}: {n}" if fold >= 0 else f"never held out: {n}" for fold, n in folds.fold.value_counts().sort_index().items()))
+    print(
+        ", ".join(
+            f"fold {fold}: {n}" if fold >= 0 else f"never held out: {n}"
+            for fold, n in folds.fold.value_counts().sort_index().items()
+        )
+    )
 
 
 if __name__ == "__main__":

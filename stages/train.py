@@ -7,7 +7,7 @@ from pathlib import Path
 import dvclive
 import numpy as np
 
-from portrait18 import crops, inference, params, splits, tables, training
+from portrait18 import inference, params, splits, store, tables, training
 from portrait18.errors import UserError, one_line_errors
 from portrait18.runs import Run
 
@@ -16,7 +16,7 @@ from portrait18.runs import Run
 def main(model: str, fold: str, seed: str) -> None:
     p = params.load()
     labels = tables.read("data/labels.csv")
-    pixels, table = crops.load(Path("data/crops"), "train")
+    pixels, table = store.load(Path("data/crops"), "train")
     if not np.array_equal(table.photo, labels.photo):
         raise UserError("data/crops/train.csv and data/labels.csv list different photos; run dvc repro from the start")
     fold_of = splits.held_out(labels, tables.read("data/folds.csv"))

@@ -1,0 +1,14 @@
+import pytest
+import synthetic
+
+
+@pytest.fixture
+def make_dataset():
+    """make_dataset(root, people=folder names, eval_photos=file names) writes a data set and returns its root."""
+    return synthetic.make_dataset
+
+
+@pytest.fixture
+def write_params():
+    """write_params(path, {"check.problems": "skip"}) copies the repository's params.yaml with such changes."""
+    return synthetic.write_params

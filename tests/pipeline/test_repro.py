@@ -1,0 +1,140 @@
+"""The real pipeline, run by DVC on a dozen people."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+
+pytestmark = pytest.mark.pipeline
+
+
+def test_from_photos_to_a_scored_submission(finished):
+    submission = pd.read_csv(finished.root / "data/submission.csv")
+    info = pd.read_csv(finished.root / "data/demo/eval/info.csv")
+    assert list(submission.ImageID) == list(info.ImageID)
+    assert submission.ans.between(0, 17).all()
+    figures = json.loads((finished.root / "reports/metrics.json").read_text())
+    assert 0 <= figures["macro_f1"] <= 1 and figures["photos"] % 7 == 0
+    assert {"macro_f1", "accuracy", "loss", "recall", "baseline"} <= set(figures["age"])
+    pictures = {p.name for p in (finished.root / "reports").rglob("*.png")}
+    assert {
+        "counts.png",
+        "train.png",
+        "train_fallbacks.png",
+        "confusion.png",
+        "calibration.png",
+        "learning_curves.png",
+    } <= pictures
+
+
+def test_second_repro_has_nothing_to_do(finished):
+    assert finished.repro() == []
+    assert "Running stage" not in finished.run("dvc", "repro", "--dry", "--allow-missing")
+
+
+def test_everything_again_gives_the_same_bytes(project):
+    before = project.lock()
+    ran = project.run("dvc", "repro", "--force", PYTHONHASHSEED="7")
+    assert ran.count("Running stage") == len(before)
+    assert project.lock() == before
+
+
+def test_an_experiment_reruns_one_model_and_what_follows(project, stages_of):
+    output = project.run(
+        "dvc",
+        "exp",
+        "run",
+        "-S",
+        "train.age-class.lr=0.0007",
+        GIT_AUTHOR_NAME="t",
+        GIT_AUTHOR_EMAIL="t@example.org",
+        GIT_COMMITTER_NAME="t",
+        GIT_COMMITTER_EMAIL="t@example.org",
+    )
+    ran = stages_of(output)
+    assert ran[:3] == ["train@age-class-0-0", "predict@age-class-0-0", "ensemble"]
+    assert set(ran) <= {"train@age-class-0-0", "predict@age-class-0-0", "ensemble", "evaluate", "submit"}
+    assert "macro_f1" in project.run("dvc", "metrics", "show")
+    assert re.search(r"macro_f1", project.run("dvc", "metrics", "diff", "HEAD", "--all"))
+
+
+def test_one_network_for_the_18_classes(project):
+    project.set_params({"matrix": {"models": ["all"]}})
+    assert "train@all-0-0" in project.repro()
+    left = [p.name for p in (project.root / "data/predictions").iterdir()]
+    assert left == ["all"], "predictions of models that the matrix no longer names must not count as inputs"
+    assert list(json.loads((project.root / "reports/ensemble.json").read_text())) == ["all"]
+
+
+def test_going_back_to_an_earlier_matrix_trains_nothing(project):
+    before = project.lock()
+    project.set_params({"matrix": {"models": ["mask", "gender", "age-class"]}})
+    assert not [s for s in project.repro() if s.startswith("train")]
+    project.set_params({"matrix": {"models": ["mask", "gender", "age-class", "age-value"]}})
+    ran = project.run("dvc", "repro")
+    assert "stages.train" not in "".join(line for line in ran.splitlines() if line.startswith("> "))
+    assert project.lock() == before
+
+
+def test_folds_and_seeds(project):
+    project.set_params(
+        {"split": {"folds": 2}, "matrix": {"models": ["mask", "gender", "age-value"], "folds": [0, 1], "seeds": [0, 1]}}
+    )
+    ran = project.repro()
+    assert len([s for s in ran if s.startswith("train@")]) == 12
+    held_out = pd.read_csv(project.root / "data/ensemble/heldout.csv")
+    assert len(held_out) == 12 * 7, "with every fold trained, everybody is held out once"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_training_goes_on_and_ends_the_same(project, how):
+    project.set_params({"train": {"mask": {"epochs": 4, "patience": 0}}})
+    undisturbed = project.root.parent / "undisturbed"
+    shutil.copytree(project.root, undisturbed, symlinks=True)
+    twin = type(project)(undisturbed)
+    twin.repro("train@mask-0-0")
+
+    checkpoint = project.root / ".resume/mask-0-0.pt"
+    with subprocess.Popen(
+        [sys.executable, "-m", "stages.train", "mask", "0", "0"], cwd=project.root, stderr=subprocess.PIPE, text=True
+    ) as training:
+        until = time.monotonic() + 120
+        while not checkpoint.exists() and training.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+        training.send_signal(how)
+        errors = training.communicate()[1]
+    assert checkpoint.exists()
+    assert how == signal.SIGKILL or "run the same command again" in errors
+    output = project.run("dvc", "repro", "train@mask-0-0")
+    assert "going on after epoch" in output
+    assert project.lock()["train@mask-0-0"] == twin.lock()["train@mask-0-0"]
+
+
+def test_bad_data_stops_before_any_work_with_all_problems_listed(project, stages_of):
+    images = project.root / "data/demo/train/images"
+    first, second, *_ = sorted(images.iterdir())
+    (first / "normal.jpg").write_text("no photo")
+    (second / "normal.jpg").unlink()
+    (images / "somebody").mkdir()
+    output = project.run("dvc", "repro", check=False)
+    assert stages_of(output) == ["check"]
+    for part in (
+        f"{first.name}/normal.jpg cannot be decoded",
+        f"{second.name}/normal.jpg is missing",
+        "'somebody' does not parse",
+    ):
+        assert part in output
+    assert "Traceback" not in output
+
+
+def test_misspelt_param_is_named_with_the_nearest(project):
+    project.set_params({"train": {"common": {"weigth_decay": 0.1}}})
+    output = project.run("dvc", "repro", check=False)
+    assert "train.common.weigth_decay is not a param; did you mean weight_decay?" in output
+    assert "Traceback" not in output

@@ -1,0 +1,234 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from synthetic import REPO
+from tiny import crop_params
+
+from portrait18 import crops, faces, photos, store
+from portrait18.errors import UserError
+from portrait18.faces import Face
+
+BOXES = {i: Face(10.0 + i, 12.0, 30.0 + i, 40.0 + i, 2.0, 0.9) for i in range(20)}
+
+
+class Finder:
+    """Takes the place of MTCNN: the first pixel numbers the photo, `missed` says what is found at which thresholds."""
+
+    def __init__(self, missed=None, stop_at=None):
+        self.missed, self.stop_at, self.seen = missed or {}, stop_at, []
+
+    def __call__(self, batch, retry=False):
+        numbers = batch[:, 0, 0, 0].tolist()
+        if self.stop_at in numbers:
+            raise KeyboardInterrupt
+        self.seen += numbers
+        return [[] if self.missed.get(n) in ("both", None if retry else "first") else [BOXES[n]] for n in numbers]
+
+
+@pytest.fixture
+def find(monkeypatch):
+    """find(missed=, stop_at=) puts a Finder in the detector's place."""
+
+    def put(**how):
+        finder = Finder(**how)
+        monkeypatch.setattr(crops.faces, "Detector", lambda min_face, device: finder)
+        return finder
+
+    return put
+
+
+@pytest.fixture
+def inventory(tmp_path):
+    """Seven numbered photos of persons a (0 to 3), b (4, 5) and c (6); photo 3 is twice as large."""
+    rows = []
+    for i, person in enumerate("aaaabbc"):
+        size = (160, 120) if i == 3 else (80, 60)
+        pixels = np.random.default_rng(i).integers(0, 256, (*size, 3), np.uint8)
+        pixels[0, 0] = i
+        path = tmp_path / "images" / person / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+        rows.append((f"{person}/{i}.png", person))
+    table, bad = photos.probe(pd.DataFrame(rows, columns=["photo", "folder"]), tmp_path / "images", 10**6)
+    assert not bad
+    return table
+
+
+@pytest.fixture
+def build(tmp_path):
+    def run(inventory, params=None, to="store"):
+        npy, csv, work = tmp_path / to / "set.npy", tmp_path / to / "set.csv", tmp_path / f"work-{to}"
+        crops.build(inventory, tmp_path / "images", npy, csv, params or crop_params(), work, torch.device("cpu"))
+        return store.load(tmp_path / to, "set")
+
+    return run
+
+
+def equal_files(folder, *stores):
+    return all(len({(folder / store / name).read_bytes() for store in stores}) == 1 for name in ("set.npy", "set.csv"))
+
+
+def test_rows_stand_in_the_inventorys_order_with_their_own_crops(inventory, build, find, tmp_path):
+    find()
+    shuffled = inventory.iloc[[5, 2, 3, 0, 6, 1, 4]].reset_index(drop=True)
+    pixels, table = build(shuffled)
+    assert table.photo.tolist() == shuffled.photo.tolist()
+    assert pixels.shape == (7, 32, 32, 3) and pixels.dtype == np.uint8
+    for i, name in enumerate(table.photo):
+        box = BOXES[int(name[2])]
+        assert (pixels[i] == faces.crop(photos.read(tmp_path / "images" / name), box, 32, 0.4, True)).all()
+        assert tuple(table.loc[i, ["x0", "y0", "x1", "y1", "tilt", "score"]]) == pytest.approx(box)
+    assert (table.found == "mtcnn").all() and table.digest.nunique() == 7
+
+
+def test_the_lower_thresholds_are_tried_on_the_missed_photos_only(inventory, build, find):
+    finder = find(missed={2: "first"})
+    _, table = build(inventory)
+    assert table.found.tolist() == ["mtcnn", "mtcnn", "retry", "mtcnn", "mtcnn", "mtcnn", "mtcnn"]
+    assert sorted(finder.seen) == [0, 1, 2, 2, 3, 4, 5, 6]
+
+
+def test_a_missed_photo_gets_the_persons_median_box_scaled_to_its_size(inventory, build, find, tmp_path):
+    find(missed={3: "both"})
+    pixels, table = build(inventory)
+    assert table.found[3] == "person"
+    box = np.median([BOXES[i][:4] for i in (0, 1, 2)], axis=0) * 2
+    np.testing.assert_allclose(table.loc[3, ["x0", "y0", "x1", "y1"]].astype(float), box, atol=0.01)
+    expected = faces.crop(photos.read(tmp_path / "images/a/3.png"), Face(*box, 0, 0), 32, 0.4, True)
+    assert (pixels[3] == expected).all()
+
+
+@pytest.mark.parametrize("persons_known", [True, False])
+def test_a_photo_without_found_siblings_gets_the_sets_median_box(inventory, build, find, persons_known):
+    find(missed={6: "both", 3: "both"})
+    _, table = build(inventory if persons_known else inventory.drop(columns="folder"))
+    box = np.median([BOXES[i][:4] for i in (0, 1, 2, 4, 5)], axis=0)
+    assert table.found[6] == "median" and table.found[3] == ("person" if persons_known else "median")
+    np.testing.assert_allclose(table.loc[6, ["x0", "y0", "x1", "y1"]].astype(float), box, atol=0.01)
+
+
+def test_nothing_found_anywhere_gives_the_middle_of_each_photo(inventory, build, find):
+    find(missed=dict.fromkeys(range(7), "both"))
+    _, table = build(inventory)
+    assert (table.found == "median").all()
+    assert table.loc[0, ["x0", "y0", "x1", "y1"]].tolist() == [15, 20, 45, 60]
+
+
+def test_an_undecodable_photo_keeps_its_row_as_a_grey_crop(inventory, build, find, tmp_path):
+    find()
+    (tmp_path / "images/a/1.png").write_bytes(b"no photo")
+    inventory.loc[1, ["width", "height"]] = 0
+    pixels, table = build(inventory)
+    assert table.found[1] == "none" and (pixels[1] == 127).all()
+    assert (table.found.drop(1) == "mtcnn").all()
+
+
+def test_the_centre_method_takes_the_middle_square_without_a_detector(inventory, build, find, tmp_path):
+    finder = find()
+    pixels, table = build(inventory, crop_params(method="centre", margin=0.4, size=60))
+    assert finder.seen == [] and (table.found == "centre").all()
+    assert (pixels[0] == photos.read(tmp_path / "images/a/0.png")[10:70]).all()
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(inventory, build, find, tmp_path, monkeypatch):
+    monkeypatch.setattr(crops, "CHUNK", 2)
+    missed = {3: "both", 6: "both"}
+    find(missed=missed)
+    build(inventory, to="undisturbed")
+    find(missed=missed, stop_at=4)
+    with pytest.raises(KeyboardInterrupt):
+        build(inventory)
+    assert not (tmp_path / "store").exists()
+    finder = find(missed=missed)
+    build(inventory)
+    assert set(finder.seen) == {4, 5, 6}
+    assert equal_files(tmp_path, "store", "undisturbed")
+    assert not any((tmp_path / "work-store").iterdir())
+
+
+def test_a_journal_line_cut_off_by_a_kill_costs_one_chunk_only(inventory, build, find, tmp_path, monkeypatch):
+    monkeypatch.setattr(crops, "CHUNK", 2)
+    find()
+    build(inventory, to="undisturbed")
+    for stop_at, rest in ((2, '[2, [["mtcnn", 10.'), (6, "")):
+        find(stop_at=stop_at)
+        with pytest.raises(KeyboardInterrupt):
+            build(inventory)
+        with open(tmp_path / "work-store/rows.jsonl", "a") as journal:
+            journal.write(rest)
+    finder = find()
+    build(inventory)
+    assert finder.seen == [6] and equal_files(tmp_path, "store", "undisturbed")
+
+
+@pytest.mark.parametrize("change", ["params", "inventory"])
+def test_work_for_other_inputs_is_thrown_away(inventory, build, find, tmp_path, monkeypatch, change):
+    monkeypatch.setattr(crops, "CHUNK", 2)
+    find(stop_at=4)
+    with pytest.raises(KeyboardInterrupt):
+        build(inventory)
+    params = crop_params(margin=0.8) if change == "params" else crop_params()
+    inventory = inventory.iloc[::-1].reset_index(drop=True) if change == "inventory" else inventory
+    finder = find()
+    build(inventory, params)
+    assert sorted(finder.seen) == list(range(7))
+    build(inventory, params, to="undisturbed")
+    assert equal_files(tmp_path, "store", "undisturbed")
+
+
+def test_a_kill_while_work_is_thrown_away_leaves_no_wrong_pixels(inventory, build, find, tmp_path, monkeypatch):
+    monkeypatch.setattr(crops, "CHUNK", 2)
+    find()
+    build(inventory, to="undisturbed")
+    find(stop_at=4)
+    with pytest.raises(KeyboardInterrupt):
+        build(inventory)
+
+    create = np.lib.format.open_memmap
+
+    def killed(*args, **kwargs):
+        create(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(np.lib.format, "open_memmap", killed)
+        build(inventory, crop_params(margin=0.8))
+    find()
+    build(inventory)
+    assert equal_files(tmp_path, "store", "undisturbed")
+
+
+def test_mtcnn_crops_the_demo_photos(build, tmp_path):
+    (tmp_path / "images").symlink_to(REPO / "data/demo/train/images")
+    names = [f"000018_male_Asian_64/{state}.jpg" for state in ("normal", "mask1")]
+    table, _ = photos.probe(pd.DataFrame({"photo": names}), tmp_path / "images", 10**6)
+    pixels, found = build(table, crop_params(size=64))
+    assert (found.found == "mtcnn").all() and (found.score > 0.9).all()
+    again = faces.Detector(0.2, torch.device("cpu"))(pixels.repeat(4, 1).repeat(4, 2))
+    assert all(len(of_photo) == 1 for of_photo in again)
+
+
+def test_a_damaged_store_is_named_in_one_line(tmp_path):
+    (tmp_path / "set.npy").write_bytes(b"\x93NUMPY broken")
+    with pytest.raises(UserError, match=r"set\.npy is damaged .*run dvc repro"):
+        store.load(tmp_path, "set")
+
+
+FOUND = pd.DataFrame({"found": ["mtcnn", "median", "mtcnn", "none", "retry", "person", "mtcnn", "median"]})
+
+
+def test_summary_counts_and_rates():
+    summary = crops.summary(FOUND, pd.DataFrame({"mask": [0, 0, 1, 1, 2, 2, 2, 2]}))
+    assert summary["photos"] == 8 and summary["detection_rate"] == 0.5
+    assert summary["detection_rate_by_mask"] == {"worn": 0.5, "incorrect": 0.5, "none": 0.5}
+    assert summary["found"] == {"mtcnn": 3, "retry": 1, "person": 1, "median": 2, "centre": 0, "none": 1}
+
+
+def test_the_contact_sheets_show_an_even_sample_and_the_blindest_guesses():
+    assert crops.examples(FOUND, 3) == {0: "mtcnn", 3: "none", 7: "median"}
+    assert list(crops.examples(FOUND, 100)) == list(range(8))
+    assert crops.fallbacks(FOUND, 10) == {3: "none", 1: "median", 7: "median", 5: "person", 4: "retry"}
+    assert list(crops.fallbacks(FOUND, 10)) == [3, 1, 7, 5, 4]
+    assert list(crops.fallbacks(FOUND, 2)) == [3, 1]

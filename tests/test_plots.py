@@ -1,0 +1,68 @@
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from portrait18 import plots, sheets
+from portrait18.classes import MASK, NAMES
+
+RNG = np.random.default_rng(0)
+CROPS = RNG.integers(0, 256, (5, 32, 32, 3), np.uint8)
+COUNTS = RNG.integers(0, 50, (18, 18))
+BY_COLUMN = pd.DataFrame({"column": ["mask"] * 3, "value": MASK.classes, "photos": [5, 1, 0]})
+BY_CLASS = pd.DataFrame({"class": range(18), "name": NAMES, "photos": range(18)})
+CALIBRATION = pd.DataFrame({"confidence": [0.4, 0.9], "accuracy": [0.5, 0.8], "photos": [3, 9]})
+HISTORY = pd.DataFrame({"step": [0, 1], "macro_f1": [0.3, 0.5], "loss": [1.0, 0.8], "train_loss": [1.1, 0.6]})
+AGES = np.array([18, 25, 33, 60, 61, 64])
+
+DRAWN = {
+    "class_counts": lambda path: plots.class_counts(BY_COLUMN, BY_CLASS, path),
+    "contact_sheet": lambda path: sheets.contact_sheet(CROPS, {i: f"caption {i}" for i in range(5)}, path),
+    "empty contact_sheet": lambda path: sheets.contact_sheet(CROPS, {}, path),
+    "confusion of 3": lambda path: plots.confusion(COUNTS[:3, :3], MASK.classes, path),
+    "confusion of 18": lambda path: plots.confusion(COUNTS, NAMES, path),
+    "confusion of nothing": lambda path: plots.confusion(np.zeros((3, 3), int), MASK.classes, path),
+    "calibration": lambda path: plots.calibration({"mask": CALIBRATION, "age": CALIBRATION}, path),
+    "age_error": lambda path: plots.age_error(AGES, AGES + 2.5, path),
+    "learning_curves": lambda path: plots.learning_curves({f"model {i}": HISTORY for i in range(12)}, path),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_picture_opens_has_a_sane_size_and_the_same_bytes_every_time(tmp_path, name):
+    first, again = tmp_path / "sub/first.png", tmp_path / "again.png"
+    DRAWN[name](first)
+    DRAWN[name](again)
+    with Image.open(first) as image:
+        assert image.format == "PNG"
+        width, height = image.size
+        colours = image.convert("RGB").getcolors(2**24)
+    assert 300 < width < 2500 and 100 < height < 2500 or name == "empty contact_sheet"
+    assert len(colours) > 10
+    assert first.read_bytes() == again.read_bytes()
+    assert [p.name for p in first.parent.iterdir()] == ["first.png"]
+
+
+def test_every_function_that_draws_is_tried():
+    functions = {n for n, f in vars(plots).items() if callable(f) and f.__module__ == plots.__name__ and n[0] != "_"}
+    assert functions == {name.removeprefix("empty ").split(" ")[0] for name in DRAWN}
+
+
+def test_the_contact_sheet_shows_the_asked_crops_in_order(tmp_path):
+    crops = np.zeros((4, 8, 8, 3), np.uint8)
+    crops[1, ..., 0] = crops[3, ..., 2] = 255
+    sheets.contact_sheet(crops, {3: "blue", 1: "red"}, tmp_path / "sheet.png", columns=2, tile=50)
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    assert sheet.shape == (4 + 50 + 16 + 4, 2 * 54 + 4, 3)
+    assert sheet[25, 25].tolist() == [0, 0, 255] and sheet[25, 80].tolist() == [255, 0, 0]
+
+
+def test_the_contact_sheet_breaks_into_rows(tmp_path):
+    sheets.contact_sheet(CROPS, dict.fromkeys(range(5), "x"), tmp_path / "sheet.png", columns=2, tile=30)
+    assert Image.open(tmp_path / "sheet.png").size == (2 * 34 + 4, 3 * 50 + 4)
+
+
+def test_more_to_see_changes_the_picture(tmp_path):
+    plots.confusion(np.diag([5, 6, 7]), MASK.classes, tmp_path / "a.png")
+    plots.confusion(np.diag([5, 6, 8]), MASK.classes, tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "b.png").read_bytes()

@@ -1,0 +1,30 @@
+import numpy as np
+import pandas as pd
+
+from portrait18 import tables
+from portrait18.files import write_csv
+
+
+def test_names_and_ids_stay_text(tmp_path):
+    written = pd.DataFrame(
+        {
+            "photo": ["NA", "000001", "null", "1e5"],
+            "folder": ["nan", "1", "", "True"],
+            "person": ["000001", "NA", "007", "1.0"],
+            "digest": ["0000000000000012", "1e10000000000000", "", "00ff"],
+        }
+    )
+    write_csv(written, tmp_path / "t.csv")
+    assert tables.read(tmp_path / "t.csv").to_dict("list") == written.to_dict("list")
+
+
+def test_numbers_stay_numbers(tmp_path):
+    write_csv(pd.DataFrame({"fold": [0, -1], "score": [0.5, 1.0]}), tmp_path / "t.csv")
+    table = tables.read(tmp_path / "t.csv")
+    assert table.fold.dtype == np.int64 and table.score.tolist() == [0.5, 1.0]
+
+
+def test_empty_years_are_missing_numbers(tmp_path):
+    write_csv(pd.DataFrame({"photo": ["a", "b"], "years": [41.5, np.nan]}), tmp_path / "t.csv")
+    years = tables.read(tmp_path / "t.csv").years
+    assert years[0] == 41.5 and np.isnan(years[1])

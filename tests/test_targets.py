@@ -1,0 +1,76 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import norm
+from tiny import model_params
+
+from portrait18 import targets
+from portrait18.classes import AGE, ALL, GENDER, MASK
+
+LABELS = pd.DataFrame(
+    {"mask": [0, 1, 2], "gender": [0, 1, 1], "age": [29, 59, 60], "age_group": [0, 1, 2], "age_target": [0, 2, 2]}
+)
+
+
+def told(**changes):
+    return targets.make(model_params(**changes)).told(LABELS).numpy()
+
+
+@pytest.mark.parametrize(
+    ("task", "hot"), [("mask", [0, 1, 2]), ("gender", [0, 1, 1]), ("age", [0, 2, 2]), ("all", [0, 11, 17])]
+)
+def test_classes_are_told_as_one_hot_rows(task, hot):
+    result = told(task=task)
+    assert result.dtype == np.float32
+    assert (result == np.eye({"gender": 2, "all": 18}.get(task, 3))[hot]).all()
+
+
+def test_label_smoothing_spreads_its_share_over_all_classes():
+    np.testing.assert_allclose(told(task="mask", label_smoothing=0.3)[0], [0.8, 0.1, 0.1], rtol=1e-6)
+    np.testing.assert_allclose(told(task="gender", label_smoothing=0.1)[1], [0.05, 0.95], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("task", "trained", "truth"), [(AGE, [0, 2, 2], [0, 1, 2]), (ALL, [0, 11, 17], [0, 10, 17])])
+def test_training_is_told_the_moved_borders_and_scores_use_the_true_ones(task, trained, truth):
+    assert targets.class_index(task, LABELS, trained=True).tolist() == trained
+    assert targets.class_index(task, LABELS, trained=False).tolist() == truth
+
+
+@pytest.mark.parametrize("task", [MASK, GENDER])
+@pytest.mark.parametrize("trained", [True, False])
+def test_borders_leave_the_other_tasks_alone(task, trained):
+    assert targets.class_index(task, LABELS, trained).tolist() == LABELS[task.name].tolist()
+
+
+def test_class_probabilities_are_the_softmax():
+    target, powers = targets.make(model_params(task="mask")), np.exp([0.0, 1.0, 3.0])
+    assert target.outputs == 3 and target.years is None and target.task is MASK
+    probabilities = target.probabilities(torch.tensor([[0.0, 1.0, 3.0]]))
+    np.testing.assert_allclose(probabilities[0], powers / powers.sum(), rtol=1e-6)
+
+
+@pytest.fixture
+def value():
+    return targets.make(model_params(task="age", target="value", loss="gaussian"))
+
+
+def test_years_go_in_as_they_come_out(value):
+    mean = value.told(LABELS)
+    assert value.outputs == 2 and value.task is AGE
+    assert mean.dtype == torch.float32 and mean.abs().max() <= 1.1
+    outputs = torch.stack([mean, torch.zeros(3)], 1)
+    np.testing.assert_allclose(value.years(outputs), LABELS.age, rtol=1e-5)
+
+
+@pytest.mark.parametrize("years", [18.0, 29.5, 45.0, 59.4, 75.0])
+@pytest.mark.parametrize("deviation", [2.0, 8.0, 25.0])
+def test_probabilities_of_years_lie_between_the_borders_of_whole_years(value, years, deviation):
+    outputs = torch.tensor([[(years - 45) / 15, 2 * np.log(deviation / 15)]], dtype=torch.float32)
+    below = norm.cdf([29.5, 59.5], years, deviation)
+    expected = [below[0], below[1] - below[0], 1 - below[1]]
+    np.testing.assert_allclose(value.probabilities(outputs)[0], expected, atol=2e-6)
+
+
+def test_certain_years_never_rule_a_class_out(value):
+    assert (value.probabilities(torch.tensor([[-3.0, -20.0], [3.0, -20.0]])) > 0).all()

@@ -1,0 +1,226 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from tiny import coloured_people, model_params
+
+from portrait18 import backbones, inference, targets, training
+from portrait18.errors import UserError
+from portrait18.runs import Run
+
+CROPS, LABELS, FOLD_OF = coloured_people()
+HELD_OUT = FOLD_OF == 0
+LEARNS = dict(epochs=4, ema=0.9)
+#: Everything that draws at random, so that what is the same does not happen to be so.
+RANDOM = dict(
+    epochs=3,
+    ema=0.9,
+    dropout=0.3,
+    drop_path=0.1,
+    sampling=dict(balance=0.5, per_person=5),
+    mix=dict(method="cutmix", alpha=0.4, probability=0.5),
+)
+
+
+@pytest.fixture
+def fit(tmp_path, monkeypatch):
+    """fit(model=, fold=, seed=, crops=, labels=, log=, **params) -> network, history; an equal model resumes."""
+    monkeypatch.chdir(tmp_path)
+    fresh = (f"model{n}" for n in itertools.count())
+
+    def run(model=None, fold=0, seed=0, crops=CROPS, labels=LABELS, log=lambda row: None, **changes):
+        run = Run(model or next(fresh), fold, seed)
+        return training.fit(crops, labels, FOLD_OF, model_params(**changes), run, log)
+
+    return run
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """script(loss=[...], macro_f1=[...]) takes the place of the held-out scores, one of each an epoch."""
+
+    def put(**columns):
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        endless = itertools.chain(rows, itertools.repeat(rows[-1]))
+        usual = {"macro_f1": 0.0, "accuracy": 0.0, "loss": 1.0}
+        monkeypatch.setattr(training.metrics, "scores", lambda *_: {**usual, **next(endless)})
+
+    return put
+
+
+def same(one, other):
+    """Whether two trained networks have the same bits."""
+    pairs = zip(one[0].state_dict().items(), other[0].state_dict().items(), strict=True)
+    return all(k == j and torch.equal(v, w) for (k, v), (j, w) in pairs)
+
+
+def test_learns_what_can_be_learnt(fit):
+    network, history = fit(**LEARNS)
+    assert [row["epoch"] for row in history] == [0, 1, 2, 3]
+    assert max(row["accuracy"] for row in history) > 0.9
+    assert history[-1]["train_loss"] < 0.6 * history[0]["train_loss"]
+    target = targets.make(model_params())
+    probabilities, _ = inference.predict(network, target, CROPS, np.flatnonzero(HELD_OUT), 32, 16, flip=True)
+    assert (probabilities.argmax(1) == LABELS["mask"][HELD_OUT]).mean() > 0.9
+
+
+def test_learns_years(fit):
+    how = dict(task="age", target="value", loss="gaussian")
+    network, _ = fit(**how, epochs=10, ema=0.9, best_by="loss")
+    rows = np.flatnonzero(HELD_OUT)
+    _, years = inference.predict(network, targets.make(model_params(**how)), CROPS, rows, 32, 16, flip=False)
+    assert np.corrcoef(years, LABELS.age[rows])[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("how", [{"task": "all"}, {"amp": "bf16"}, {"loss": "focal"}, {"optimizer": "lamb"}], ids=str)
+def test_other_ways_of_training_lower_the_loss(fit, how):
+    _, history = fit(**how, **LEARNS)
+    assert history[-1]["train_loss"] < 0.85 * history[0]["train_loss"]
+
+
+def test_the_seed_alone_decides(fit):
+    first = fit(**RANDOM)
+    again, other = fit(**RANDOM), fit(**RANDOM, seed=1)
+    assert same(first, again) and first[1] == again[1]
+    assert not same(first, other)
+
+
+def test_workers_change_nothing(fit):
+    assert same(fit(**RANDOM, workers=0), fit(**RANDOM, workers=2))
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_a_run_interrupted_after_an_epoch_ends_with_the_same_bits(fit, after):
+    undisturbed = fit(**RANDOM)
+
+    def interrupt(row):
+        if row["epoch"] == after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit("run", log=interrupt, **RANDOM)
+    logged = []
+    resumed = fit("run", log=logged.append, **RANDOM)
+    assert same(resumed, undisturbed)
+    assert resumed[1] == undisturbed[1] == logged
+
+
+def test_a_run_interrupted_within_an_epoch_repeats_that_epoch_only(fit, monkeypatch):
+    undisturbed = fit(**RANDOM)
+    usual, calls = training.augment.apply, itertools.count()
+
+    def interrupt(*args):
+        if next(calls) == 35:  # three whole batches, 24 photos, an epoch
+            raise KeyboardInterrupt
+        return usual(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training.augment, "apply", interrupt)
+        fit("run", **RANDOM)
+    counted = []
+    monkeypatch.setattr(training.augment, "apply", lambda *args: counted.append(1) or usual(*args))
+    assert same(fit("run", **RANDOM), undisturbed)
+    assert len(counted) == 48
+
+
+def test_held_out_and_left_out_photos_are_never_trained_on(fit):
+    left_out = (LABELS.age == 45) & ~HELD_OUT
+    labels = LABELS.assign(train=1 - left_out.astype(int))
+    crops, wrong = CROPS.copy(), labels.copy()
+    crops[HELD_OUT | left_out] = 255 - crops[HELD_OUT | left_out]
+    wrong.loc[HELD_OUT | left_out, "mask"] = 0
+    assert left_out.any()
+    reference = fit(epochs=1, labels=labels)
+    assert same(reference, fit(epochs=1, crops=crops, labels=wrong))
+    crops[np.flatnonzero(~HELD_OUT & ~left_out)[0]] ^= 255
+    assert not same(reference, fit(epochs=1, crops=crops, labels=wrong))
+
+
+def test_training_is_told_the_moved_borders(fit):
+    moved = LABELS.assign(age_target=0)
+    assert not same(fit(task="age", epochs=1), fit(task="age", epochs=1, labels=moved))
+    assert same(fit(task="age", epochs=1), fit(task="age", epochs=1, labels=LABELS.assign(age_group=0)))
+
+
+@pytest.mark.parametrize(("best_by", "best"), [("macro_f1", 2), ("accuracy", 3), ("loss", 1)])
+def test_the_best_epoch_by_the_named_figure_is_kept(fit, script, best_by, best):
+    constant = dict(schedule="constant", warmup_epochs=0)
+    script(macro_f1=[0.1, 0.9, 0.9, 0.3], accuracy=[0.2, 0.1, 0.3, 0.3], loss=[0.5, 0.6, 0.7, 0.8])
+    kept = fit(**constant, epochs=4, best_by=best_by)
+    script(macro_f1=[0.1, 0.2, 0.3], accuracy=[0.1, 0.2, 0.3], loss=[0.3, 0.2, 0.1])
+    assert same(kept, fit(**constant, epochs=best, best_by=best_by))
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(0, 6), (1, 3), (2, 4), (5, 6)])
+def test_training_stops_after_so_many_epochs_without_a_better_one(fit, script, patience, epochs):
+    script(macro_f1=[0.3, 0.5, 0.5, 0.4, 0.2, 0.1])
+    assert len(fit(epochs=6, patience=patience)[1]) == epochs
+
+
+def test_the_moving_average_is_kept_in_the_networks_place(fit):
+    one_step = dict(epochs=1, batch_size=64)
+    assert same(fit(**one_step, ema=0.99), fit(**one_step, ema=0.0))
+    slow, fast, none = (fit(epochs=3, ema=ema)[1][-1]["loss"] for ema in (0.99, 0.1, 0.0))
+    assert len({slow, fast, none}) == 3
+
+
+def test_the_moving_average_forgets_its_start_and_settles_at_its_decay():
+    for steps, share in ((0, 0.1), (8, 0.5), (100_000, 0.9)):
+        average, current = torch.tensor([1.0]), torch.tensor([0.0])
+        training._moving_average(0.9, [average], [current], torch.tensor(steps))
+        assert average.item() == pytest.approx(share)
+
+
+def test_layer_decay_slows_the_layers_far_from_the_head(fit):
+    how = dict(optimizer="sgd", weight_decay=0.0, epochs=1, batch_size=64, schedule="constant", warmup_epochs=0)
+    torch.manual_seed(0)
+    start = backbones.create(model_params(), 3).state_dict()
+    even, decayed = (fit(**how, layer_decay=d)[0].cpu().state_dict() for d in (1.0, 0.5))
+    moved = {k: ((decayed[k] - start[k]).norm() / (even[k] - start[k]).norm()).item() for k in start if "weight" in k}
+    assert moved["backbone.classifier.weight"] == pytest.approx(1, abs=0.01)
+    assert moved["backbone.conv_stem.weight"] < 0.3
+
+
+def rates(**changes):
+    params = model_params(epochs=10, **changes)
+    return np.array([training.learning_rate(step, 20, params) for step in range(200)])
+
+
+def test_cosine_climbs_to_the_peak_then_falls_to_zero():
+    rate = rates(schedule="cosine", warmup_epochs=2)
+    assert 0 < rate[0] < 0.05 and rate.argmax() == 40 and rate.max() == 1
+    np.testing.assert_allclose(np.diff(rate[:40]), rate[0])
+    assert rate[120] == pytest.approx(0.5) and (np.diff(rate[40:]) < 0).all() and 0 < rate[-1] < 1e-3
+
+
+def test_steps_and_constant_rates():
+    assert set(rates(schedule="constant", warmup_epochs=0)) == {1.0}
+    rate = rates(schedule="step", warmup_epochs=0, step_epochs=4, step_factor=0.5)
+    assert rate.tolist() == [1.0] * 80 + [0.5] * 80 + [0.25] * 40
+
+
+def test_history_tells_the_rate_at_the_end_of_each_epoch(fit):
+    _, history = fit(epochs=3, lr=0.02, schedule="step", warmup_epochs=0, step_factor=0.1)
+    assert [row["lr"] for row in history] == pytest.approx([0.02, 0.002, 0.0002])
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (dict(fold=7), "fold 7: 60 photos to train on, 0 held out"),
+        (dict(labels=LABELS.assign(train=0)), "fold 0: 0 photos to train on, 30 held out"),
+        (dict(optimizer="adamwow"), r"optimizer = 'adamwow'.*list_optimizers"),
+        (dict(lr=1e30), "no longer finite in epoch 1; lower lr"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(fit, how, said):
+    with pytest.raises(UserError, match=said):
+        fit(**how)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_learns_in_bf16_on_the_gpu(fit):
+    network, history = fit(**LEARNS, amp="bf16")
+    assert next(network.parameters()).is_cuda and max(row["accuracy"] for row in history) > 0.9

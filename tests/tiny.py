@@ -1,0 +1,75 @@
+"""Params, photos and labels small enough to train on within seconds."""
+
+import numpy as np
+import pandas as pd
+import yaml
+from synthetic import REPO
+
+from portrait18 import photos
+from portrait18.classes import age_group, encode
+from portrait18.params import CropParams, ModelParams
+
+STILL = dict(flip=0, rotate=0, zoom=0, colour=0, blur=0, erase=0)
+_SMALL = dict(
+    task="mask",
+    target="classes",
+    backbone="test_efficientnet",
+    weights="none",
+    size=32,
+    epochs=2,
+    batch_size=8,
+    optimizer="adamw",
+    lr=0.01,
+    layer_decay=1.0,
+    schedule="cosine",
+    step_epochs=1,
+    warmup_epochs=0.5,
+    ema=0.0,
+    patience=0,
+    best_by="macro_f1",
+    amp="off",
+    workers=0,
+    loss="cross-entropy",
+    label_smoothing=0.0,
+    dropout=0.2,
+    drop_path=0.0,
+    sampling=dict(balance=0, per_person=0),
+    augment=dict(flip=0.5, rotate=5, zoom=0.1, colour=0.1, blur=0.1, erase=0.1),
+    mix=dict(method="none", alpha=0.4, probability=1.0),
+)
+
+
+def model_params(**changes) -> ModelParams:
+    """Params of a small mask model without pretrained weights, with changes; the rest is params.yaml's."""
+    common = yaml.safe_load((REPO / "params.yaml").read_text())["train"]["common"]
+    return ModelParams.model_validate({**common, **_SMALL, **changes})
+
+
+def crop_params(**changes) -> CropParams:
+    usual = dict(method="mtcnn", size=32, margin=0.4, align=True, min_face=0.2, batch_size=4)
+    return CropParams.model_validate({**usual, **changes})
+
+
+def demo_photo(state: str = "normal", person: str = "000018_male_Asian_64") -> np.ndarray:
+    return photos.read(REPO / "data/demo/train/images" / person / f"{state}.jpg")
+
+
+def coloured_people(people: int = 10, side: int = 40) -> tuple[np.ndarray, pd.DataFrame, np.ndarray]:
+    """Crops whose colour tells the mask state and whose brightness tells the age; labels; folds 0 and 1.
+
+    Six crops a person, two of each state; every other person is in fold 0.
+    """
+    rng = np.random.default_rng(0)
+    rows, crops = [], []
+    for i in range(people):
+        gender, age = i // 2 % 2, 20 + 50 * (i // 2) // max(1, people // 2 - 1)
+        for n in range(6):
+            colour = np.full(3, 20.0 + age)
+            colour[n % 3] += 100
+            crops.append((colour + rng.normal(0, 12, (side, side, 3))).clip(0, 255).astype(np.uint8))
+            rows.append((f"p{i}/{n}.jpg", f"p{i}", f"p{i}", n % 3, gender, age))
+    labels = pd.DataFrame(rows, columns=["photo", "folder", "person", "mask", "gender", "age"])
+    labels["age_group"] = labels["age_target"] = age_group(labels.age)
+    labels["class"] = encode(labels["mask"], labels.gender, labels.age_group)
+    labels["train"] = 1
+    return np.stack(crops), labels, labels.person.str[1:].astype(int).to_numpy() % 2
