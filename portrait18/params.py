@@ -103,7 +103,7 @@ class ModelParams(Section):
     ema: float = Field(ge=0, lt=1)
     patience: int = Field(ge=0)
     best_by: Literal["macro_f1", "accuracy", "loss"]
-    amp: Literal["auto", "bf16", "off"]
+    amp: Literal["auto", "bf16", "float32"]
     workers: int = Field(ge=0)
     loss: str
     label_smoothing: float = Field(ge=0, lt=1)
@@ -172,7 +172,7 @@ def load(path: str | Path = "params.yaml") -> Params:
         raw = yaml.safe_load(Path(path).read_text())
     except FileNotFoundError:
         raise UserError(f"{path} is missing; run from the folder that holds it") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeError) as error:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise UserError(f"{path} holds no sections; expected {', '.join([*SECTIONS, 'train'])}")
@@ -185,12 +185,13 @@ def load(path: str | Path = "params.yaml") -> Params:
     }
     models = _models(path, raw.get("train"), problems)
     matrix, split, crop = sections["matrix"], sections["split"], sections["crop"]
-    if matrix and split and models:
+    if matrix:
         problems += [
             f"{path}: matrix.models names {m!r}, but there is no train.{m}{nearest(m, list(models))}"
             for m in matrix.models
             if m not in models
         ]
+    if matrix and split:
         wrong = [f for f in matrix.folds if not 0 <= f < split.folds]
         if wrong:
             problems.append(
@@ -207,15 +208,17 @@ def load(path: str | Path = "params.yaml") -> Params:
     return Params(sections, models)
 
 
+#: What each model says itself (and "", the section as a whole); the rest it takes from train.common.
+_OF_EACH_MODEL = ("task", "target", "lr", "epochs", "")
+
+
 def _models(path, train: Any, problems: list[str]) -> dict[str, ModelParams]:
     if not isinstance(train, dict) or not isinstance(train.get("common"), dict):
         problems.append(f"{path}: train.common is missing; it holds what every model shares")
         return {}
     common = train["common"]
     models = {}
-    for name, own in train.items():
-        if name == "common":
-            continue
+    for name, own in ((str(name), own) for name, own in train.items() if name != "common"):
         if not isinstance(own, dict):
             problems.append(f"{path}: train.{name} = {own!r} must be a section with at least task and target")
             continue
@@ -225,7 +228,8 @@ def _models(path, train: Any, problems: list[str]) -> dict[str, ModelParams]:
             merged[key] = {**common[key], **value} if both else value
 
         def where(key: str, name=name, own=own) -> str:
-            return f"{path}: train.{name if holds(own, key) else 'common'}.{key}"
+            of_model = holds(own, key) or key.split(".")[0] in _OF_EACH_MODEL
+            return f"{path}: train.{name if of_model else 'common'}.{key}"
 
         models[name] = validate(ModelParams, merged, where, problems)
     return models

@@ -84,8 +84,9 @@ def test_align_levels_the_eyes_of_a_tilted_face(detector, degrees):
         (face(0, 0, 30, 30), face(35, 35, 65, 65)),
         (face(30, 30, 70, 70, score=0.5), face(30, 30, 70, 70, score=0.9)),
         (face(45, 45, 55, 55, score=1.0), face(20, 20, 80, 80, score=0.8)),
+        (face(25, 25, 75, 75, score=0.5), face(30, 30, 70, 70, score=0.95)),
     ],
-    ids=["larger", "central", "surer", "large beats sure"],
+    ids=["larger", "central", "surer", "much larger though less sure", "much surer though smaller"],
 )
 def test_choose_prefers(worse, better):
     assert faces.choose([worse, better], 100, 100) == faces.choose([better, worse], 100, 100) == better

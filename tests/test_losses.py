@@ -1,3 +1,5 @@
+from math import log
+
 import pytest
 import torch
 from tiny import model_params
@@ -33,7 +35,6 @@ def test_focal_with_gamma_zero_is_cross_entropy(smoothing):
 def test_focal_by_hand():
     outputs = torch.tensor([[0.2, 0.3, 0.5], [0.9, 0.05, 0.05]]).log()
     told = torch.tensor([[0.0, 0.0, 1.0], [0.5, 0.5, 0.0]])
-    log = lambda p: torch.tensor(p).log().item()  # noqa: E731
     expected = [-(0.5**2) * log(0.5), -0.5 * (0.1**2 * log(0.9) + 0.95**2 * log(0.05))]
     torch.testing.assert_close(value_of("focal", outputs, told, focal_gamma=2.0), torch.tensor(expected))
 
@@ -43,6 +44,14 @@ def test_focal_counts_easy_photos_less():
     outputs, told = torch.cat([easy, hard]), TOLD[[0, 0]]
     share = value_of("focal", outputs, told, focal_gamma=2.0) / value_of("cross-entropy", outputs, told)
     assert share[0] < 0.001 and share[1] > 0.4
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "focal"])
+def test_the_losses_of_heads_are_summed(name):
+    params = model_params(loss=name, task="all", target="heads")
+    outputs, told = torch.cat([OUTPUTS, OUTPUTS[:, :2].flip(0)], 1), torch.cat([TOLD, TOLD[:, 1:]], 1)
+    expected = value_of(name, OUTPUTS, TOLD) + value_of(name, OUTPUTS[:, :2].flip(0), TOLD[:, 1:])
+    torch.testing.assert_close(losses.make(params, (3, 2))(outputs, told, params), expected)
 
 
 def test_gaussian_is_the_likelihood_times_the_deviation():
@@ -76,6 +85,7 @@ def test_losses_and_gradients_stay_finite_at_extremes(name, scale):
     [
         ("gaussian", {}, r"'gaussian' does not go with target classes; use cross-entropy \| focal$"),
         ("focal", VALUE, "'focal' does not go with target value; use gaussian$"),
+        ("gaussian", dict(task="all", target="heads"), r"target heads; use cross-entropy \| focal$"),
         ("hinge", {}, "'hinge' .* use cross-entropy"),
     ],
 )

@@ -18,6 +18,12 @@ def test_names_and_ids_stay_text(tmp_path):
     assert tables.read(tmp_path / "t.csv").to_dict("list") == written.to_dict("list")
 
 
+def test_columns_of_digits_stay_text_where_they_are_names(tmp_path):
+    written = pd.DataFrame({name: ["000001", "000002"] for name in ("photo", "folder", "person", "digest", "set")})
+    write_csv(written, tmp_path / "t.csv")
+    assert tables.read(tmp_path / "t.csv").to_dict("list") == written.to_dict("list")
+
+
 def test_numbers_stay_numbers(tmp_path):
     write_csv(pd.DataFrame({"fold": [0, -1], "score": [0.5, 1.0]}), tmp_path / "t.csv")
     table = tables.read(tmp_path / "t.csv")

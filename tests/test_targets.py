@@ -50,6 +50,19 @@ def test_class_probabilities_are_the_softmax():
     np.testing.assert_allclose(probabilities[0], powers / powers.sum(), rtol=1e-6)
 
 
+def test_heads_are_told_side_by_side_and_answer_with_the_product_of_their_shares():
+    target = targets.make(model_params(task="all", target="heads"))
+    assert target.outputs == 8 and target.heads == (3, 2, 3) and target.task is ALL
+    assert target.told(LABELS)[1].tolist() == [0, 1, 0, 0, 1, 0, 0, 1]
+    shares = np.array([0.2, 0.3, 0.5]), np.array([0.4, 0.6]), np.array([0.1, 0.7, 0.2])
+    outputs = torch.tensor(np.log(np.concatenate(shares)), dtype=torch.float32)[None]
+    eighteen = target.probabilities(outputs)[0].numpy()
+    for mask, gender, age in ((0, 0, 0), (2, 1, 1), (1, 0, 2)):
+        expected = shares[0][mask] * shares[1][gender] * shares[2][age]
+        assert eighteen[6 * mask + 3 * gender + age] == pytest.approx(expected, rel=1e-5)
+    assert eighteen.sum() == pytest.approx(1)
+
+
 @pytest.fixture
 def value():
     return targets.make(model_params(task="age", target="value", loss="gaussian"))

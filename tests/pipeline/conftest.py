@@ -19,7 +19,6 @@ SMALL = {
             "weights": "none",
             "backbone": "mobilenetv3_small_050",
             "size": 32,
-            "epochs": 2,
             "sampling": {"balance": 0.0, "per_person": 3},
         },
         "mask": {"epochs": 2},

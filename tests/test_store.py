@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+
+from portrait18 import store
+from portrait18.errors import UserError
+
+TABLE = "photo,x0,found,digest\n000001,1.5,mtcnn,0123456789012345\nNA,2,none,1e5\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    np.save(tmp_path / "set.npy", np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3))
+    (tmp_path / "set.csv").write_text(TABLE)
+    return tmp_path
+
+
+def test_crops_come_as_a_read_only_memory_map_with_their_table(folder):
+    pixels, table = store.load(folder, "set")
+    assert isinstance(pixels, np.memmap) and not pixels.flags.writeable
+    assert pixels[1, 1, 1].tolist() == [21, 22, 23]
+    assert table.photo.tolist() == ["000001", "NA"] and table.digest.tolist() == ["0123456789012345", "1e5"]
+    assert table.x0.tolist() == [1.5, 2.0]
+
+
+@pytest.mark.parametrize("kept", [0, 3, 70, -1])
+def test_a_truncated_store_is_named_in_one_line(folder, kept):
+    (folder / "set.npy").write_bytes((folder / "set.npy").read_bytes()[:kept])
+    with pytest.raises(UserError, match=r"set\.npy is damaged .*run dvc repro"):
+        store.load(folder, "set")
