@@ -22,6 +22,7 @@ def make(params: AugmentParams, size: int) -> A.Compose:
             scale=(1 - params.zoom, 1 + params.zoom),
             translate_percent=(-move, move),
             rotate=(-params.rotate, params.rotate),
+            keep_ratio=True,
             border_mode=cv2.BORDER_REPLICATE,
             p=1.0 if params.zoom or params.rotate else 0.0,
         ),

@@ -1,5 +1,6 @@
 """Networks: any timm backbone with a head of as many outputs as the target asks for, and where weights come from."""
 
+import difflib
 from pathlib import Path
 
 import timm
@@ -45,18 +46,28 @@ def create(params: ModelParams, outputs: int, weights: str | None = None) -> Net
     """
     weights = params.weights if weights is None else weights
     if not timm.is_model(params.backbone):
-        near = timm.list_models(f"*{params.backbone.split('_')[0]}*")[:8]
+        name = params.backbone.split(".")[0]
+        near = ", ".join(difflib.get_close_matches(name, timm.list_models(), 5, cutoff=0.5)) or "none"
         raise UserError(
-            f"params.yaml: backbone = {params.backbone!r} is unknown to timm; near it are {', '.join(near) or 'none'}; see timm.list_models()"
+            f"params.yaml: backbone = {params.backbone!r} is unknown to timm; near it are {near}; see timm.list_models()"
         )
-    options = {"num_classes": outputs, "drop_rate": params.dropout, "drop_path_rate": params.drop_path or None}
+    options = {"num_classes": outputs, "drop_rate": params.dropout}
+    if params.drop_path:
+        options["drop_path_rate"] = params.drop_path
+    if timm.models.get_pretrained_cfg(params.backbone).fixed_input_size:
+        options["img_size"] = params.size  # transformers are built for one size, the others take any
     try:
         backbone = timm.create_model(params.backbone, pretrained=weights == "hub", **options)
+    except TypeError as error:
+        raise UserError(
+            f"params.yaml: backbone {params.backbone} has no drop_path ({error}); set drop_path: 0"
+        ) from None
     except Exception as error:
         if weights != "hub":
             raise
         raise UserError(
-            f"params.yaml: weights = hub: the download of {params.backbone} failed ({error}); check the network or use bundled"
+            f"params.yaml: weights = hub: the download of {params.backbone} failed ({error});"
+            " check the network or use bundled"
         ) from None
     for head in _heads(backbone):
         # timm's start for heads of a thousand outputs is far too wide for three: the first losses would be huge.

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from portrait18 import faces, photos
 from portrait18.classes import MASK
 from portrait18.faces import Face
-from portrait18.files import write_csv
+from portrait18.files import whole, write_csv
 from portrait18.params import CropParams
 
 FOUND = ("mtcnn", "retry", "person", "median", "centre", "none")
@@ -48,8 +48,13 @@ class _Journal:
         shape = (len(inventory), params.size, params.size, 3)
         self.chunks = self._read(fingerprint)
         if self.chunks:
+            # Whole lines only: what comes next must not be written behind half a one.
+            lines = [fingerprint, *([start, rows] for start, rows in self.chunks.items())]
+            with whole(self.rows_path) as aside:
+                aside.write_text("".join(json.dumps(line) + "\n" for line in lines))
             self.pixels = np.lib.format.open_memmap(self.pixels_path, mode="r+")
         else:
+            self.rows_path.unlink(missing_ok=True)  # before the pixels that it vouches for
             self.pixels = np.lib.format.open_memmap(self.pixels_path, mode="w+", dtype=np.uint8, shape=shape)
             self.rows_path.write_text(json.dumps(fingerprint) + "\n")
 

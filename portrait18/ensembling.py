@@ -123,6 +123,8 @@ def cross_fit(
     probabilities, decided = np.empty(stack.shape[1:]), np.empty(len(truth), np.int64)
     for p in np.unique(part):
         inside, outside = part == p, part != p
+        if not outside.any():  # a single person: nobody else to choose on
+            outside, params = inside, EnsembleParams(weights="equal", offsets="none")
         choice = choose(stack[:, outside], truth[outside], params)
         probabilities[inside] = blend(stack[:, inside], choice.weights)
         decided[inside] = decide(probabilities[inside], choice.offsets)

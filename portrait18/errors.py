@@ -6,15 +6,27 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 
+#: Errors of the system that a user can mend, and how.
+_MENDED_BY = {
+    errno.ENOSPC: "make room on the disk",
+    errno.EDQUOT: "make room in your quota",
+    errno.EROFS: "use a disk that can be written to",
+    errno.EACCES: "allow this user to read and write there",
+    errno.EPERM: "allow this user to read and write there",
+    errno.ENOTDIR: "put a folder in the file's place",
+}
+
 
 class UserError(Exception):
     """Something in the input, the params or the machine that the user can mend.
 
     Args:
         problems: one line, or several that were found together.
+        hint: a last line that concerns all of them.
     """
 
-    def __init__(self, problems: str | Iterable[str]):
+    def __init__(self, problems: str | Iterable[str], hint: str = ""):
+        self.hint = hint
         self.problems = [problems] if isinstance(problems, str) else list(problems)
         super().__init__("\n".join(self.problems))
 
@@ -38,21 +50,19 @@ def one_line_errors(main: Callable) -> Callable:
             for problem in error.problems:
                 print(f"error: {problem}", file=sys.stderr)
             if len(error.problems) > 1:
-                print(
-                    f"{len(error.problems)} problems; mend them all, then run the same command again", file=sys.stderr
-                )
+                print(f"{len(error.problems)} problems; mend them all, then run this command again", file=sys.stderr)
+            if error.hint:
+                print(error.hint, file=sys.stderr)
             sys.exit(1)
         except KeyboardInterrupt:
             print("stopped; run the same command again to go on from here", file=sys.stderr)
             sys.exit(130)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT):
+            if error.errno not in _MENDED_BY:
                 raise
             where = f": {error.filename}" if error.filename else ""
-            print(
-                f"error: {error.strerror}{where}; make room or allow writing, then run the same command again",
-                file=sys.stderr,
-            )
+            mend = f"{_MENDED_BY[error.errno]}, then run the same command again"
+            print(f"error: {error.strerror}{where}; {mend}", file=sys.stderr)
             sys.exit(1)
 
     return wrapped

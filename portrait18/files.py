@@ -25,7 +25,7 @@ def whole(path: str | Path) -> Iterator[Path]:
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table without its index; floats with seven significant digits, enough for float32."""
+    """Write a table without its index; floats with seven significant digits."""
     with whole(path) as aside:
         table.to_csv(aside, index=False, float_format="%.7g", lineterminator="\n")
 

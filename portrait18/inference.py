@@ -44,7 +44,10 @@ def load(path: Path, device: torch.device) -> Model:
     if METADATA not in metadata:
         raise UserError(f"model {path} was not written by this project; train one with dvc repro")
     stored = json.loads(metadata[METADATA])
-    params, crop = ModelParams.model_validate(stored["model"]), CropParams.model_validate(stored["crop"])
+    try:
+        params, crop = ModelParams.model_validate(stored["model"]), CropParams.model_validate(stored["crop"])
+    except ValueError:
+        raise UserError(f"model {path} was made by another version of this project; run dvc repro") from None
     target = targets.make(params)
     network = backbones.create(params, target.outputs, weights="none")
     try:

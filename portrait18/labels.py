@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from portrait18.classes import GENDER, MASK, NAMES, TASKS, age_group, encode
+from portrait18 import tables
+from portrait18.classes import GENDER, MASK, NAMES, STATES, TASKS, age_group, encode
 from portrait18.errors import UserError
 from portrait18.params import LabelParams
 
@@ -26,9 +27,7 @@ _TRUST = {"none": (), "sure": ("sure",), "all": ("sure", "some")}
 def read_fixes(path: Path) -> pd.DataFrame:
     """Read label_fixes.csv: person, photo (file stem; empty: all of the person's), column, value, agreement, why."""
     columns = ["person", "photo", "column", "value", "agreement", "why"]
-    fixes = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if list(fixes) != columns:
-        raise UserError(f"{path} has columns {list(fixes)}; expected {columns}")
+    fixes = tables.read_text(path, columns)
     problems = []
     for row in fixes.itertuples():
         line = f"{path} line {row.Index + 2}"
@@ -36,6 +35,8 @@ def read_fixes(path: Path) -> pd.DataFrame:
             problems.append(f"{line}: column {row.column!r} must be one of {list(_FIXABLE)}")
         elif row.value not in _FIXABLE[row.column].classes:
             problems.append(f"{line}: value {row.value!r} must be one of {list(_FIXABLE[row.column].classes)}")
+        if row.photo and row.photo not in STATES:
+            problems.append(f"{line}: photo {row.photo!r} must be empty or one of {list(STATES)}")
         if row.agreement not in _TRUST["all"]:
             problems.append(f"{line}: agreement {row.agreement!r} must be one of {list(_TRUST['all'])}")
     if problems:

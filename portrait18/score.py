@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from portrait18 import tables
 from portrait18.classes import COUNT
 from portrait18.errors import UserError, one_line_errors
 from portrait18.evaluation import baseline
@@ -17,16 +18,7 @@ from portrait18.metrics import answers
 
 def read(path: Path) -> pd.Series:
     """ImageID -> class of a submission or an answers file; `UserError` lists every bad row."""
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; dvc repro writes data/submission.csv") from None
-    except (ValueError, UnicodeError) as error:
-        raise UserError(
-            f"{path} is not a readable CSV ({str(error).strip()}); expected a header line ImageID,ans"
-        ) from None
-    if not {"ImageID", "ans"} <= set(table):
-        raise UserError(f"{path} has columns {list(table)}; expected ImageID,ans")
+    table = tables.read_text(path, ["ImageID", "ans"])
     allowed = {str(i) for i in range(COUNT)}
     problems = [
         f"{path} line {i + 2}: ans {a!r} must be a whole number from 0 to {COUNT - 1}"

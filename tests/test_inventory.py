@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from synthetic import PEOPLE, STATES, photo_bytes, write_info_csv, write_train_csv
 
-from portrait18 import photos
+from portrait18 import inventory
 from portrait18.errors import UserError
 
 WHO = "000001_male_Asian_25"
@@ -27,7 +27,7 @@ def rewrite(path: Path, old: str, new: str) -> None:
 
 
 def test_sound_data_set_has_a_row_for_each_photo_and_no_problems(tmp_path, make_dataset):
-    table, problems = photos.list_train(make_dataset(tmp_path))
+    table, problems = inventory.list_train(make_dataset(tmp_path))
     assert problems == []
     assert len(table) == 7 * len(PEOPLE)
     assert table.photo.is_monotonic_increasing
@@ -37,19 +37,19 @@ def test_sound_data_set_has_a_row_for_each_photo_and_no_problems(tmp_path, make_
 
 def test_every_missing_part_of_the_layout_is_named_with_where_to_put_it(tmp_path):
     with pytest.raises(UserError) as caught:
-        photos.require_layout(tmp_path / "nowhere")
+        inventory.require_layout(tmp_path / "nowhere")
     parts = ("train/train.csv", "train/images", "eval/info.csv", "eval/images")
     for line, part in zip(caught.value.problems, parts, strict=True):
         assert f"nowhere/{part} is missing" in line and "data.root" in line
 
 
 def test_complete_layout_passes(root):
-    photos.require_layout(root)
+    inventory.require_layout(root)
 
 
 def test_folder_that_does_not_parse_is_named_and_left_out(root):
     (root / "train/images/000003_male_25").mkdir()
-    table, problems = photos.list_train(root)
+    table, problems = inventory.list_train(root)
     assert len(problems) == 1
     assert "000003_male_25" in problems[0] and "<id>_<male|female>_<race>_<age>" in problems[0]
     assert set(table.folder) == {WHO, OTHER}
@@ -59,19 +59,19 @@ def test_listed_folder_that_does_not_parse_is_not_called_absent(root):
     (root / "train/images/000003_man_Asian_25").mkdir()
     with open(root / "train/train.csv", "a") as listed:
         listed.write("000003,man,Asian,25,000003_man_Asian_25\n")
-    assert not [line for line in photos.list_train(root)[1] if "no folder" in line]
+    assert not [line for line in inventory.list_train(root)[1] if "no folder" in line]
 
 
 def test_row_without_folder_is_named(root):
     write_train_csv(root, [WHO, OTHER, "000003_male_Asian_25"])
-    _, problems = photos.list_train(root)
+    _, problems = inventory.list_train(root)
     assert len(problems) == 1
     assert "train.csv line 4: no folder train/images/000003_male_Asian_25" in problems[0]
 
 
 def test_folder_without_row_is_named(root):
     write_train_csv(root, [WHO])
-    _, problems = photos.list_train(root)
+    _, problems = inventory.list_train(root)
     assert len(problems) == 1 and f"no row for folder {OTHER}" in problems[0]
 
 
@@ -83,31 +83,31 @@ def test_folder_without_row_is_named(root):
 def test_row_that_disagrees_with_its_path_is_named(root, old, new):
     head, one, two = (root / "train/train.csv").read_text().splitlines()
     (root / "train/train.csv").write_text("\n".join([head, one, two.replace(old, new, 1), ""]))
-    _, problems = photos.list_train(root)
+    _, problems = inventory.list_train(root)
     assert len(problems) == 1
     assert "train.csv line 3" in problems[0] and f"disagrees with its path {OTHER}" in problems[0]
 
 
 def test_folder_that_disagrees_with_its_row_is_left_out(root):
     rewrite(root / "train/train.csv", ",60,", ",61,")
-    assert set(photos.list_train(root)[0].folder) == {WHO}
+    assert set(inventory.list_train(root)[0].folder) == {WHO}
 
 
 def test_folder_without_row_is_left_out(root):
     write_train_csv(root, [WHO])
-    assert set(photos.list_train(root)[0].folder) == {WHO}
+    assert set(inventory.list_train(root)[0].folder) == {WHO}
 
 
 def test_row_listed_twice_is_named(root):
     write_train_csv(root, [WHO, OTHER, WHO])
-    _, problems = photos.list_train(root)
+    _, problems = inventory.list_train(root)
     assert len(problems) == 1 and f"line 4: path {WHO} is listed twice" in problems[0]
 
 
 @pytest.mark.parametrize("state", STATES)
 def test_missing_photo_is_named(root, folder, state):
     (folder / f"{state}.jpg").unlink()
-    table, problems = photos.list_train(root)
+    table, problems = inventory.list_train(root)
     assert len(problems) == 1 and f"{folder}/{state}.jpg is missing" in problems[0]
     assert len(table) == 13
 
@@ -115,37 +115,37 @@ def test_missing_photo_is_named(root, folder, state):
 @pytest.mark.parametrize("name", ["._normal.jpg", "._mask1.jpg", ".DS_Store", "Thumbs.db"])
 def test_junk_in_a_folder_is_ignored(root, folder, name):
     (folder / name).write_bytes(b"junk")
-    table, problems = photos.list_train(root)
+    table, problems = inventory.list_train(root)
     assert problems == [] and len(table) == 14
 
 
 @pytest.mark.parametrize("name", ["._" + WHO, ".DS_Store", "Thumbs.db"])
 def test_junk_beside_the_folders_is_ignored(root, name):
     (root / "train/images" / name).write_bytes(b"junk")
-    assert photos.list_train(root)[1] == []
+    assert inventory.list_train(root)[1] == []
 
 
 def test_hidden_folder_is_ignored(root):
     (root / "train/images/.ipynb_checkpoints").mkdir()
-    assert photos.list_train(root)[1] == []
+    assert inventory.list_train(root)[1] == []
 
 
 def test_file_beside_the_folders_is_named(root):
     (root / "train/images/notes.txt").write_text("")
-    assert "notes.txt is not a folder" in photos.list_train(root)[1][0]
+    assert "notes.txt is not a folder" in inventory.list_train(root)[1][0]
 
 
 def test_extensions_may_be_mixed_in_one_folder(root, folder):
     for state, suffix in (("normal", ".png"), ("mask1", ".jpeg"), ("mask2", ".JPG"), ("mask3", ".PNG")):
         (folder / f"{state}.jpg").rename(folder / f"{state}{suffix}")
-    table, problems = photos.list_train(root)
+    table, problems = inventory.list_train(root)
     assert problems == []
     assert {f"{WHO}/normal.png", f"{WHO}/mask1.jpeg", f"{WHO}/mask2.JPG", f"{WHO}/mask3.PNG"} <= set(table.photo)
 
 
 def test_two_files_for_one_state_are_refused(root, folder):
     (folder / "mask1.png").write_bytes(photo_bytes(kind="PNG"))
-    table, problems = photos.list_train(root)
+    table, problems = inventory.list_train(root)
     assert len(problems) == 1 and "mask1.png stands beside mask1.jpg" in problems[0]
     assert len(table) == 14
 
@@ -153,14 +153,14 @@ def test_two_files_for_one_state_are_refused(root, folder):
 @pytest.mark.parametrize("name", ["mask6.jpg", "normal.gif", "Normal.jpg"])
 def test_unknown_file_is_named_with_the_allowed_names(root, folder, name):
     (folder / name).write_bytes(photo_bytes())
-    _, problems = photos.list_train(root)
+    _, problems = inventory.list_train(root)
     assert len(problems) == 1
     assert f"{folder / name} is not a known photo" in problems[0] and "incorrect_mask" in problems[0]
 
 
 def test_one_id_may_stand_for_two_folders(tmp_path, make_dataset):
     twice = ["003397_male_Asian_25", "003397_male_Asian_60"]
-    table, problems = photos.list_train(make_dataset(tmp_path, people=twice))
+    table, problems = inventory.list_train(make_dataset(tmp_path, people=twice))
     assert problems == []
     assert set(table.person) == {"003397"} and table.folder.nunique() == 2
 
@@ -169,14 +169,14 @@ def test_all_problems_are_found_in_one_go(root, folder):
     (folder / "normal.jpg").unlink()
     (root / "train/images/nonsense").mkdir()
     write_train_csv(root, [WHO, "000007_male_Asian_33"])
-    text = "\n".join(photos.list_train(root)[1])
+    text = "\n".join(inventory.list_train(root)[1])
     for part in (f"{WHO}/normal.jpg", "nonsense", "000007_male_Asian_33", OTHER):
         assert part in text
 
 
 def test_ids_and_races_stay_text(tmp_path, make_dataset):
     people = ["000001_male_NA_25", "NA_female_None_30", "1e5_male_Asian_40"]
-    table, problems = photos.list_train(make_dataset(tmp_path, people=people))
+    table, problems = inventory.list_train(make_dataset(tmp_path, people=people))
     assert problems == []
     assert set(table.person) == {"000001", "NA", "1e5"}
 
@@ -184,7 +184,7 @@ def test_ids_and_races_stay_text(tmp_path, make_dataset):
 def test_train_csv_may_start_with_a_byte_order_mark(root):
     path = root / "train/train.csv"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert photos.list_train(root)[1] == []
+    assert inventory.list_train(root)[1] == []
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_train_csv_may_start_with_a_byte_order_mark(root):
 def test_unreadable_train_csv_names_the_wanted_columns(root, content):
     (root / "train/train.csv").write_bytes(content)
     with pytest.raises(UserError, match="train.csv .*id,gender,race,age,path"):
-        photos.list_train(root)
+        inventory.list_train(root)
 
 
 @pytest.mark.parametrize("name", ["train/train.csv", "eval/info.csv"])
@@ -203,36 +203,36 @@ def test_rows_longer_than_the_header_are_an_error_with_the_file_s_name(root, nam
     head, *rows = (root / name).read_text().splitlines()
     (root / name).write_text("\n".join([head, *(row + "," for row in rows)]) + "\n")
     with pytest.raises(UserError, match=name):
-        raise UserError(photos.list_train(root)[1] + photos.list_eval(root)[1])
+        raise UserError(inventory.list_train(root)[1] + inventory.list_eval(root)[1])
 
 
 def test_eval_photos_stay_in_the_order_of_info_csv(root):
-    table, problems, extra = photos.list_eval(root)
+    table, problems, extra = inventory.list_eval(root)
     assert table.photo.tolist() == ["b.jpg", "a.jpg"] and problems == extra == []
 
 
 def test_eval_photo_names_stay_text(root):
     write_info_csv(root, ["NA", "000001", "null", "1e5", "True"])
-    assert photos.list_eval(root)[0].photo.tolist() == ["NA", "000001", "null", "1e5", "True"]
+    assert inventory.list_eval(root)[0].photo.tolist() == ["NA", "000001", "null", "1e5", "True"]
 
 
 @pytest.mark.parametrize("name", ["../a.jpg", "/etc/passwd", "sub/a.jpg", "..", ".", "..\\a.jpg", '""'])
 def test_image_id_with_a_path_is_refused(root, name):
     write_info_csv(root, ["a.jpg", name])
-    _, problems, _ = photos.list_eval(root)
+    _, problems, _ = inventory.list_eval(root)
     assert len(problems) == 1 and "info.csv line 3" in problems[0] and "plain file name" in problems[0]
 
 
 def test_image_id_listed_twice_is_refused(root):
     write_info_csv(root, ["a.jpg", "b.jpg", "a.jpg"])
-    _, problems, _ = photos.list_eval(root)
+    _, problems, _ = inventory.list_eval(root)
     assert len(problems) == 1 and "line 4: ImageID a.jpg is listed twice" in problems[0]
 
 
 def test_eval_photo_that_is_not_listed_gets_a_line(root):
     (root / "eval/images/new.jpg").write_bytes(photo_bytes())
     (root / "eval/images/._a.jpg").write_bytes(b"junk")
-    table, problems, extra = photos.list_eval(root)
+    table, problems, extra = inventory.list_eval(root)
     assert len(table) == 2 and problems == []
     assert len(extra) == 1 and "new.jpg is not in info.csv" in extra[0]
 
@@ -240,4 +240,4 @@ def test_eval_photo_that_is_not_listed_gets_a_line(root):
 def test_info_csv_without_image_ids_is_refused(root):
     rewrite(root / "eval/info.csv", "ImageID", "image_id")
     with pytest.raises(UserError, match="info.csv has columns .*'ImageID'"):
-        photos.list_eval(root)
+        inventory.list_eval(root)
