@@ -29,6 +29,7 @@ current: .venv/installed
 
 recipe: .venv/installed
 	@test -f "recipes/$(NAME).txt" || { echo "recipes/$(NAME).txt does not exist; NAME is one of: $$(ls recipes | sed 's/.txt//' | tr '\n' ' ')"; exit 1; }
+	@git config user.email > /dev/null || { echo "DVC keeps experiments as commits and needs your name once: git config --global user.name NAME; git config --global user.email MAIL"; exit 1; }
 	sed -n 's/^[^#].*/-S\n&/p' "recipes/$(NAME).txt" | xargs dvc exp run --name "$(NAME)-$$(date +%y%m%d-%H%M%S)"
 
 .venv/installed: requirements.txt
