@@ -59,6 +59,8 @@ def create(params: ModelParams, outputs: int, weights: str | None = None) -> Net
     try:
         backbone = timm.create_model(params.backbone, pretrained=weights == "hub", **options)
     except TypeError as error:
+        if not params.drop_path:
+            raise
         raise UserError(
             f"params.yaml: backbone {params.backbone} has no drop_path ({error}); set drop_path: 0"
         ) from None

@@ -42,9 +42,7 @@ def resume(path: Path, fingerprint: str, parts: dict) -> tuple[list[dict], dict 
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except (UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        print(
-            f"{path} can't be read ({str(error).partition(chr(10))[0] or 'it is cut short'}); starting this training anew"
-        )
+        print(f"{path} is damaged ({type(error).__name__}); starting this training anew")
         return [], None
     if stored["fingerprint"] != fingerprint:
         return [], None

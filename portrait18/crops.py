@@ -10,6 +10,7 @@ if the params ask for it) or `none` (the photo can't be decoded: a grey crop kee
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +22,7 @@ from tqdm import tqdm
 
 from portrait18 import faces, photos
 from portrait18.classes import MASK
+from portrait18.errors import UserError
 from portrait18.faces import Face
 from portrait18.files import whole, write_csv
 from portrait18.params import CropParams
@@ -77,15 +79,20 @@ class _Journal:
         self.chunks[start] = rows
 
     def finish(self, npy: Path) -> None:
-        """Move the pixels to where they belong; a rename, however many there are."""
+        """Move the pixels to where they belong: a rename, or a copy where that is another disk."""
         self.pixels.flush()
-        npy.parent.mkdir(parents=True, exist_ok=True)
-        self.pixels_path.replace(npy)
+        with whole(npy) as aside:
+            shutil.move(self.pixels_path, aside)
         self.rows_path.unlink()
 
 
 def _read_photo(path: Path, good: bool) -> np.ndarray | None:
-    return photos.read(path, max_pixels=2**40) if good else None  # the inventory has checked the size
+    if not good:
+        return None
+    try:
+        return photos.read(path, max_pixels=2**40)  # the inventory has checked the size
+    except photos.BadPhoto as error:
+        raise UserError(f"{path} {error}; it was well when the photos were listed, run dvc repro check") from None
 
 
 def _chunks(images: Path, inventory: pd.DataFrame, done: dict) -> Iterator[tuple[int, list]]:
@@ -195,7 +202,7 @@ def _fill(rows: list, inventory: pd.DataFrame, images: Path, pixels: np.ndarray,
             share = np.median(own, axis=0) if own else of_set
             w, h = sizes[i]
             face = Face(*(round(float(v * s), 2) for v, s in zip(share[:4], (w, h, w, h), strict=True)), 0.0, 0.0)
-            photo = photos.read(images / inventory.photo[i], max_pixels=2**40)
+            photo = _read_photo(images / inventory.photo[i], good=True)
             pixels[i] = faces.crop(photo, face, params.size, params.margin, params.align)
             rows[i] = ["person" if own else "median", *face]
     return rows

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from portrait18.errors import UserError
 from portrait18.params import ModelParams
+from portrait18.targets import LOG_VARIANCE
 
 #: (outputs, told by the target, the model's params) -> loss of each photo (N,).
 Loss = Callable[[torch.Tensor, torch.Tensor, ModelParams], torch.Tensor]
@@ -57,6 +58,6 @@ def focal(outputs, told, params):
 def gaussian(outputs, told, params):
     """Beta-NLL with beta = 1/2, Seitzer et al. 2022: negative log-likelihood of a normal distribution
     weighted by its (constant) deviation, so that hard photos are not given up on as merely uncertain."""
-    mean, log_variance = outputs[:, 0], outputs[:, 1].clamp(-6, 4)
+    mean, log_variance = outputs[:, 0], outputs[:, 1].clamp(*LOG_VARIANCE)
     likelihood = 0.5 * (log_variance + (told - mean) ** 2 / log_variance.exp())
     return likelihood * (log_variance.detach() / 2).exp()

@@ -1,7 +1,7 @@
 """params.yaml, typed and validated: unknown names get a suggestion, numbers written as text are cast."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, field_validator, model_validator
@@ -51,8 +51,8 @@ class CropParams(Section):
 
 class MatrixParams(Section):
     models: list[str] = Field(min_length=1)
-    folds: list[int] = Field(min_length=1)
-    seeds: list[int] = Field(min_length=1)
+    folds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
 
     @field_validator("models", "folds", "seeds")
     @classmethod

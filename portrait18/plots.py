@@ -1,5 +1,6 @@
 """The pictures that the stages write; all with the same few colours, PNG, the same bytes every time."""
 
+import itertools
 from pathlib import Path
 
 import matplotlib
@@ -64,7 +65,7 @@ def calibration(tables: dict[str, pd.DataFrame], path: str | Path) -> None:
     """Accuracy over confidence for each task; see `evaluation.calibration`."""
     figure, axes = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
     axes.plot([0, 1], [0, 1], color=SOFT, linestyle=":", label="perfect")
-    for (name, table), colour in zip(tables.items(), (INK, ACCENT, "#3a7d7c"), strict=False):
+    for (name, table), colour in zip(tables.items(), itertools.cycle((INK, ACCENT, "#3a7d7c"))):
         axes.plot(table.confidence, table.accuracy, marker="o", markersize=4, color=colour, label=name)
     axes.set_xlabel("confidence")
     axes.set_ylabel("accuracy on held-out people")

@@ -10,6 +10,8 @@ from torch.nn import functional as F
 from portrait18.classes import ALL, OLD_FROM, TASKS, YOUNG_BELOW, Task, encode
 from portrait18.params import ModelParams
 
+#: The log variance of a value is held within these bounds: a deviation of 0.7 to 110 years.
+LOG_VARIANCE = (-6.0, 4.0)
 MEAN_YEARS, SCALE_YEARS = 45.0, 15.0  # years are regressed as (years - 45) / 15: near zero, near one
 
 
@@ -88,7 +90,7 @@ def _value(task: Task) -> Target:
 
     def probabilities(outputs: torch.Tensor) -> torch.Tensor:
         borders = outputs.new_tensor([YOUNG_BELOW - 0.5, OLD_FROM - 0.5])
-        mean, deviation = outputs[:, :1], (outputs[:, 1:] / 2).exp()
+        mean, deviation = outputs[:, :1], (outputs[:, 1:].clamp(*LOG_VARIANCE) / 2).exp()
         below = torch.special.ndtr(((borders - MEAN_YEARS) / SCALE_YEARS - mean) / deviation)
         return torch.stack([below[:, 0], below[:, 1] - below[:, 0], 1 - below[:, 1]], 1).clamp(1e-6)
 

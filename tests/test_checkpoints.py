@@ -55,7 +55,7 @@ def test_a_damaged_file_means_starting_anew_and_says_so(written, capsys, damage)
     assert checkpoints.resume(written, "same", fresh) == ([], None)
     assert text(fresh) == text(parts(1))
     said = capsys.readouterr().out
-    assert said.startswith(f"{written} can't be read") and said.endswith("starting this training anew\n")
+    assert said.startswith(f"{written} is damaged") and said.endswith("starting this training anew\n")
 
 
 def test_a_save_that_fails_leaves_the_earlier_one(written):
