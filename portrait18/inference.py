@@ -1,6 +1,7 @@
 """From crops to class probabilities, with a trained model read from one .safetensors file."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def load(path: Path, device: torch.device) -> Model:
     except ValueError:
         raise UserError(f"model {path} was made by another version of this project; run dvc repro") from None
     target = targets.make(params)
-    network = backbones.create(params, target.outputs, weights="none")
+    network = backbones.create(params, target.widths, weights="none")
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
@@ -64,6 +65,12 @@ def resized(crops: np.ndarray, size: int) -> np.ndarray:
     if crops.shape[1] == size:
         return np.ascontiguousarray(crops)
     return np.stack([cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) for crop in crops])
+
+
+def _middle(crops: np.ndarray, share: float) -> np.ndarray:
+    side = crops.shape[1]
+    edge = round(side * (1 - share) / 2)
+    return crops[:, edge : side - edge, edge : side - edge]
 
 
 def to_device(photos: np.ndarray, device: torch.device) -> torch.Tensor:
@@ -83,6 +90,7 @@ def predict(
     size: int,
     batch_size: int,
     flip: bool,
+    zooms: Sequence[float] = (1.0,),
     progress=iter,
 ):
     """Class probabilities of some crops.
@@ -92,6 +100,7 @@ def predict(
         rows: which of them, in which order.
         size: pixels the network sees.
         flip: average the probabilities with those of the mirrored crop.
+        zooms: average over the crop's middle at these shares of its width (1: all of it).
         progress: wraps the iterator over batches, e.g. tqdm.
 
     Returns:
@@ -101,8 +110,9 @@ def predict(
     device = next(network.parameters()).device
     probabilities, years = [], []
     for at in progress(range(0, len(rows), batch_size)):
-        batch = to_device(resized(crops[rows[at : at + batch_size]], size), device)
-        views = [network(view) for view in ([batch, batch.flip(3)] if flip else [batch])]
+        stored = crops[rows[at : at + batch_size]]
+        views = [to_device(resized(_middle(stored, zoom), size), device) for zoom in zooms]
+        views = [network(v) for view in views for v in ([view, view.flip(3)] if flip else [view])]
         probabilities.append(torch.stack([target.probabilities(v) for v in views]).mean(0).cpu())
         if target.years:
             years.append(torch.stack([target.years(v) for v in views]).mean(0).cpu())

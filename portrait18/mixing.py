@@ -37,12 +37,16 @@ def halves(photos, partners, share, rng):
 METHODS: dict[str, Mix] = {"mixup": mixup, "cutmix": cutmix, "halves": halves}
 
 
-def mix(photos: torch.Tensor, told: torch.Tensor, params: MixParams, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+def mix(
+    photos: torch.Tensor, told: torch.Tensor, classes: np.ndarray, params: MixParams, seed: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Mix each photo of a batch with another one of it.
 
     Args:
         photos: uint8 (N, 3, S, S).
         told: float (N, ...), what the loss compares with: class shares, or years.
+        classes: int (N,), class of each photo; with `partner: class` it is mixed with one of its own class
+            only, which makes new photos of a class without blurring what they are (oversampling).
         params: with `probability` the batch is mixed; the share that stays is drawn from
             Beta(alpha, alpha), except for `halves`.
         seed: all draws depend on it alone.
@@ -55,7 +59,12 @@ def mix(photos: torch.Tensor, told: torch.Tensor, params: MixParams, seed: int) 
     rng = np.random.default_rng(seed)
     if rng.random() >= params.probability:
         return photos, told
-    order = torch.from_numpy(rng.permutation(len(photos))).to(photos.device)
+    order = rng.permutation(len(photos))
+    if params.partner == "class":
+        # The n-th of a class in the batch's order gets the n-th of that class in the drawn order.
+        by_class = np.argsort(classes, kind="stable")
+        order[by_class] = order[np.argsort(classes[order], kind="stable")]
+    order = torch.from_numpy(order).to(photos.device)
     share = float(rng.beta(params.alpha, params.alpha))
     photos, share = METHODS[params.method](photos, photos[order], share, rng)
     return photos, told * share + told[order] * (1 - share)

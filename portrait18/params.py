@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
+from portrait18.classes import COUNT, TASKS
 from portrait18.errors import UserError
 from portrait18.validation import Section, holds, nearest, validate
 
@@ -65,6 +66,8 @@ class MatrixParams(Section):
 class SamplingParams(Section):
     balance: float = Share
     per_person: int = Field(ge=0)
+    ratios: list[Annotated[float, Field(gt=0)]]
+    repeat: list[Annotated[int, Field(ge=1)]]
 
 
 class AugmentParams(Section):
@@ -78,6 +81,7 @@ class AugmentParams(Section):
 
 class MixParams(Section):
     method: Literal["none", "mixup", "cutmix", "halves"]
+    partner: Literal["any", "class"]
     alpha: float = Field(gt=0)
     probability: float = Share
 
@@ -86,7 +90,7 @@ class ModelParams(Section):
     """One entry of `train`: train.common overridden by train.<model>."""
 
     task: Literal["mask", "gender", "age", "all"]
-    target: Literal["classes", "value", "heads"]
+    target: Literal["classes", "value", "distribution", "rank", "heads"]
     backbone: str
     weights: str
     size: int = Field(ge=32, le=1024)
@@ -100,6 +104,7 @@ class ModelParams(Section):
     step_epochs: float = Field(gt=0)
     step_factor: float = Field(gt=0, le=1)
     warmup_epochs: float = Field(ge=0)
+    freeze_epochs: int = Field(ge=0)
     ema: float = Field(ge=0, lt=1)
     patience: int = Field(ge=0)
     best_by: Literal["macro_f1", "accuracy", "loss"]
@@ -108,28 +113,46 @@ class ModelParams(Section):
     loss: str
     label_smoothing: float = Field(ge=0, lt=1)
     focal_gamma: float = Field(ge=0)
+    cosine_weight: float = Field(ge=0)
+    class_weight: float = Share
+    class_weight_from: float = Share
+    head: Literal["linear", "cosine", "unit"]
+    scale: float = Field(gt=0)
+    margin: float = Field(ge=0, lt=1.5)
+    age_sigma: float = Field(gt=0)
     dropout: float = Field(ge=0, lt=1)
+    dropout_samples: int = Field(ge=1)
     drop_path: float = Field(ge=0, lt=1)
     sampling: SamplingParams
     augment: AugmentParams
     mix: MixParams
 
     @model_validator(mode="after")
-    def _target_fits_task(self):
-        needed = {"value": "age", "heads": "all"}.get(self.target, self.task)
+    def _fits_together(self):
+        needed = {"classes": self.task, "heads": "all"}.get(self.target, "age")
         if self.task != needed:
             raise ValueError(f"target: {self.target} needs task: {needed}, not {self.task}; use target: classes")
+        if self.head != "linear" and self.target not in ("classes", "heads"):
+            raise ValueError(f"head: {self.head} needs target: classes or heads, not {self.target}; use head: linear")
+        classes = COUNT if self.task == "all" else len(TASKS[self.task].classes)
+        for key, values in (("ratios", self.sampling.ratios), ("repeat", self.sampling.repeat)):
+            if values and len(values) != classes:
+                raise ValueError(
+                    f"sampling.{key} = {values} has {len(values)} numbers, task {self.task} {classes} classes; give one for each, or []"
+                )
         return self
 
 
 class PredictParams(Section):
     batch_size: int = Field(ge=1)
     flip: bool
+    zooms: list[Annotated[float, Field(ge=0.5, le=1)]] = Field(min_length=1)
 
 
 class EnsembleParams(Section):
+    vote: Literal["soft", "hard", "stacking"]
     weights: Literal["equal", "log-loss", "macro-f1"]
-    offsets: Literal["none", "macro-f1"]
+    decide: Literal["argmax", "offsets", "joint", "borders"]
 
 
 SECTIONS: dict[str, type[Section]] = {

@@ -1,8 +1,11 @@
-"""Blend all predictions into one answer for each photo, with weights and offsets chosen on held-out people."""
+"""Blend all predictions into one answer for each photo, with everything chosen on held-out people."""
 
 import numpy as np
+import pandas as pd
 
 from portrait18 import ensembling, params, runs, tables
+from portrait18.classes import ALL, TASKS
+from portrait18.ensembling import Votes
 from portrait18.errors import UserError, one_line_errors
 from portrait18.files import write_csv, write_json
 from portrait18.targets import class_index
@@ -16,40 +19,54 @@ def main() -> None:
     models = {
         m: ensembling.average([tables.read(run.predictions) for run in of_model]) for m, of_model in wanted.items()
     }
-    labels = tables.read("data/labels.csv").set_index("photo")
-    held_out = labels.loc[next(iter(models.values())).loc["heldout"].index]
-    photos = next(iter(models.values())).loc["eval"].index
+    first = next(iter(models.values()))
+    labels = tables.read("data/labels.csv").set_index("photo").loc[first.loc["heldout"].index]
+    people = labels.person.to_numpy()
 
-    answers: dict = {"heldout": {}, "eval": {}}
-    chosen = {}
+    able, votes = {}, {"heldout": {}, "eval": {}}
     for task in ensembling.tasks_of(models):
-        able = {m: t for m, t in models.items() if ensembling.probabilities_of(task, t) is not None}
-        if not able:
+        able[task.name] = [m for m, t in models.items() if ensembling.probabilities_of(task, t) is not None]
+        if not able[task.name]:
             raise UserError(
                 f"params.yaml: matrix.models = {list(models)}: no model answers {task.name}; add one whose task is {task.name} or all"
             )
-        stack = {s: np.stack([ensembling.probabilities_of(task, t.loc[s]) for t in able.values()]) for s in answers}
-        truth = class_index(task, held_out, trained=False).to_numpy()
-        answers["heldout"][task.name] = ensembling.cross_fit(
-            stack["heldout"], truth, held_out.person.to_numpy(), p.ensemble
+        for which, of_set in votes.items():
+            stack = np.stack([ensembling.probabilities_of(task, models[m].loc[which]) for m in able[task.name]])
+            truth = class_index(task, labels, trained=False).to_numpy() if which == "heldout" else None
+            of_set[task.name] = Votes(stack, truth)
+    years = {which: _years(models, which) for which in votes}
+    if p.ensemble.decide == "borders" and (years["eval"] is None or ALL.name in able):
+        raise UserError(
+            "params.yaml: ensemble.decide = borders: no model tells years; add one with target value, distribution or rank to matrix.models"
         )
-        choice = ensembling.choose(stack["heldout"], truth, p.ensemble)
-        blended = ensembling.blend(stack["eval"], choice.weights)
-        answers["eval"][task.name] = blended, ensembling.decide(blended, choice.offsets)
-        chosen[task.name] = {
-            "weights": dict(zip(able, choice.weights.round(4).tolist(), strict=True)),
-            "offsets": dict(zip(task.classes, choice.offsets.round(2).tolist(), strict=True)),
-        }
+
+    ensemble = ensembling.fit(votes["heldout"], years["heldout"], people, p.ensemble)
+    answers = {
+        "heldout": ensembling.cross_fit(votes["heldout"], years["heldout"], people, p.ensemble),
+        "eval": ensemble.answer(votes["eval"], years["eval"]),
+    }
     for which, of_set in answers.items():
-        told = [t.loc[which].years for t in models.values() if "years" in t]
-        years = np.mean(told, axis=0) if told else None
-        write_csv(
-            ensembling.assemble(of_set, held_out.index if which == "heldout" else photos, years),
-            f"data/ensemble/{which}.csv",
-        )
+        photos = labels.index if which == "heldout" else first.loc["eval"].index
+        write_csv(ensembling.assemble(of_set, photos, years[which]), f"data/ensemble/{which}.csv")
+    chosen: dict = {}
+    for name, choice in ensemble.choices.items():
+        classes = (ALL if name == ALL.name else TASKS[name]).classes
+        chosen[name] = {
+            "weights": dict(zip(able[name], choice.weights.round(4).tolist(), strict=True)),
+            "offsets": dict(zip(classes, choice.offsets.round(2).tolist(), strict=True)),
+        }
+        print(f"{name}: " + ", ".join(f"{m} x {w}" for m, w in chosen[name]["weights"].items()))
+    if ensemble.joint_offsets is not None:
+        chosen["joint_offsets"] = dict(zip(ALL.classes, ensemble.joint_offsets.round(2).tolist(), strict=True))
+    if ensemble.borders is not None:
+        chosen["borders"] = dict(zip(("young_middle", "middle_old"), ensemble.borders.tolist(), strict=True))
     write_json(chosen, "reports/ensemble.json")
-    for task, choice in chosen.items():
-        print(f"{task}: " + ", ".join(f"{m} x {w}" for m, w in choice["weights"].items()), "offsets", choice["offsets"])
+
+
+def _years(models: dict[str, pd.DataFrame], which: str) -> np.ndarray | None:
+    """Mean expected age over the models that tell one, (N,)."""
+    told = [t.loc[which].years for t in models.values() if "years" in t]
+    return np.mean(told, axis=0) if told else None
 
 
 if __name__ == "__main__":

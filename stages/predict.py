@@ -29,7 +29,7 @@ def main(model: str, fold: str, seed: str) -> None:
         rows = held_out if which == "train" else np.arange(len(table))
         progress = partial(tqdm, desc=f"{run} {which}", unit="batch", leave=False, disable=None)
         probabilities, years = inference.predict(
-            trained.network, trained.target, pixels, rows, trained.params.size, p.batch_size, p.flip, progress
+            trained.network, trained.target, pixels, rows, trained.params.size, p.batch_size, p.flip, p.zooms, progress
         )
         part = pd.DataFrame(probabilities, columns=trained.target.task.columns)
         if years is not None:

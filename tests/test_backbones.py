@@ -28,11 +28,15 @@ def lite_by_hand():
 
 @pytest.fixture(scope="module")
 def lite():
-    return backbones.create(model_params(backbone=LITE, weights="bundled"), 3).eval()
+    return backbones.create(model_params(backbone=LITE, weights="bundled"), (3,)).eval()
 
 
 def small(outputs=3, **changes):
-    return backbones.create(model_params(**changes), outputs).eval()
+    return backbones.create(model_params(**changes), (outputs,)).eval()
+
+
+def backbone(network):
+    return network.features[0].backbone
 
 
 @torch.inference_mode()
@@ -42,8 +46,8 @@ def test_bundled_weights_name_what_is_on_a_picture(lite, lite_by_hand, picture, 
     side = min(photo.shape[:2])
     top, left = (photo.shape[0] - side) // 2, (photo.shape[1] - side) // 2
     photo = cv2.resize(photo[top : top + side, left : left + side], (224, 224), interpolation=cv2.INTER_AREA)
-    normal = (torch.from_numpy(photo).permute(2, 0, 1)[None] - lite.mean) / lite.std
-    answer = lite_by_hand.forward_head(lite.backbone.forward_features(normal))
+    features = lite.features[0](torch.from_numpy(photo).permute(2, 0, 1)[None])
+    answer = lite_by_hand.classifier(features)
     assert answer.argmax() == is_a
 
 
@@ -51,9 +55,9 @@ def test_bundled_weights_name_what_is_on_a_picture(lite, lite_by_hand, picture, 
 def test_bundled_features_are_those_of_the_package(lite, lite_by_hand):
     normal = (PHOTOS.float() / 255 - 0.5) / 0.5
     expected = lite_by_hand.forward_features(normal)
-    torch.testing.assert_close(lite.backbone.forward_features(normal), expected)
-    pooled = expected.mean((2, 3)) @ lite.backbone.classifier.weight.T + lite.backbone.classifier.bias
-    torch.testing.assert_close(lite(PHOTOS), pooled, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(backbone(lite).forward_features(normal), expected)
+    outputs = expected.mean((2, 3)) @ lite.head.weight.T + lite.head.bias
+    torch.testing.assert_close(lite(PHOTOS), outputs, rtol=1e-4, atol=1e-4)
 
 
 def test_bytes_and_floats_give_the_same_outputs():
@@ -65,7 +69,7 @@ def test_bytes_and_floats_give_the_same_outputs():
 def test_the_head_starts_near_chance(weights):
     torch.manual_seed(0)
     network = small(18, backbone=LITE, weights=weights).train()
-    head = network.backbone.classifier
+    head = network.head
     assert (head.bias == 0).all() and 0.008 < head.weight.std() < 0.012
     loss = torch.nn.functional.cross_entropy(network(PHOTOS), torch.arange(4))
     assert loss.item() == pytest.approx(np.log(18), abs=0.3)
@@ -77,7 +81,7 @@ def test_the_head_alone_differs_between_seeds_with_bundled_weights():
         torch.manual_seed(seed)
         networks.append(small(backbone=LITE, weights="bundled").state_dict())
     assert {k for k, v in networks[0].items() if (v != networks[1][k]).any()} == set()
-    assert {k for k, v in networks[0].items() if (v != networks[2][k]).any()} == {"backbone.classifier.weight"}
+    assert {k for k, v in networks[0].items() if (v != networks[2][k]).any()} == {"head.weight"}
 
 
 @pytest.mark.parametrize(
@@ -116,19 +120,18 @@ def test_bundled_weights_of_another_backbone_are_refused_naming_those_there_are(
 def test_a_weights_file_fills_all_but_the_head(tmp_path, written_by):
     source, path = small(7), tmp_path / "weights.safetensors"
     if written_by == "timm":
-        save_file(source.backbone.state_dict(), path)
+        save_file(backbone(source).state_dict(), path)
     else:
         inference.save(path, source, model_params(), crop_params())
     network = small(3, weights=str(path))
     differing = {k for k, v in network.state_dict().items() if v.shape != source.state_dict()[k].shape}
-    assert differing == {"backbone.classifier.weight", "backbone.classifier.bias"}
-    features = [n.backbone.forward_features(PHOTOS.float()) for n in (network, source)]
-    assert (features[0] == features[1]).all()
+    assert differing == {"head.weight", "head.bias"}
+    assert (network.features[0](PHOTOS) == source.features[0](PHOTOS)).all()
 
 
 def test_weights_of_another_backbone_are_refused(tmp_path):
     path = tmp_path / "resnet.safetensors"
-    save_file(small(backbone="test_resnet").backbone.state_dict(), path)
+    save_file(backbone(small(backbone="test_resnet")).state_dict(), path)
     with pytest.raises(UserError, match=r"resnet\.safetensors do not fit .* of another shape, first conv_stem"):
         small(weights=str(path))
 
@@ -143,7 +146,7 @@ def test_pickles_are_refused_unopened(tmp_path, name):
 @pytest.mark.parametrize("kept", [0, 5, 1000, -1])
 def test_a_truncated_weights_file_gives_one_line(tmp_path, kept):
     whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
-    save_file(small().backbone.state_dict(), whole)
+    save_file(backbone(small()).state_dict(), whole)
     cut.write_bytes(whole.read_bytes()[:kept])
     for read in (lambda p: small(weights=str(p)), backbones.read_metadata):
         with pytest.raises(UserError, match=r"cut\.safetensors (are|is) damaged") as caught:
@@ -154,3 +157,24 @@ def test_a_truncated_weights_file_gives_one_line(tmp_path, kept):
 def test_missing_weights_are_named():
     with pytest.raises(UserError, match=r"nowhere\.safetensors': no such file; use bundled, hub, none or a path"):
         small(weights="nowhere.safetensors")
+
+
+@torch.inference_mode()
+def test_two_backbones_stand_side_by_side_under_one_head(tmp_path):
+    pair = small(5, backbone="test_efficientnet+test_resnet")
+    single = [pair.features[0](PHOTOS), pair.features[1](PHOTOS)]
+    torch.testing.assert_close(pair(PHOTOS), torch.cat(single, 1) @ pair.head.weight.T + pair.head.bias)
+    path = tmp_path / "pair.safetensors"
+    inference.save(path, pair, model_params(), crop_params())
+    again = small(5, backbone="test_efficientnet+test_resnet", weights=str(path))
+    assert (again.features[1](PHOTOS) == single[1]).all() and (again.features[0](PHOTOS) == single[0]).all()
+
+
+@torch.inference_mode()
+def test_each_of_two_backbones_has_its_own_weights(lite):
+    pair = small(backbone=f"{LITE}+test_resnet", weights="bundled+none")
+    torch.testing.assert_close(pair.features[0](PHOTOS), lite.features[0](PHOTOS))
+    with pytest.raises(UserError, match=r"'bundled\+none\+none' names 3 sources for 2 backbones"):
+        small(backbone=f"{LITE}+test_resnet", weights="bundled+none+none")
+    with pytest.raises(UserError, match="bundled: there are none for 'test_resnet'"):
+        small(backbone=f"{LITE}+test_resnet", weights="bundled")

@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from portrait18 import ensembling
+from portrait18 import decisions, ensembling
 from portrait18.classes import AGE, ALL, GENDER, MASK, TASKS, encode, joint
+from portrait18.ensembling import Answer, Votes
 from portrait18.metrics import macro_f1
 from portrait18.params import EnsembleParams
 
@@ -17,13 +18,6 @@ def answers(truth, strength, seed, classes=3):
     logits = np.random.default_rng(seed).normal(0, 1, (len(truth), classes))
     logits[np.arange(len(truth)), truth] += strength
     return np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-
-
-def skewed():
-    """One photo in twelve is of a rare class, and the model is shy of saying so."""
-    truth = np.repeat([0, 1, 2], [500, 400, 80])
-    probabilities = answers(truth, 3, 1) * [1, 1, 0.1]
-    return probabilities / probabilities.sum(1, keepdims=True), truth
 
 
 @pytest.mark.parametrize("how", ["equal", "log-loss", "macro-f1"])
@@ -66,53 +60,111 @@ def test_blend_is_the_weighted_mean():
     np.testing.assert_allclose(ensembling.blend(stack, np.array([0.3, 0.7])), 0.3 * stack[0] + 0.7 * stack[1])
 
 
-def test_offsets_shift_the_decision():
-    probabilities = np.array([[0.6, 0.3, 0.1], [0.0, 1.0, 0.0]])
-    assert ensembling.decide(probabilities, np.zeros(3)).tolist() == [0, 1]
-    assert ensembling.decide(probabilities, np.array([0, 0.75, 0])).tolist() == [1, 1]
-    assert ensembling.decide(probabilities, np.array([0, 0, 2.0])).tolist() == [2, 1]
+def params(**changes):
+    return EnsembleParams(**{"vote": "soft", "weights": "log-loss", "decide": "offsets", **changes})
 
 
-def test_offsets_raise_macro_f1_where_a_rare_class_is_missed():
-    probabilities, truth = skewed()
-    offsets = ensembling.choose_offsets(probabilities, truth, "macro-f1")
-    before, after = (macro_f1(truth, ensembling.decide(probabilities, o), 3) for o in (np.zeros(3), offsets))
-    assert offsets[0] == 0 and offsets[2] >= 0.5 and after > before + 0.05
+def test_a_hard_vote_counts_heads_and_probabilities_settle_ties():
+    stack = np.array([[[0.5, 0.4, 0.1]], [[0.4, 0.3, 0.3]], [[0.0, 1.0, 0.0]]])
+    equal = np.full(3, 1 / 3)
+    assert ensembling.blend(stack, equal).argmax(1) == 1
+    votes = ensembling.hard_votes(stack)
+    assert ensembling.blend(votes, equal).argmax(1) == 0
+    np.testing.assert_allclose(votes.sum(2), 1)
+    assert ensembling.blend(votes[[0, 2]], np.array([0.5, 0.5])).argmax(1) == 1
+    chosen = ensembling.choose(
+        Votes(stack.repeat(3, 1), np.array([0, 0, 1])), np.arange(3), params(vote="hard", weights="equal")
+    )
+    assert chosen.answer(stack).decided.tolist() == [0]
 
 
-def test_offsets_are_zero_where_nothing_is_to_gain_or_none_are_wanted():
-    assert not ensembling.choose_offsets(answers(TRUTH, 50, 0), TRUTH, "macro-f1").any()
-    assert not ensembling.choose_offsets(*skewed(), "none").any()
+def test_stacking_mends_a_model_that_swaps_two_classes():
+    sure = answers(TRUTH, 4, 3)
+    swapped = sure[:, [1, 0, 2]]
+    votes = Votes(np.stack([swapped, answers(TRUTH, 0.2, 4)]), TRUTH)
+    stacked = ensembling.choose(votes, PEOPLE, params(vote="stacking", decide="argmax"))
+    probabilities, decided = stacked.answer(votes.stack)
+    np.testing.assert_allclose(probabilities.sum(1), 1)
+    assert (decided == TRUTH).mean() > 0.9 > 0.5 > (swapped.argmax(1) == TRUTH).mean()
+    assert stacked.weights[0] > 0.7 and stacked.weights.sum() == pytest.approx(1)
 
 
-PARAMS = EnsembleParams(weights="log-loss", offsets="macro-f1")
+def test_stacking_copes_with_a_class_that_nobody_held_out_has():
+    truth = np.repeat([0, 2], 50)
+    votes = Votes(np.stack([answers(truth, 2, 1), answers(truth, 1, 2)]), truth)
+    probabilities, _ = ensembling.choose(votes, np.arange(100), params(vote="stacking")).answer(votes.stack)
+    assert probabilities.shape == (100, 3) and (0 < probabilities[:, 1]).all() and (probabilities[:, 1] < 1e-3).all()
 
 
-def test_cross_fit_is_not_swayed_by_a_persons_own_labels():
-    stack = np.stack([answers(TRUTH, s, i) for i, s in enumerate((0.6, 1.0))])
-    probabilities, decided = ensembling.cross_fit(stack, TRUTH, PEOPLE, PARAMS)
-    others_changed = False
-    for person in ("p0", "p33", "p79"):
-        own = PEOPLE == person
-        flipped = ensembling.cross_fit(stack, np.where(own, (TRUTH + 1) % 3, TRUTH), PEOPLE, PARAMS)
-        assert (flipped[0][own] == probabilities[own]).all() and (flipped[1][own] == decided[own]).all()
-        others_changed |= (flipped[0] != probabilities).any()
-    assert others_changed
+def three_votes(count=400):
+    """Three tasks; the years lean towards the age; old people are rare and shyly told."""
+    people = np.arange(count)
+    truth = {n: np.random.default_rng(7).integers(0, len(t.classes), count) for n, t in TASKS.items()}
+    truth["age"] = np.where(people % 12 == 0, 2, people % 2)
+    votes = {
+        n: Votes(answers(truth[n], 3, i, len(t.classes))[None], truth[n]) for i, (n, t) in enumerate(TASKS.items())
+    }
+    shy = votes["age"].stack * [1, 1, 0.1]
+    votes["age"] = Votes(shy / shy.sum(2, keepdims=True), truth["age"])
+    years = np.array([22.0, 45.0, 60.0])[truth["age"]] + np.random.default_rng(8).normal(0, 4, count)
+    return votes, years, people
+
+
+def test_the_joint_decision_shifts_the_18_classes_together():
+    votes, _, people = three_votes()
+    ensemble = ensembling.fit(votes, None, people, params(decide="joint"))
+    assert ensemble.joint_offsets.shape == (18,) and not any(c.offsets.any() for c in ensemble.choices.values())
+    found = ensemble.answer(votes, None)
+    eighteen = joint(*(found[n].probabilities for n in TASKS))
+    decided = encode(*(found[n].decided for n in TASKS))
+    assert (decided == decisions.decide(eighteen, ensemble.joint_offsets)).all()
+    truth = encode(*(votes[n].truth for n in TASKS))
+    assert macro_f1(truth, decided, 18) > macro_f1(truth, eighteen.argmax(1), 18) + 0.03
+
+
+def test_borders_decide_the_age_by_years_alone():
+    votes, years, people = three_votes()
+    ensemble = ensembling.fit(votes, years, people, params(decide="borders"))
+    found = ensemble.answer(votes, years)
+    assert (found["age"].decided == np.digitize(years, ensemble.borders)).all()
+    assert (found["mask"].decided == votes["mask"].stack[0].argmax(1)).all()
+    assert 26 < ensemble.borders[0] < 40 and 48 < ensemble.borders[1] < 58  # nearer to 45 than to 60: old are rare
+
+
+@pytest.mark.parametrize("how", ["offsets", "joint", "borders"])
+@pytest.mark.parametrize("vote", ["soft", "stacking"])
+def test_cross_fit_is_not_swayed_by_a_persons_own_labels(how, vote):
+    votes, years, people = three_votes(120)
+    people = people // 4
+    fitted = ensembling.cross_fit(votes, years, people, params(decide=how, vote=vote))
+    swayed = False
+    for person in (0, 13, 29):
+        own = people == person
+        wrong = {
+            n: v._replace(truth=np.where(own, (v.truth + 1) % v.stack.shape[2], v.truth)) for n, v in votes.items()
+        }
+        other = ensembling.cross_fit(wrong, years, people, params(decide=how, vote=vote))
+        for name in TASKS:
+            assert (other[name].probabilities[own] == fitted[name].probabilities[own]).all()
+            assert (other[name].decided[own] == fitted[name].decided[own]).all()
+            swayed |= (other[name].probabilities != fitted[name].probabilities).any()
+    assert swayed == (vote == "stacking")
 
 
 def test_cross_fit_raises_macro_f1_on_people_it_has_not_seen():
-    probabilities, truth = skewed()
-    blended, decided = ensembling.cross_fit(probabilities[None], truth, np.arange(len(truth)), PARAMS)
-    np.testing.assert_allclose(blended, probabilities)
-    plain = macro_f1(truth, probabilities.argmax(1), 3)
-    assert macro_f1(truth, decided, 3) > plain + 0.03
+    votes, _, people = three_votes(960)
+    blended, decided = ensembling.cross_fit(votes, None, people, params())["age"]
+    np.testing.assert_allclose(blended, votes["age"].stack[0])
+    plain = macro_f1(votes["age"].truth, blended.argmax(1), 3)
+    assert macro_f1(votes["age"].truth, decided, 3) > plain + 0.03
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_cross_fit_manages_with_few_people(count):
     people = np.repeat(np.arange(count), 6)
     stack = np.stack([answers(TRUTH[: len(people)], 2, i) for i in range(2)])
-    probabilities, decided = ensembling.cross_fit(stack, TRUTH[: len(people)], people, PARAMS)
+    found = ensembling.cross_fit({"age": Votes(stack, TRUTH[: len(people)])}, None, people, params())
+    probabilities, decided = found["age"]
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
     assert decided.shape == (len(people),)
 
@@ -138,7 +190,7 @@ def test_assemble_puts_three_tasks_into_class_numbers():
     parts = three()
     decided = {name: RNG.integers(0, p.shape[1], 50) for name, p in parts.items()}
     photos, years = pd.Index([f"{i}.jpg" for i in range(50)]), np.linspace(20, 70, 50)
-    table = ensembling.assemble({n: (parts[n], decided[n]) for n in parts}, photos, years)
+    table = ensembling.assemble({n: Answer(parts[n], decided[n]) for n in parts}, photos, years)
     assert table.photo.tolist() == photos.tolist() and (table.years == years).all()
     for name, task in TASKS.items():
         assert (table[task.columns].to_numpy() == parts[name]).all() and (table[name] == decided[name]).all()
@@ -148,7 +200,7 @@ def test_assemble_puts_three_tasks_into_class_numbers():
 
 def test_assemble_takes_one_answer_of_18_classes_apart():
     eighteen, decided = answers(RNG.integers(0, 18, 50), 1, 6, 18), RNG.permutation(50) % 18
-    table = ensembling.assemble({"all": (eighteen, decided)}, pd.RangeIndex(50), None)
+    table = ensembling.assemble({"all": Answer(eighteen, decided)}, pd.RangeIndex(50), None)
     assert "years" not in table and (table["class"] == decided).all()
     assert (encode(table["mask"], table.gender, table.age) == decided).all()
     assert (ensembling.joint_of(table) == eighteen).all()

@@ -27,7 +27,7 @@ class Corner(nn.Module):
 
 def network(params, seed=0):
     torch.manual_seed(seed)
-    made = backbones.create(params, targets.make(params).outputs)
+    made = backbones.create(params, targets.make(params).widths)
     made.train()(torch.from_numpy(CROPS[:, :32, :32]).permute(0, 3, 1, 2))  # or batch norm would be at 0 and 1
     return made
 
@@ -64,13 +64,23 @@ def test_rows_come_in_the_asked_order_whatever_the_batches():
 
 @pytest.mark.parametrize("params", [PARAMS, VALUE], ids=["classes", "years"])
 def test_flip_averages_the_answers_for_both_sides(params):
-    corner = Corner(targets.make(params).outputs)
+    corner = Corner(*targets.make(params).widths)
     plain, mirrored = predict(corner, params), predict(corner, params, crops=CROPS[:, :, ::-1])
     both = predict(corner, params, flip=True)
     np.testing.assert_allclose(both[0], (plain[0] + mirrored[0]) / 2, rtol=1e-5)
     if params is VALUE:
         np.testing.assert_allclose(both[1], (plain[1] + mirrored[1]) / 2, rtol=1e-5)
     assert np.abs(both[0] - plain[0]).max() > 0.01
+
+
+def test_zooms_average_the_answers_for_the_middles():
+    corner, middle = Corner(3), CROPS[:, 4:36, 4:36]
+    whole, zoomed = predict(corner, PARAMS), predict(corner, PARAMS, crops=middle, size=32)
+    np.testing.assert_allclose(predict(corner, PARAMS, size=32, zooms=[0.8])[0], zoomed[0], rtol=1e-5)
+    seen = predict(corner, PARAMS, zooms=[1.0, 1.0, 1.0])[0]
+    np.testing.assert_allclose(seen, whole[0], rtol=1e-5)
+    both = predict(corner, PARAMS, crops=np.repeat(CROPS[:, :1, :1], 40, 1).repeat(40, 2), flip=True, zooms=[1.0, 0.5])
+    np.testing.assert_allclose(both[0], whole[0], rtol=1e-5)  # an even photo looks the same however it is shown
 
 
 def test_years_come_in_years():
@@ -135,9 +145,9 @@ def test_a_file_that_does_not_fit_its_description_is_refused(tmp_path, fault):
     path = tmp_path / "model.safetensors"
     inference.save(path, network(PARAMS), PARAMS, crop_params())
     metadata, tensors = backbones.read_metadata(path), load_file(path)
-    bias = tensors.pop("backbone.classifier.bias")
+    bias = tensors.pop("head.bias")
     if fault == "other shape":
-        tensors["backbone.classifier.bias"] = torch.cat([bias, bias])
+        tensors["head.bias"] = torch.cat([bias, bias])
     save_file(tensors, path, metadata)
     with pytest.raises(UserError, match=r"model\.safetensors does not fit its own description"):
         inference.load(path, CPU)

@@ -9,8 +9,12 @@ PHOTOS = torch.stack([torch.full((3, 20, 20), 10 * (i + 1), dtype=torch.uint8) f
 TOLD = torch.eye(8)
 
 
-def mix(method, seed=0, alpha=1.0, probability=1.0):
-    return mixing.mix(PHOTOS, TOLD, MixParams(method=method, alpha=alpha, probability=probability), seed)
+CLASSES = np.array([0, 1, 1, 0, 2, 1, 0, 1])
+
+
+def mix(method, seed=0, alpha=1.0, probability=1.0, partner="any"):
+    params = MixParams(method=method, alpha=alpha, probability=probability, partner=partner)
+    return mixing.mix(PHOTOS, TOLD, CLASSES, params, seed)
 
 
 @pytest.mark.parametrize("method", ["mixup", "cutmix", "halves"])
@@ -56,3 +60,13 @@ def test_cutmix_pastes_one_square():
         y, x = torch.nonzero((photos != PHOTOS).any(0).any(0), as_tuple=True)
         if len(y):
             assert len(y) == (y.max() - y.min() + 1) * (x.max() - x.min() + 1)
+
+
+@pytest.mark.parametrize("method", ["mixup", "cutmix", "halves"])
+def test_partners_of_the_same_class_leave_the_class_as_it_was(method):
+    of_class, partners = np.eye(3, dtype="float32")[CLASSES], set()
+    for seed in range(20):
+        _, told = mix(method, seed, partner="class")
+        np.testing.assert_allclose(told.numpy() @ of_class, of_class, atol=1e-6)
+        partners |= {tuple(np.flatnonzero(row > 0)) for row in told.numpy()}
+    assert (1, 7) in partners and (0, 6) in partners and (4,) in partners

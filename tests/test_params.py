@@ -197,3 +197,19 @@ def test_file_that_is_no_params_is_refused_in_one_line(tmp_path, content, says):
 def test_params_cannot_be_changed_after_loading(load):
     with pytest.raises(ValueError, match="frozen"):
         load().split.folds = 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"train.mask.target": "rank"}, "train.mask: target: rank needs task: age, not mask; use target: classes"),
+        ({"train.age-value.head": "cosine"}, "train.age-value: head: cosine needs target: classes or heads, not value"),
+        (
+            {"train.gender.sampling": {"repeat": [1, 1, 3]}},
+            "train.gender: sampling.repeat = [1, 1, 3] has 3 numbers, task gender 2 classes; give one for each, or []",
+        ),
+        ({"train.mask.sampling": {"ratios": [1, 0, 1]}}, "sampling.ratios.1 = 0: input should be greater than 0"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_with_what_does(problems, changes, says):
+    assert any(says in line for line in problems(changes))

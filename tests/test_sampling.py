@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from tiny import sampling
 
 from portrait18.params import SamplingParams
 from portrait18.sampling import epoch_order
@@ -8,8 +9,9 @@ PEOPLE = np.repeat([f"p{i}" for i in range(60)], 7)
 CLASSES = np.repeat(np.r_[np.zeros(42, int), np.ones(12, int), np.full(6, 2)], 7)  # 7 : 2 : 1
 
 
-def order(balance=0.0, per_person=0, seed=0, epoch=0):
-    return epoch_order(PEOPLE, CLASSES, SamplingParams(balance=balance, per_person=per_person), seed, epoch)
+def order(balance=0.0, per_person=0, seed=0, epoch=0, **how):
+    params = SamplingParams(**sampling(balance=balance, per_person=per_person, **how))
+    return epoch_order(PEOPLE, CLASSES, params, seed, epoch)
 
 
 def test_by_default_every_photo_comes_once_in_a_random_order():
@@ -17,7 +19,16 @@ def test_by_default_every_photo_comes_once_in_a_random_order():
     assert sorted(drawn) == list(range(420)) and drawn.tolist() != list(range(420))
 
 
-@pytest.mark.parametrize("how", [{}, {"balance": 1.0}, {"per_person": 3}, {"balance": 0.5, "per_person": 2}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"balance": 1.0},
+        {"per_person": 3},
+        {"balance": 0.5, "per_person": 2},
+        {"ratios": [1, 1, 1], "repeat": [1, 1, 3]},
+    ],
+)
 def test_seed_and_epoch_alone_decide(how):
     first = order(**how, seed=3, epoch=4)
     assert (order(**how, seed=3, epoch=4) == first).all()
@@ -55,5 +66,28 @@ def test_balance_draws_classes_by_their_size_to_the_power_of_one_minus_it(balanc
 
 
 def test_a_class_without_photos_is_no_trouble():
-    drawn = epoch_order(PEOPLE, CLASSES * 2, SamplingParams(balance=1.0, per_person=0), 0, 0)
+    drawn = epoch_order(PEOPLE, CLASSES * 2, SamplingParams(**sampling(balance=1.0)), 0, 0)
     assert set(CLASSES[drawn] * 2) == {0, 2, 4}
+
+
+@pytest.mark.parametrize(
+    ("ratios", "counts"),  # of 294, 84 and 42 photos
+    [([1, 1, 1], [42, 42, 42]), ([4, 2, 1], [168, 84, 42]), ([7, 2, 1], [294, 84, 42]), ([1, 2, 0.1], [42, 84, 4])],
+)
+def test_ratios_take_away_as_little_as_they_can_without_repetition(ratios, counts):
+    drawn = order(ratios=ratios)
+    assert np.bincount(CLASSES[drawn]).tolist() == counts and len(set(drawn)) == len(drawn)
+    assert set(drawn) != set(order(ratios=ratios, epoch=1)) or counts == [294, 84, 42]
+
+
+def test_ratios_leave_out_a_class_that_has_no_photos():
+    params = SamplingParams(**sampling(ratios=[1, 5, 1]))
+    drawn = epoch_order(PEOPLE, np.where(CLASSES == 1, 0, CLASSES), params, 0, 0)
+    assert np.bincount(np.where(CLASSES == 1, 0, CLASSES)[drawn]).tolist() == [42, 0, 42]
+
+
+def test_repeat_brings_each_photo_of_a_class_so_many_times():
+    drawn = order(repeat=[1, 1, 3])
+    times = np.bincount(drawn, minlength=420)
+    assert (times == np.array([1, 1, 3])[CLASSES]).all()
+    assert (drawn[1:] == drawn[:-1]).mean() < 0.05  # the same photo's copies are not shown in a row

@@ -9,6 +9,15 @@ from portrait18 import photos
 from portrait18.classes import age_group, encode
 from portrait18.params import CropParams, ModelParams
 
+
+def sampling(**changes) -> dict:
+    return dict(balance=0, per_person=0, ratios=[], repeat=[]) | changes
+
+
+def mix(**changes) -> dict:
+    return dict(method="none", partner="any", alpha=0.4, probability=1.0) | changes
+
+
 STILL = dict(flip=0, rotate=0, zoom=0, colour=0, blur=0, erase=0)
 _SMALL = dict(
     task="mask",
@@ -31,11 +40,14 @@ _SMALL = dict(
     workers=0,
     loss="cross-entropy",
     label_smoothing=0.0,
+    head="linear",
+    class_weight=0.0,
     dropout=0.2,
+    dropout_samples=1,
     drop_path=0.0,
-    sampling=dict(balance=0, per_person=0),
+    sampling=sampling(),
     augment=dict(flip=0.5, rotate=5, zoom=0.1, colour=0.1, blur=0.1, erase=0.1),
-    mix=dict(method="none", alpha=0.4, probability=1.0),
+    mix=mix(),
 )
 
 

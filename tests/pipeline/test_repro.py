@@ -22,6 +22,7 @@ def test_from_photos_to_a_scored_submission(finished):
     figures = json.loads((finished.root / "reports/metrics.json").read_text())
     assert 0 <= figures["macro_f1"] <= 1 and figures["photos"] % 7 == 0
     assert {"macro_f1", "accuracy", "loss", "recall", "baseline"} <= set(figures["age"])
+    assert json.loads((finished.root / "reports/score.json").read_text()) == {}, "no answers lie beside these photos"
     pictures = {p.name for p in (finished.root / "reports").rglob("*.png")}
     assert {
         "counts.png",
@@ -59,7 +60,7 @@ def test_an_experiment_reruns_one_model_and_what_follows(project, stages_of):
     )
     ran = stages_of(output)
     assert ran[:3] == ["train@age-class-0-0", "predict@age-class-0-0", "ensemble"]
-    assert set(ran) <= {"train@age-class-0-0", "predict@age-class-0-0", "ensemble", "evaluate", "submit"}
+    assert set(ran) <= {"train@age-class-0-0", "predict@age-class-0-0", "ensemble", "evaluate", "submit", "score"}
     assert "macro_f1" in project.run("dvc", "metrics", "show")
     assert re.search(r"macro_f1", project.run("dvc", "metrics", "diff", "HEAD", "--all"))
 
@@ -107,6 +108,15 @@ def test_killed_training_goes_on_and_ends_the_same(project, how):
     output = project.run("dvc", "repro", "train@mask-0-0")
     assert "going on after epoch" in output
     assert project.lock()["train@mask-0-0"] == twin.lock()["train@mask-0-0"]
+
+
+def test_answers_beside_the_photos_score_the_submission_and_change_nothing_else(project):
+    answers = pd.read_csv(project.root / "data/submission.csv").assign(ans=lambda t: (t.ans + 6 * (t.index == 0)) % 18)
+    answers.sample(frac=1, random_state=0).to_csv(project.root / "data/demo/eval/answers.csv", index=False)
+    assert project.repro() == ["score"]
+    figures = json.loads((project.root / "reports/score.json").read_text())
+    assert figures["accuracy"] == pytest.approx(1 - 1 / len(answers)) and figures["gender"]["accuracy"] == 1
+    assert "score.json" in project.run("dvc", "metrics", "show")
 
 
 def test_bad_data_stops_before_any_work_with_all_problems_listed(project, stages_of):
