@@ -1,0 +1,29 @@
+"""List the labels that are probably wrong, by the held-out predictions, with a contact sheet for each task."""
+
+from pathlib import Path
+
+from portrait18 import audit, sheets, store, tables
+from portrait18.classes import TASKS
+from portrait18.errors import one_line_errors
+from portrait18.files import write_csv
+
+OUT = Path("reports/audit")
+
+
+@one_line_errors
+def main() -> None:
+    found = audit.suspects(tables.read("data/ensemble/heldout.csv"), tables.read("data/labels.csv"))
+    pixels, table = store.load(Path("data/crops"), "train")
+    for name, task in TASKS.items():
+        sheets.contact_sheet(pixels, audit.captions(found, task, table.photo, sheets.PHOTOS), OUT / f"{name}.png")
+    write_csv(found, OUT / "suspects.csv")
+    count = found.task.value_counts()
+    near = int((found.years_from_border <= audit.NEAR_BORDER).sum())
+    print(
+        f"suspect labels: mask {count.get('mask', 0)} photos, gender {count.get('gender', 0)} persons, "
+        f"age {count.get('age', 0)} persons ({near} of them within {audit.NEAR_BORDER} years of a border: no label errors)"
+    )
+
+
+if __name__ == "__main__":
+    main()
