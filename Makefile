@@ -1,11 +1,13 @@
 # make demo   install, run the pipeline on the demo photos, print the scores
 # make test   install what is missing, run every test
-# make recipe NAME=bench-cpu   run a recipe from recipes/ as a DVC experiment
+# make recipe NAME=bench-cpu   run a recipe from recipes/ as a DVC experiment, keep its figures in reports/runs.csv;
+#                              SEED=1 trains with another seed
+# make ledger   write reports/ledger.md: every recipe that was run, beside the one it starts from
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON ?= python3
 
-.PHONY: demo test recipe current clean
+.PHONY: demo test recipe ledger current clean
 
 demo: .venv/installed
 	dvc repro
@@ -28,9 +30,10 @@ current: .venv/installed
 	@echo "dvc.lock is current"
 
 recipe: .venv/installed
-	@test -f "recipes/$(NAME).txt" || { echo "recipes/$(NAME).txt does not exist; NAME is one of: $$(ls recipes | sed 's/.txt//' | tr '\n' ' ')"; exit 1; }
-	@git config user.email > /dev/null || { echo "DVC keeps experiments as commits and needs your name once: git config --global user.name NAME; git config --global user.email MAIL"; exit 1; }
-	sed -n 's/^[^#].*/-S\n&/p' "recipes/$(NAME).txt" | xargs dvc exp run --name "$(NAME)-$$(date +%y%m%d-%H%M%S)"
+	@python recipes/ledger.py run "$(NAME)" $(if $(SEED),--seed "$(SEED)")
+
+ledger: .venv/installed
+	@python recipes/ledger.py table
 
 .venv/installed: requirements.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python {v[0]}.{v[1]} found, 3.11 to 3.13 needed; name another: make PYTHON=python3.11")'

@@ -1,0 +1,122 @@
+"""recipes/ledger.py with the real DVC, on a pipeline of one quick stage."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.pipeline
+#: Fails at lr 0; else writes what it was told, where the real pipeline has its figures.
+STAGE = """\
+import json, pathlib, yaml
+params = yaml.safe_load(open("params.yaml"))
+told = params["train"]
+pathlib.Path("reports").mkdir(exist_ok=True)
+for name, figures in {
+    "metrics": {"macro_f1": 0.01 / told["lr"], "people": 7, "age": {"macro_f1": 0.5}},
+    "score": {"macro_f1": told["lr"] + params["matrix"]["seeds"][0]} if told["answers"] else {},
+    "check": {"train": {"people": 36}, "eval": {"photos": 84}},
+}.items():
+    json.dump(figures, open(f"reports/{name}.json", "w"))
+"""
+PARAMS = {
+    "data": {"root": "data/demo"},
+    "matrix": {"seeds": [0]},
+    "train": {"lr": 0.1, "answers": True, "words": "one", "names": []},
+}
+RECIPES = {
+    "base": "# Base: a base.\ntrain.names=[mask,gender]\n++train.shares=[1.0, 0.9]\ntrain.words='two, \"words\"'\n",
+    "child": "# from: base\n# A child.\ntrain.lr=0.2\n",
+    "other": "# Another one.\ntrain.answers=false\n",
+    "broken": "# It fails.\ntrain.lr=0\n",
+}
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A repository with a stage, four recipes and the script; call(*args) runs the script."""
+    shutil.copytree(ROOT / "portrait18", tmp_path / "portrait18", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes", ignore=shutil.ignore_patterns("*.txt", "__pycache__"))
+    for name, text in RECIPES.items():
+        (tmp_path / f"recipes/{name}.txt").write_text(text)
+    (tmp_path / "stage.py").write_text(STAGE)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
+    metrics = [{f"reports/{name}.json": {"cache": False}} for name in ("metrics", "score", "check")]
+    stage = {"cmd": "python stage.py", "deps": ["stage.py"], "params": list(PARAMS), "metrics": metrics}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"one": stage}}))
+    (tmp_path / ".gitignore").write_text("__pycache__\n")
+    env = {**os.environ, "DVC_NO_ANALYTICS": "1", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+    for who in ("AUTHOR", "COMMITTER"):
+        env.update({f"GIT_{who}_NAME": "test", f"GIT_{who}_EMAIL": "test@example.org"})
+
+    def call(*command, **changes):
+        return subprocess.run(command, cwd=tmp_path, env={**env, **changes}, capture_output=True, text=True)
+
+    for command in ("git init -q", f"{sys.executable} -m dvc init -q", "git add -A", "git commit -qm start"):
+        assert call(*command.split()).returncode == 0
+    call.root = tmp_path
+    call.start = lambda command: subprocess.Popen(command, cwd=tmp_path, env=env, start_new_session=True)
+    call.recipe = lambda *args, **changes: call(sys.executable, "recipes/ledger.py", "run", *args, **changes)
+    call.params = lambda: yaml.safe_load((tmp_path / "params.yaml").read_text())
+    call.runs = lambda: [line.split(",") for line in (tmp_path / "reports/runs.csv").read_text().splitlines()[1:]]
+    return call
+
+
+def wait_until(ready, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_recipes_run_one_after_the_other_each_from_the_committed_params(project):
+    done = project.recipe("child", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+    trained = {"lr": 0.2, "answers": True, "words": 'two, "words"', "names": ["mask", "gender"], "shares": [1.0, 0.9]}
+    assert project.params() == {**PARAMS, "matrix": {"seeds": [3]}, "train": trained}
+    assert project.runs()[0][:2] == ["child", "3"] and project.runs()[0][3].startswith("child-s3-")
+    assert project.runs()[0][8:] == ["data/demo", "36", "7", "84", "0.05", "0.5", "3.2", "", "", ""]
+
+    done = project.recipe("other", "--also", "data.root='data/my photos'")
+    assert done.returncode == 0, done.stderr
+    wanted = {**PARAMS, "data": {"root": "data/my photos"}, "train": {**PARAMS["train"], "answers": False}}
+    assert project.params() == wanted and "held the experiment child-s3-" in done.stdout
+    assert len(project.runs()) == 2 and project.runs()[1][12:] == ["0.1", "0.5", "", "", "", ""]
+
+    done = project.recipe("broken")
+    assert done.returncode != 0 and "did not finish" in done.stderr
+    assert project.params() == PARAMS
+    assert len(project.runs()) == 2  # it failed within seconds
+
+    (project.root / "params.yaml").write_text(yaml.safe_dump({**PARAMS, "mine": 1}))
+    done = project.recipe("base")
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "git checkout params.yaml" in done.stderr
+    assert project.params()["mine"] == 1
+
+
+def test_git_must_have_a_commit_and_know_a_name(project):
+    nobody = {"GIT_AUTHOR_EMAIL": "", "GIT_COMMITTER_EMAIL": ""}
+    done = project.recipe("base", **nobody)
+    assert done.returncode == 1 and "git config --global user.email" in done.stderr
+    shutil.rmtree(project.root / ".git")
+    done = project.recipe("base")
+    assert done.returncode == 1 and done.stderr.startswith("error: there is no git repository")
+    assert project.params() == PARAMS
+
+
+def test_ctrl_c_ends_dvc_and_gives_the_committed_params_back(project):
+    (project.root / "stage.py").write_text("open('started', 'w'); import time; time.sleep(60)")
+    command = [sys.executable, "recipes/ledger.py", "run", "child"]
+    process = project.start(command)
+    wait_until((project.root / "started").exists)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of them are told
+    assert process.wait(30) not in (0, None)
+    assert project.params() == PARAMS
+    assert not (project.root / "reports/runs.csv").exists()
