@@ -1,7 +1,8 @@
-"""The crop store: one uint8 array for each set of photos, and a CSV that says how each crop was found.
+"""The crop store: one uint8 array for each set of photos, a CSV that says how each crop was found, and more.
 
     <set>.npy   uint8 (N, size, size, 3), RGB, in the inventory's order; read as a memory map
     <set>.csv   photo, x0, y0, x1, y1, tilt, score, found, digest (of the crop's bytes)
+    <set>_around.npy   int8 (N, 144): what lies around the face, see `portrait18.surroundings`
 
 `found` says where the box came from: `mtcnn`, `retry` (lower thresholds), `person` (the median box of
 the person's other photos), `median` (that of the whole set), `centre` (the photo's middle square,
@@ -20,7 +21,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from portrait18 import faces, photos
+from portrait18 import faces, photos, surroundings
 from portrait18.classes import MASK
 from portrait18.errors import UserError
 from portrait18.faces import Face
@@ -95,10 +96,14 @@ def _read_photo(path: Path, good: bool) -> np.ndarray | None:
         raise UserError(f"{path} {error}; it was well when the photos were listed, run dvc repro check") from None
 
 
-def _chunks(images: Path, inventory: pd.DataFrame, done: dict) -> Iterator[tuple[int, list]]:
+def _paths(inventory: pd.DataFrame) -> list[Path]:
+    return [Path(folder, name) for folder, name in zip(inventory.images, inventory.photo, strict=True)]
+
+
+def _chunks(inventory: pd.DataFrame, done: dict) -> Iterator[tuple[int, list]]:
     """(start, decoded photos) of each chunk still to do; the next chunk is decoded while one is in use."""
     starts = [s for s in range(0, len(inventory), CHUNK) if s not in done]
-    paths = [images / name for name in inventory.photo]
+    paths = _paths(inventory)
     good = (inventory.width > 0).tolist()
     with ThreadPoolExecutor() as pool:
 
@@ -139,14 +144,14 @@ def _centre(photo: np.ndarray) -> Face:
 
 
 def build(
-    inventory: pd.DataFrame, images: Path, npy: Path, csv: Path, params: CropParams, work: Path, device: torch.device
+    inventory: pd.DataFrame, folder: Path, name: str, params: CropParams, work: Path, device: torch.device
 ) -> pd.DataFrame:
     """Crop every photo of the inventory and write the store.
 
     Args:
-        inventory: photo, width, height (0: can't be decoded), digest; `folder` where persons are known.
-        images: folder that the photo names are relative to.
-        npy, csv: where the store goes; see this module's head.
+        inventory: images (folder), photo (file in it), width, height (0: can't be decoded), digest; `folder`
+            where persons are known.
+        folder, name: where the store goes, and the set's name; see this module's head.
         work: folder for what a killed run leaves for the next one.
 
     Returns:
@@ -158,7 +163,7 @@ def build(
         print(f"going on from photo {done} of {len(inventory)}")
     detector = faces.Detector(params.min_face, device)
     with tqdm(total=len(inventory), initial=done, desc="crop", unit="photo", disable=None) as bar:
-        for start, decoded in _chunks(images, inventory, journal.chunks):
+        for start, decoded in _chunks(inventory, journal.chunks):
             if params.method == "centre":
                 found = [(None, "none") if p is None else (_centre(p), "centre") for p in decoded]
             else:
@@ -168,25 +173,33 @@ def build(
                 if face:
                     margin = 0.0 if how == "centre" else params.margin
                     journal.pixels[start + i] = faces.crop(photo, face, params.size, margin, params.align)
-                rows.append([how, *(face or (0.0,) * 6)])
+                rows.append([how, *(face or (0.0,) * 6), _around(photo, face)])
             journal.add(start, rows)
             bar.update(len(rows))
     rows = [row for start in sorted(journal.chunks) for row in journal.chunks[start]]
-    rows = _fill(rows, inventory, images, journal.pixels, params)
+    rows = _fill(rows, inventory, journal.pixels, params)
     table = inventory[["photo"]].assign(**{c: [r[i] for r in rows] for i, c in enumerate(["found", *Face._fields])})
     table["digest"] = [_digest(crop) for crop in journal.pixels]
     table = table[COLUMNS]
-    write_csv(table, csv)
-    journal.finish(npy)
+    write_csv(table, folder / f"{name}.csv")
+    with whole(folder / f"{name}_around.npy") as aside, open(aside, "wb") as file:
+        np.save(file, np.array([row[-1] for row in rows], np.int8))
+    journal.finish(folder / f"{name}.npy")
     return table
 
 
-def _fill(rows: list, inventory: pd.DataFrame, images: Path, pixels: np.ndarray, params: CropParams) -> list:
+def _around(photo: np.ndarray | None, face: Face | None) -> list[int]:
+    if photo is None or face is None:
+        return [0] * surroundings.NUMBERS
+    return surroundings.descriptor(photo, face[:4]).tolist()
+
+
+def _fill(rows: list, inventory: pd.DataFrame, pixels: np.ndarray, params: CropParams) -> list:
     """Give the photos without a found face the person's median box, else the set's; boxes scale with the photo."""
-    sizes = inventory[["width", "height"]].to_numpy(float)
+    sizes, paths = inventory[["width", "height"]].to_numpy(float), _paths(inventory)
     owner = inventory.folder.tolist() if "folder" in inventory else [None] * len(rows)
     by_owner: dict = {}
-    for i, (how, *face) in enumerate(rows):
+    for i, (how, *face, _) in enumerate(rows):
         if how in ("mtcnn", "retry"):
             w, h = sizes[i]
             share = Face(face[0] / w, face[1] / h, face[2] / w, face[3] / h, 0.0, 0.0)
@@ -202,9 +215,9 @@ def _fill(rows: list, inventory: pd.DataFrame, images: Path, pixels: np.ndarray,
             share = np.median(own, axis=0) if own else of_set
             w, h = sizes[i]
             face = Face(*(round(float(v * s), 2) for v, s in zip(share[:4], (w, h, w, h), strict=True)), 0.0, 0.0)
-            photo = _read_photo(images / inventory.photo[i], good=True)
+            photo = _read_photo(paths[i], good=True)
             pixels[i] = faces.crop(photo, face, params.size, params.margin, params.align)
-            rows[i] = ["person" if own else "median", *face]
+            rows[i] = ["person" if own else "median", *face, _around(photo, face)]
     return rows
 
 

@@ -39,14 +39,14 @@ def _probe(path: Path, max_pixels: int) -> tuple[int, int, str, str]:
 
 
 def probe(table: pd.DataFrame, images: Path, max_pixels: int) -> tuple[pd.DataFrame, list[str]]:
-    """Decode every photo of `table.photo` once and add `width`, `height` (0 if bad) and `digest`.
+    """Decode every photo of `table.photo` in `images` once and add `images`, `width`, `height` (0 if bad), `digest`.
 
     Returns the table and one line for each bad photo.
     """
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter lock
         found = list(pool.map(lambda name: _probe(images / name, max_pixels), table.photo))
     columns = list(zip(*found, strict=True)) or [(), (), (), ()]
-    table = table.assign(width=columns[0], height=columns[1], digest=columns[2])
+    table = table.assign(images=images.as_posix(), width=columns[0], height=columns[1], digest=columns[2])
     return table, [f"{images / name} {reason}" for name, reason in zip(table.photo, columns[3], strict=True) if reason]
 
 
@@ -76,6 +76,21 @@ def require_layout(root: Path) -> None:
                 for p in missing
             ]
         )
+
+
+def has_people(root: Path) -> bool:
+    """Whether a folder of extra people holds any: one without train/ stands for none."""
+    return (root / "train").exists()
+
+
+def strangers(main: pd.DataFrame, extra: pd.DataFrame) -> list[str]:
+    """A line for each extra person whose id the main people use: held out there, trained on here."""
+    known = set(main.person)
+    return [
+        f"{row.images}/{row.folder}: id {row.person} is one of the main people's; rename it, or what is held out would be trained on"
+        for row in extra.drop_duplicates("folder").itertuples()
+        if row.person in known
+    ]
 
 
 def _junk(path: Path) -> bool:

@@ -3,6 +3,7 @@
 `data/labels.csv`, one row for each training photo:
 
     photo, folder, person       as in the inventory
+    extra                       1 for people of data.extra: trained on, never held out
     mask, gender                indices into classes.MASK and classes.GENDER, after the fixes
     age                         years, as recorded
     age_group, class            by the competition's borders: what every score is measured by
@@ -50,7 +51,7 @@ def make(inventory: pd.DataFrame, fixes: pd.DataFrame, params: LabelParams) -> t
     Returns:
         The table of this module's head, and a report: what was fixed, what looks wrong.
     """
-    labels = inventory[["photo", "folder", "person", "mask", "gender", "age"]].copy()
+    labels = inventory[["photo", "folder", "person", "extra", "mask", "gender", "age"]].copy()
     stem = labels.photo.map(lambda name: Path(name).stem)
     fixed = []
     for row in fixes[fixes.agreement.isin(_TRUST[params.fixes])].itertuples():

@@ -4,54 +4,22 @@ The assumption behind the second: one person is photographed several times in on
 in that place and those clothes. It holds for sets such as the competition's; where many people stand in
 front of one wall in one uniform it does not. Faces are not compared.
 
-A photo's descriptor is the coarse picture of the three strips left, right and below the face box. Photos
+A photo's descriptor is the coarse picture of what lies around the face (`portrait18.surroundings`). Photos
 that are among each other's nearest, and near enough, are linked, and groups grow along the links from
 the closest on.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 
-from portrait18 import photos, tables
+from portrait18 import tables
+from portrait18.classes import AGE, ALL, GENDER, TASKS, marginals
 from portrait18.errors import UserError
+from portrait18.params import GroupParams
 
-GRIDS = ((6, 2), (6, 2), (3, 8))  # rows x columns of the strips left, right and below
-CELLS = sum(rows * columns for rows, columns in GRIDS)
-NUMBERS = 3 * CELLS
 BLOCK = 256  # photos compared with all others at once: 80 MB for 12,600 photos
-
-
-def descriptor(photo: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
-    """What lies outside the face.
-
-    Args:
-        photo: uint8 (H, W, 3), RGB.
-        box: x0, y0, x1, y1 of the face in pixels; may reach over the border of the photo.
-
-    Returns:
-        int8 (NUMBERS,): colours of the cells of the strips, without most of their mean and with their
-        contrast evened out, because light and exposure change between two photos of one sitting.
-    """
-    height, width = photo.shape[:2]
-    x0, _, x1, y1 = box
-    edge_x, edge_y = max(1, width // 24), max(1, height // 20)  # a strip is never empty
-    left = int(np.clip(round(x0), edge_x, width - 2 * edge_x))
-    right = int(np.clip(round(x1), left + edge_x, width - edge_x))
-    below = int(np.clip(round(y1), edge_y, height - edge_y))
-    strips = photo[:below, :left], photo[:below, right:], photo[below:]
-    cells = np.concatenate(
-        [
-            cv2.resize(np.ascontiguousarray(strip), (columns, rows), interpolation=cv2.INTER_AREA).reshape(-1, 3)
-            for strip, (rows, columns) in zip(strips, GRIDS, strict=True)
-        ]
-    ).astype(np.float64)
-    # Some of the mean stays, and plain photos are not stretched to full contrast: both tell people apart.
-    evened = (cells - 0.8 * cells.mean(0)) / (cells.std() + 20) * 60
-    return np.rint(evened.ravel()).clip(-127, 127).astype(np.int8)
 
 
 def nearest(descriptors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -119,33 +87,16 @@ def join(total: int, links: np.ndarray, largest: int) -> np.ndarray:
     return pd.factorize(np.array([root(row) for row in range(total)], np.int64))[0]
 
 
-def by_likeness(
-    inventory: pd.DataFrame, boxes: pd.DataFrame, images: Path, threshold: float, largest: int
-) -> np.ndarray:
+def by_likeness(around: np.ndarray, threshold: float, largest: int) -> np.ndarray:
     """Group of each photo by clothes and background, int64 (N,).
 
     Args:
-        inventory: photo, width (0: can't be decoded; such a photo stays alone).
-        boxes: photo, x0, y0, x1, y1 in pixels, in the inventory's order.
-        images: folder that the photo names are relative to.
+        around: int8 (N, NUMBERS), see `portrait18.surroundings`; a row of zeros, of a photo that can't be
+            decoded, stays alone.
         threshold, largest: see `links` and `join`.
     """
-    if boxes.photo.tolist() != inventory.photo.tolist():
-        raise UserError("data/crops/eval.csv and data/photos/eval.csv list different photos; run dvc repro crop")
-    good = np.flatnonzero(inventory.width > 0)
-    names, corners = inventory.photo.to_numpy(), boxes[["x0", "y0", "x1", "y1"]].to_numpy()
-
-    def describe(row: int) -> np.ndarray:
-        path = images / names[row]
-        try:
-            photo = photos.read(path, max_pixels=2**40)  # the inventory has checked the size
-        except photos.BadPhoto as error:
-            raise UserError(f"{path} {error}; it was well when the photos were listed, run dvc repro check") from None
-        return descriptor(photo, tuple(corners[row]))
-
-    with ThreadPoolExecutor() as pool:  # decoding runs outside the interpreter lock
-        described = np.array(list(pool.map(describe, good)), np.int8).reshape(-1, NUMBERS)
-    return join(len(inventory), good[links(described, threshold, largest)], largest)
+    good = np.flatnonzero(around.any(1))
+    return join(len(around), good[links(around[good], threshold, largest)], largest)
 
 
 def by_column(names: pd.Series, info: Path, column: str) -> np.ndarray:
@@ -170,38 +121,40 @@ def by_column(names: pd.Series, info: Path, column: str) -> np.ndarray:
     return pd.factorize(np.array(keys, object))[0]
 
 
-def groups(
-    inventory: pd.DataFrame, boxes: pd.DataFrame, root: Path, by: str, column: str, threshold: float, largest: int
-) -> pd.DataFrame:
-    """Which photos to label show the same person.
+def groups(inventory: pd.DataFrame, around: np.ndarray, info: Path, params: GroupParams) -> np.ndarray:
+    """Group of each photo of a set, int64 (N,): numbers from 0 in the order in which the groups appear.
 
     Args:
-        inventory: `data/photos/eval.csv`.
-        boxes: `data/crops/eval.csv`.
-        root: the data set's folder, which holds eval/.
-        by: `none` (every photo alone), `column` (see `by_column`) or `lookalike` (see `by_likeness`).
-
-    Returns:
-        photo, group: numbers from 0 in the order in which the groups appear.
+        inventory: `data/photos/<set>.csv`; where it tells persons, as that of the training photos does,
+            `by: column` takes them.
+        around: `data/crops/<set>_around.npy`.
+        info: info.csv of the photos to label.
     """
-    if by == "column":
-        group = by_column(inventory.photo, root / "eval/info.csv", column)
-    elif by == "lookalike":
-        group = by_likeness(inventory, boxes, root / "eval/images", threshold, largest)
-    else:
-        group = np.arange(len(inventory))
-    return inventory[["photo"]].assign(group=group)
+    if params.by == "column":
+        if "person" in inventory:
+            return pd.factorize(inventory.person)[0]
+        return by_column(inventory.photo, info, params.column)
+    if params.by == "lookalike":
+        return by_likeness(around, params.threshold, params.largest)
+    return np.arange(len(inventory))
 
 
-def averaged(table: pd.DataFrame, groups: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """A copy of `table` with the mean of `columns` over each group on all its photos; the rest is untouched.
+def averaged(table: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
+    """Predictions with what photos of one person share, gender and age, averaged over the group.
 
-    The mean is arithmetic: it stays a probability without being normalised, so that columns of several
-    tasks can go together, and one photo that is sure and wrong, or in the wrong group, can't veto the rest.
+    The mean is arithmetic: it stays a probability without being normalised, and one photo that is sure
+    and wrong, or in the wrong group, can't veto the rest. Answers over the 18 classes are taken apart into
+    the three tasks first: the mask is each photo's own.
 
     Args:
-        table: photo and probability columns.
-        groups: photo, group, for every photo of the table, in any order.
+        table: index (set, photo); probability columns, and years where they are told.
+        groups: set, photo, group, for every photo of the table.
     """
-    of_photo = groups.set_index("photo").group.loc[table.photo].to_numpy()
-    return table.assign(**table[columns].groupby(of_photo).transform("mean"))
+    if ALL.columns[0] in table:
+        parts = marginals(table[ALL.columns].to_numpy())
+        apart = {c: p for task in TASKS.values() for c, p in zip(task.columns, parts[task.name].T, strict=True)}
+        table = table.drop(columns=ALL.columns).assign(**apart)
+    shared = [c for c in [*GENDER.columns, *AGE.columns, "years"] if c in table]
+    of_photo = groups.set_index(["set", "photo"]).group.loc[table.index].to_numpy()
+    means = table[shared].groupby([table.index.get_level_values("set"), of_photo]).transform("mean")
+    return table.assign(**means)

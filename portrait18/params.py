@@ -15,6 +15,7 @@ Share = Field(ge=0, le=1)
 
 class DataParams(Section):
     root: Path
+    extra: Path
 
 
 class CheckParams(Section):
@@ -143,6 +144,13 @@ class ModelParams(Section):
         return self
 
 
+class GroupParams(Section):
+    by: Literal["none", "column", "lookalike"]
+    column: str
+    threshold: float = Field(gt=0)
+    largest: int = Field(ge=2)
+
+
 class PredictParams(Section):
     batch_size: int = Field(ge=1)
     flip: bool
@@ -161,6 +169,7 @@ SECTIONS: dict[str, type[Section]] = {
     "label": LabelParams,
     "split": SplitParams,
     "crop": CropParams,
+    "group": GroupParams,
     "matrix": MatrixParams,
     "predict": PredictParams,
     "ensemble": EnsembleParams,
@@ -179,6 +188,7 @@ class Params:
     label: LabelParams
     split: SplitParams
     crop: CropParams
+    group: GroupParams
     matrix: MatrixParams
     predict: PredictParams
     ensemble: EnsembleParams

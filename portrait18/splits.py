@@ -18,9 +18,10 @@ def assign(labels: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
     where they are.
 
     Returns:
-        Table (person or photo, fold); fold -1 is never held out (`folds: 1` uses one fifth).
+        Table (person or photo, fold); fold -1 is never held out (`folds: 1` uses one fifth). Extra
+        people are in no fold.
     """
-    units = labels.drop_duplicates(params.by).sort_values(params.by)
+    units = labels[labels.extra == 0].drop_duplicates(params.by).sort_values(params.by)
     blocks = params.folds if params.folds > 1 else HOLD_OUT_OF
     if len(units) < 2 * blocks:
         lower = "" if params.folds == 1 else f" for {params.folds} folds; lower split.folds or"
@@ -43,9 +44,9 @@ def assign(labels: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
 
 
 def held_out(labels: pd.DataFrame, folds: pd.DataFrame) -> np.ndarray:
-    """Fold in which each photo is held out, int (N,), in the order of `labels`."""
+    """Fold in which each photo is held out, int (N,), in the order of `labels`; -1: in none."""
     by = folds.columns[0]
-    fold = labels[by].map(folds.set_index(by).fold)
+    fold = labels[by].map(folds.set_index(by).fold).mask(labels.extra == 1, -1)
     if fold.isna().any():
         raise UserError(f"data/folds.csv has no {by} {labels[by][fold.isna()].iloc[0]}; run dvc repro split")
     return fold.to_numpy(np.int64)

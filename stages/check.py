@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 from portrait18 import inventory, params
 from portrait18.errors import UserError, one_line_errors
 from portrait18.files import write_csv, write_json
@@ -14,13 +16,17 @@ def main(out: Path = Path("data/photos"), report: Path = Path("reports/check.jso
     root, stop = p.data.root, p.check.problems == "stop"
     inventory.require_layout(root)
 
-    problems, unusable = [], []
-    try:
-        train, problems = inventory.list_train(root)
-        train, bad = inventory.probe(train, root / "train/images", p.check.max_pixels)
-        problems += bad
-    except UserError as error:
-        unusable += error.problems
+    problems, unusable, parts = [], [], []
+    for folder in [root, *([p.data.extra] if inventory.has_people(p.data.extra) else [])]:
+        try:
+            part, faults = inventory.list_train(folder)
+            part, bad = inventory.probe(part, folder / "train/images", p.check.max_pixels)
+            problems += faults + bad
+            parts.append(part.assign(extra=int(folder != root)))
+        except UserError as error:
+            unusable += error.problems
+    if len(parts) > 1:
+        unusable += inventory.strangers(*parts)
     try:
         evaluated, wrong, warnings = inventory.list_eval(root)
         unusable += wrong
@@ -35,16 +41,25 @@ def main(out: Path = Path("data/photos"), report: Path = Path("reports/check.jso
     for line in problems + warnings:
         print(f"warning: {line}", file=sys.stderr)
 
+    train = pd.concat(parts, ignore_index=True)
     train = train[train.width > 0]
-    if train.empty:
+    if not (train.extra == 0).any():
         raise UserError(
             f"{root}/train/images: no photo is left to train on; put the data there or point data.root at it"
         )
     write_csv(train, out / "train.csv")
     write_csv(evaluated, out / "eval.csv")
-    counts = {"train": {"people": train.person.nunique(), "photos": len(train)}, "eval": {"photos": len(evaluated)}}
-    write_json({**counts, "problems": len(problems), "warnings": len(warnings)}, report)
-    print(f"{len(train)} photos of {train.person.nunique()} people to train on, {len(evaluated)} photos to label")
+    counts = {
+        name: {"people": part.person.nunique(), "photos": len(part)}
+        for name, part in (("train", train[train.extra == 0]), ("extra", train[train.extra == 1]))
+    }
+    write_json(
+        {**counts, "eval": {"photos": len(evaluated)}, "problems": len(problems), "warnings": len(warnings)}, report
+    )
+    more = f" (and {counts['extra']['people']} extra people)" if counts["extra"]["people"] else ""
+    print(
+        f"{counts['train']['photos']} photos of {counts['train']['people']} people to train on{more}, {len(evaluated)} photos to label"
+    )
 
 
 if __name__ == "__main__":

@@ -17,9 +17,8 @@ def main(name: str) -> None:
     folder = Path("data/crops")
     table = crops.build(
         inventory,
-        p.data.root / name / "images",
-        folder / f"{name}.npy",
-        folder / f"{name}.csv",
+        folder,
+        name,
         p.crop,
         RESUME / f"crop-{name}",
         device(),

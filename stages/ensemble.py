@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from portrait18 import ensembling, params, runs, tables
+from portrait18 import ensembling, lookalikes, params, runs, tables
 from portrait18.classes import ALL, TASKS
 from portrait18.ensembling import Votes
 from portrait18.errors import UserError, one_line_errors
@@ -19,6 +19,9 @@ def main() -> None:
     models = {
         m: ensembling.average([tables.read(run.predictions) for run in of_model]) for m, of_model in wanted.items()
     }
+    if p.group.by != "none":
+        groups = tables.read("data/groups.csv")
+        models = {m: lookalikes.averaged(table, groups) for m, table in models.items()}
     first = next(iter(models.values()))
     labels = tables.read("data/labels.csv").set_index("photo").loc[first.loc["heldout"].index]
     people = labels.person.to_numpy()

@@ -1,4 +1,10 @@
-"""Say which photos to label show the same person, for the ensemble to average over."""
+"""Say which photos show the same person, for the ensemble to average gender and age over.
+
+The photos to train on are grouped the same way, so that held-out scores tell what it is worth.
+"""
+
+import numpy as np
+import pandas as pd
 
 from portrait18 import lookalikes, params, tables
 from portrait18.errors import one_line_errors
@@ -8,13 +14,14 @@ from portrait18.files import write_csv
 @one_line_errors
 def main() -> None:
     p = params.load()
-    inventory, boxes = tables.read("data/photos/eval.csv"), tables.read("data/crops/eval.csv")
-    table = lookalikes.groups(
-        inventory, boxes, p.data.root, p.group.by, p.group.column, p.group.threshold, p.group.largest
-    )
-    write_csv(table, "data/groups.csv")
-    sizes = table.group.value_counts()
-    print(f"{len(table)} photos in {len(sizes)} groups, {(sizes == 1).sum()} of them alone")
+    parts = []
+    for name, which in (("train", "heldout"), ("eval", "eval")):
+        inventory, around = tables.read(f"data/photos/{name}.csv"), np.load(f"data/crops/{name}_around.npy")
+        group = lookalikes.groups(inventory, around, p.data.root / "eval/info.csv", p.group)
+        parts.append(inventory[["photo"]].assign(set=which, group=group))
+        sizes = pd.Series(group).value_counts()
+        print(f"{name}: {len(group)} photos in {len(sizes)} groups, {(sizes == 1).sum()} of them alone")
+    write_csv(pd.concat(parts), "data/groups.csv")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from portrait18 import inference, params, splits, store, tables
-from portrait18.device import device, reproducible
+from portrait18.device import device, hold_memory, reproducible
 from portrait18.errors import one_line_errors
 from portrait18.files import write_csv
 from portrait18.runs import Run
@@ -17,6 +17,7 @@ from portrait18.runs import Run
 
 @one_line_errors
 def main(model: str, fold: str, seed: str) -> None:
+    hold_memory()
     p = params.load().predict
     reproducible()
     run = Run(model, int(fold), int(seed))

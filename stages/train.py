@@ -8,12 +8,14 @@ import dvclive
 import numpy as np
 
 from portrait18 import inference, params, splits, store, tables, training
+from portrait18.device import hold_memory
 from portrait18.errors import UserError, one_line_errors
 from portrait18.runs import Run
 
 
 @one_line_errors
 def main(model: str, fold: str, seed: str) -> None:
+    hold_memory()
     p = params.load()
     labels = tables.read("data/labels.csv")
     pixels, table = store.load(Path("data/crops"), "train")

@@ -54,7 +54,13 @@ def test_sound_data_set_is_listed_in_full(capsys):
     train, evaluated, report = found()
     assert len(train) == 7 * len(PEOPLE) and (train.width == 48).all() and (train.height == 64).all()
     assert evaluated.photo.tolist() == list(EVAL_PHOTOS) and (evaluated.width == 48).all()
-    assert report == {"train": {"people": 12, "photos": 84}, "eval": {"photos": 4}, "problems": 0, "warnings": 0}
+    assert report == {
+        "train": {"people": 12, "photos": 84},
+        "extra": {"people": 0, "photos": 0},
+        "eval": {"photos": 4},
+        "problems": 0,
+        "warnings": 0,
+    }
     assert capsys.readouterr().err == ""
 
 
@@ -182,3 +188,37 @@ def test_command_line_ends_with_plain_lines_and_status_1():
     done = subprocess.run([sys.executable, "-m", "stages.check"], env=environment, capture_output=True, text=True)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+
+
+MORE = ("x-1_male_Asian_33", "x-2_female_Asian_61")
+
+
+@pytest.fixture
+def more(make_dataset, write_params):
+    """Extra people in more/, named by data.extra."""
+    make_dataset(Path("more"), people=MORE)
+    write_params(Path("params.yaml"), {"data.root": "photos", "data.extra": "more"})
+
+
+def test_extra_people_are_listed_behind_the_main_ones_with_where_their_photos_are(more):
+    check.main()
+    train, evaluated, report = found()
+    assert train.extra.tolist() == [0] * 84 + [1] * 14
+    assert set(train.images[:84]) == {"photos/train/images"} and set(train.images[84:]) == {"more/train/images"}
+    assert set(train.folder[84:]) == set(MORE) and report["extra"] == {"people": 2, "photos": 14}
+    assert all(Path(row.images, row.photo).exists() for row in train.itertuples())
+    assert set(evaluated.images) == {"photos/eval/images"}
+
+
+def test_faults_of_extra_people_are_listed_with_the_others(more, refused):
+    (Path("more/train/images") / MORE[0] / "mask1.jpg").unlink()
+    (WHO / "normal.jpg").unlink()
+    text = "\n".join(refused())
+    assert f"more/train/images/{MORE[0]}/mask1.jpg is missing" in text and "normal.jpg is missing" in text
+
+
+def test_an_extra_person_under_a_main_ones_id_is_refused(make_dataset, write_params, refused):
+    make_dataset(Path("more"), people=("000001_male_Asian_33",))
+    write_params(Path("params.yaml"), {"data.root": "photos", "data.extra": "more"})
+    (line,) = [line for line in refused() if "000001" in line]
+    assert "more/train/images/000001_male_Asian_33: id 000001 is one of the main people's" in line

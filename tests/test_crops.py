@@ -6,7 +6,7 @@ from PIL import Image
 from synthetic import REPO
 from tiny import crop_params
 
-from portrait18 import crops, faces, photos, store
+from portrait18 import crops, faces, photos, store, surroundings
 from portrait18.faces import Face
 from portrait18.inventory import probe
 
@@ -59,15 +59,16 @@ def inventory(tmp_path):
 @pytest.fixture
 def build(tmp_path):
     def run(inventory, params=None, to="store"):
-        npy, csv, work = tmp_path / to / "set.npy", tmp_path / to / "set.csv", tmp_path / f"work-{to}"
-        crops.build(inventory, tmp_path / "images", npy, csv, params or crop_params(), work, torch.device("cpu"))
+        work, cpu = tmp_path / f"work-{to}", torch.device("cpu")
+        crops.build(inventory, tmp_path / to, "set", params or crop_params(), work, cpu)
         return store.load(tmp_path / to, "set")
 
     return run
 
 
 def equal_files(folder, *stores):
-    return all(len({(folder / store / name).read_bytes() for store in stores}) == 1 for name in ("set.npy", "set.csv"))
+    names = ("set.npy", "set.csv", "set_around.npy")
+    return all(len({(folder / store / name).read_bytes() for store in stores}) == 1 for name in names)
 
 
 def test_rows_stand_in_the_inventorys_order_with_their_own_crops(inventory, build, find, tmp_path, monkeypatch):
@@ -77,10 +78,13 @@ def test_rows_stand_in_the_inventorys_order_with_their_own_crops(inventory, buil
     pixels, table = build(shuffled)
     assert table.photo.tolist() == shuffled.photo.tolist()
     assert pixels.shape == (7, 32, 32, 3) and pixels.dtype == np.uint8
+    around = np.load(tmp_path / "store/set_around.npy")
+    assert around.shape == (7, surroundings.NUMBERS) and around.dtype == np.int8
     for i, name in enumerate(table.photo):
         box = BOXES[int(name[2])]
         assert (pixels[i] == faces.crop(photos.read(tmp_path / "images" / name), box, 32, 0.4, True)).all()
         assert tuple(table.loc[i, ["x0", "y0", "x1", "y1", "tilt", "score"]]) == pytest.approx(box)
+        assert (around[i] == surroundings.descriptor(photos.read(tmp_path / "images" / name), box[:4])).all()
     assert (table.found == "mtcnn").all() and table.digest.nunique() == 7
 
 
@@ -102,6 +106,8 @@ def test_a_missed_photo_gets_the_persons_median_box_scaled_to_its_size(inventory
     np.testing.assert_allclose(table.loc[missed, ["x0", "y0", "x1", "y1"]].astype(float), box, atol=0.01)
     photo = photos.read(tmp_path / f"images/a/{missed}.png")
     assert (pixels[missed] == faces.crop(photo, Face(*box, 0, 0), 32, 0.4, True)).all()
+    around = np.load(tmp_path / "store/set_around.npy")[missed]
+    assert (around == surroundings.descriptor(photo, tuple(table.loc[missed, ["x0", "y0", "x1", "y1"]]))).all()
 
 
 @pytest.mark.parametrize("persons_known", [True, False])
@@ -127,6 +133,7 @@ def test_an_undecodable_photo_keeps_its_row_as_a_grey_crop(inventory, build, fin
     inventory.loc[1, ["width", "height"]] = 0
     pixels, table = build(inventory, crop_params(method=method))
     assert table.found[1] == "none" and (pixels[1] == 127).all()
+    assert np.load(tmp_path / "store/set_around.npy").any(1).tolist() == [i != 1 for i in range(7)]
     assert (table.found.drop(1) == method).all()
 
 

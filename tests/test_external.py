@@ -6,9 +6,10 @@ from PIL import Image
 from synthetic import photo_bytes
 from tiny import demo_photo
 
-from portrait18 import external, inventory
+from portrait18 import inventory
 from portrait18.classes import STATES
 from portrait18.errors import UserError
+from portrait18.external import __main__ as external
 
 PEOPLE = ("000018_male_Asian_64", "000001_female_Asian_70", "000007_male_Asian_26")
 POINTS = np.array([[77.0, 90], [112, 90], [95, 111], [80, 130], [110, 130]])

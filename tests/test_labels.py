@@ -21,7 +21,7 @@ def inventory(*folders: str) -> pd.DataFrame:
     for folder in folders:
         person, gender, _, age = folder.split("_")
         rows += [(f"{folder}/{s}.jpg", folder, person, int(gender == "female"), int(age), MASK_OF[s]) for s in STATES]
-    return pd.DataFrame(rows, columns=["photo", "folder", "person", "gender", "age", "mask"])
+    return pd.DataFrame(rows, columns=["photo", "folder", "person", "gender", "age", "mask"]).assign(extra=0)
 
 
 def label_params(**changes) -> LabelParams:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from tiny import demo_photo
 
-from portrait18 import faces, landmarks
+from portrait18 import faces
+from portrait18.external import landmarks
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from tiny import demo_photo
 
-from portrait18 import maskdraw
+from portrait18.external import maskdraw
 
 #: What MTCNN says of a face turned a little to its left, and of one seen from the front.
 TURNED = np.array([[150.0, 200], [222, 196], [194, 246], [160, 284], [220, 281]])

@@ -1,7 +1,7 @@
 import pytest
 
-from portrait18 import sources
 from portrait18.errors import UserError
+from portrait18.external import sources
 from portrait18.inventory import parse_folder
 
 COLUMNS = sources.Columns()

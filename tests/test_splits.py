@@ -13,7 +13,7 @@ def labels(people: int, first: int = 1, photos: int = 3) -> pd.DataFrame:
     for i in range(first, first + people):
         gender, age = int(rng.integers(2)), int(rng.choice(3, p=[0.45, 0.45, 0.1]))
         rows += [(f"{i:06d}/{k}.jpg", f"{i:06d}", gender, age) for k in range(photos)]
-    return pd.DataFrame(rows, columns=["photo", "person", "gender", "age_group"])
+    return pd.DataFrame(rows, columns=["photo", "person", "gender", "age_group"]).assign(extra=0)
 
 
 def split_params(folds: int = 5, by: str = "person", seed: int = 18) -> SplitParams:
@@ -104,7 +104,9 @@ def test_too_few_people_to_hold_out_any_does_not_advise_fewer_folds_than_one():
 
 @pytest.mark.parametrize("folds", [1, 5])
 def test_no_fold_is_empty_however_few_people_a_stratum_has(folds):
-    table = pd.DataFrame([(f"{i:02d}", i % 2, i % 3) for i in range(12)], columns=["person", "gender", "age_group"])
+    table = pd.DataFrame(
+        [(f"{i:02d}", i % 2, i % 3) for i in range(12)], columns=["person", "gender", "age_group"]
+    ).assign(extra=0)
     for seed in range(100):
         try:
             found = set(splits.assign(table, split_params(folds, seed=seed)).fold)
@@ -127,3 +129,15 @@ def test_person_without_a_fold_is_named():
     assigned = splits.assign(table, split_params(2))
     with pytest.raises(UserError, match="no person 000003; run dvc repro split"):
         splits.held_out(table, assigned[assigned.person != "000003"])
+
+
+@pytest.mark.parametrize("by", ["person", "photo"])
+@pytest.mark.parametrize("folds", [1, 5])
+def test_extra_people_are_never_held_out_and_move_nobody(folds, by):
+    main, more = labels(60), labels(20, first=900).assign(extra=1)
+    both = pd.concat([main, more], ignore_index=True)
+    assigned = splits.assign(both, split_params(folds, by))
+    pd.testing.assert_frame_equal(assigned, splits.assign(main, split_params(folds, by)))
+    fold = splits.held_out(both, assigned)
+    assert (fold[both.extra == 1] == -1).all()
+    assert (fold[both.extra == 0] == splits.held_out(main, assigned)).all()

@@ -83,5 +83,22 @@ def coloured_people(people: int = 10, side: int = 40) -> tuple[np.ndarray, pd.Da
     labels = pd.DataFrame(rows, columns=["photo", "folder", "person", "mask", "gender", "age"])
     labels["age_group"] = labels["age_target"] = age_group(labels.age)
     labels["class"] = encode(labels["mask"], labels.gender, labels.age_group)
-    labels["train"] = 1
+    labels["train"], labels["extra"] = 1, 0
     return np.stack(crops), labels, labels.person.str[1:].astype(int).to_numpy() % 2
+
+
+AROUND_SHAPE, AROUND_BOX = (120, 96), (30.0, 20.0, 66.0, 70.0)
+
+
+def sitting(person: int) -> np.ndarray:
+    """A place and clothes: coarse patches of colour, float (H, W, 3)."""
+    patches = np.random.default_rng([1, person]).uniform(30, 220, (6, 6, 3))
+    return patches.repeat(AROUND_SHAPE[0] // 6, 0).repeat(AROUND_SHAPE[1] // 6, 1)
+
+
+def shot(person: int, n: int) -> np.ndarray:
+    """One photo of a sitting: its own light, noise and, where the face is, anything at all."""
+    rng = np.random.default_rng([2, person, n])
+    photo = sitting(person) * rng.uniform(0.9, 1.1) + rng.uniform(-8, 8) + rng.normal(0, 4, (*AROUND_SHAPE, 3))
+    photo[20:70, 30:66] = rng.uniform(0, 255, 3)
+    return photo.clip(0, 255).astype(np.uint8)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("portrait18", "stages", "dvc.yaml", ".dvcignore", ".gitignore", "data/label_fixes.csv")
+SOURCES = ("portrait18", "stages", "dvc.yaml", ".dvcignore", ".gitignore", "data/label_fixes.csv", "data/extra")
 #: Quick to train, and every kind of model: what is tested is the machine, not the scores.
 SMALL = {
     "crop": {"size": 64},

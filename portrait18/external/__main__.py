@@ -22,10 +22,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from portrait18 import inventory, landmarks, maskdraw, photos, sources, tables
+from portrait18 import inventory, photos, tables
 from portrait18.classes import STATES
 from portrait18.device import device
 from portrait18.errors import UserError, one_line_errors
+from portrait18.external import landmarks, maskdraw, sources
 from portrait18.files import whole, write_csv, write_json
 
 BATCH = 32  # photos MTCNN looks at together; also what a kill can cost
@@ -173,7 +174,7 @@ def _arguments() -> argparse.ArgumentParser:
         description="Other people's labelled faces into the competition's layout, masks drawn over them.",
     )
     add = parser.add_argument
-    add("source", choices=list(sources.PREFIXES), help="what the folder is; see portrait18/sources.py")
+    add("source", choices=list(sources.PREFIXES), help="what the folder is; see portrait18/external/sources.py")
     add("folder", type=Path, help="the folder with the photos; for CSV sources the one that paths are relative to")
     add("out", type=Path, help="a new folder, for train/, train.csv and skipped.csv")
     add("--labels", type=Path, nargs="+", default=[], metavar="FILE", help="CSV files (else those in the folder)")

@@ -1,0 +1,1 @@
+"""Other people's labelled faces into the competition's layout, masks drawn over them."""
