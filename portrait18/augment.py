@@ -8,7 +8,7 @@ import albumentations as A
 import cv2
 import numpy as np
 
-from portrait18.params import AugmentParams
+from portrait18.model_params import AugmentParams
 
 cv2.setNumThreads(0)  # tiny crops: its threads only get in the way of PyTorch's
 

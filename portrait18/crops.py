@@ -1,7 +1,7 @@
 """The crop store: one uint8 array for each set of photos, a CSV that says how each crop was found, and more.
 
     <set>.npy   uint8 (N, size, size, 3), RGB, in the inventory's order; read as a memory map
-    <set>.csv   photo, x0, y0, x1, y1, tilt, score, found, digest (of the crop's bytes)
+    <set>.csv   photo, x0, y0, x1, y1, tilt, score, found
     <set>_around.npy   int8 (N, 144): what lies around the face, see `portrait18.surroundings`
 
 `found` says where the box came from: `mtcnn`, `retry` (lower thresholds), `person` (the median box of
@@ -25,16 +25,13 @@ from portrait18 import faces, photos, surroundings
 from portrait18.classes import MASK
 from portrait18.errors import UserError
 from portrait18.faces import Face
-from portrait18.files import whole, write_csv
+from portrait18.files import code_digest, whole, write_csv
 from portrait18.params import CropParams
 
 FOUND = ("mtcnn", "retry", "person", "median", "centre", "none")
-CHUNK = 256  # photos between two entries of the journal: what a kill can cost
-COLUMNS = ["photo", "x0", "y0", "x1", "y1", "tilt", "score", "found", "digest"]
-
-
-def _digest(crop: np.ndarray) -> str:
-    return hashlib.blake2b(np.ascontiguousarray(crop), digest_size=8).hexdigest()
+CHUNK = 256  # photos between two entries of the journal: what a kill can cost; fewer where they are large:
+CHUNK_PIXELS = 64_000_000  # two chunks lie decoded in memory at once, 3 bytes a pixel
+COLUMNS = ["photo", "x0", "y0", "x1", "y1", "tilt", "score", "found"]
 
 
 class _Journal:
@@ -46,7 +43,7 @@ class _Journal:
     def __init__(self, work: Path, inventory: pd.DataFrame, params: CropParams):
         work.mkdir(parents=True, exist_ok=True)
         self.rows_path, self.pixels_path = work / "rows.jsonl", work / "pixels.npy"
-        text = inventory.to_csv(index=False) + repr(params)
+        text = inventory.to_csv(index=False) + repr(params) + torch.__version__ + code_digest()
         fingerprint = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         shape = (len(inventory), params.size, params.size, 3)
         self.chunks = self._read(fingerprint)
@@ -102,20 +99,31 @@ def _paths(inventory: pd.DataFrame) -> list[Path]:
 
 def _chunks(inventory: pd.DataFrame, done: dict) -> Iterator[tuple[int, list]]:
     """(start, decoded photos) of each chunk still to do; the next chunk is decoded while one is in use."""
-    starts = [s for s in range(0, len(inventory), CHUNK) if s not in done]
+    chunks = [(start, stop) for start, stop in _bounds(inventory) if start not in done]
     paths = _paths(inventory)
     good = (inventory.width > 0).tolist()
     with ThreadPoolExecutor() as pool:
 
-        def submit(start):
-            rows = range(start, min(start + CHUNK, len(inventory)))
-            return [pool.submit(_read_photo, paths[i], good[i]) for i in rows]
+        def submit(start, stop):
+            return [pool.submit(_read_photo, paths[i], good[i]) for i in range(start, stop)]
 
-        ahead = submit(starts[0]) if starts else []
-        for n, start in enumerate(starts):
+        ahead = submit(*chunks[0]) if chunks else []
+        for n, (start, _) in enumerate(chunks):
             decoded = [future.result() for future in ahead]
-            ahead = submit(starts[n + 1]) if n + 1 < len(starts) else []
+            ahead = submit(*chunks[n + 1]) if n + 1 < len(chunks) else []
             yield start, decoded
+
+
+def _bounds(inventory: pd.DataFrame) -> Iterator[tuple[int, int]]:
+    """(start, stop) of each chunk: `CHUNK` photos, or as many as have `CHUNK_PIXELS` together, at least one."""
+    start, pixels = 0, 0
+    for i, area in enumerate(inventory.width * inventory.height):
+        if i > start and (i - start == CHUNK or pixels + area > CHUNK_PIXELS):
+            yield start, i
+            start, pixels = i, 0
+        pixels += area
+    if start < len(inventory):
+        yield start, len(inventory)
 
 
 def _detect(detector: faces.Detector, decoded: list, batch_size: int) -> list[tuple[Face | None, str]]:
@@ -179,7 +187,6 @@ def build(
     rows = [row for start in sorted(journal.chunks) for row in journal.chunks[start]]
     rows = _fill(rows, inventory, journal.pixels, params)
     table = inventory[["photo"]].assign(**{c: [r[i] for r in rows] for i, c in enumerate(["found", *Face._fields])})
-    table["digest"] = [_digest(crop) for crop in journal.pixels]
     table = table[COLUMNS]
     write_csv(table, folder / f"{name}.csv")
     with whole(folder / f"{name}_around.npy") as aside, open(aside, "wb") as file:

@@ -1,6 +1,7 @@
 """Where the networks run, how to make them repeat themselves, and how to keep their memory."""
 
 import ctypes
+import os
 
 import torch
 
@@ -15,6 +16,7 @@ def device() -> torch.device:
 
 def reproducible() -> None:
     """Make equal runs on one machine give equal bytes; where CUDA has no such kernel, PyTorch warns."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS sums in whatever order is free
     torch.use_deterministic_algorithms(True, warn_only=True)
     # On by default beside the above: it writes each new tensor twice, to show programs that read unwritten memory.
     torch.utils.deterministic.fill_uninitialized_memory = False

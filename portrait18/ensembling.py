@@ -16,7 +16,6 @@ from sklearn.linear_model import LogisticRegression
 
 from portrait18 import decisions
 from portrait18.classes import ALL, TASKS, Task, decode, encode, joint, marginals
-from portrait18.metrics import macro_f1
 from portrait18.params import EnsembleParams
 
 
@@ -82,7 +81,7 @@ def choose_weights(stack: np.ndarray, truth: np.ndarray, how: str) -> np.ndarray
         return weights / weights.sum()
 
     def score(w):
-        return macro_f1(truth, blend(stack, w / w.sum()).argmax(1), stack.shape[2])
+        return decisions.fast_macro_f1(truth, blend(stack, w / w.sum()).argmax(1), stack.shape[2])
 
     weights = decisions.climb(equal, score, np.linspace(0.05, 1, 20))
     return weights / weights.sum()

@@ -1,5 +1,6 @@
 """Outs appear whole or not at all: write beside the target, then rename."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -22,6 +23,20 @@ def whole(path: str | Path) -> Iterator[Path]:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def file_digest(path: str | Path) -> str:
+    """A hash of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def code_digest() -> str:
+    """A hash of this package's source: work that other code began is not gone on with."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:

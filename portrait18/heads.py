@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from portrait18.params import ModelParams
+from portrait18.model_params import ModelParams
 
 
 class Head(nn.Module):

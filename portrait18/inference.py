@@ -14,7 +14,8 @@ from torch import nn
 from portrait18 import backbones, targets
 from portrait18.errors import UserError
 from portrait18.files import whole
-from portrait18.params import CropParams, ModelParams
+from portrait18.model_params import ModelParams
+from portrait18.params import CropParams
 from portrait18.targets import Target
 
 METADATA = "portrait18"
@@ -34,7 +35,11 @@ def save(path: Path, network: nn.Module, params: ModelParams, crop: CropParams) 
     """Write weights, and in the metadata all that inference needs."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     # One key: safetensors writes several in no fixed order, and equal models must have equal bytes.
-    metadata = {METADATA: json.dumps({"model": params.model_dump(), "crop": crop.model_dump()}, sort_keys=True)}
+    metadata = {
+        METADATA: json.dumps(
+            {"model": params.model_dump(exclude={"workers"}), "crop": crop.model_dump()}, sort_keys=True
+        )
+    }
     with whole(path) as aside:
         save_file(tensors, aside, metadata)
 
@@ -46,7 +51,10 @@ def load(path: Path, device: torch.device) -> Model:
         raise UserError(f"model {path} was not written by this project; train one with dvc repro")
     stored = json.loads(metadata[METADATA])
     try:
-        params, crop = ModelParams.model_validate(stored["model"]), CropParams.model_validate(stored["crop"])
+        params, crop = (
+            ModelParams.model_validate({**stored["model"], "workers": 0}),
+            CropParams.model_validate(stored["crop"]),
+        )
     except ValueError:
         raise UserError(f"model {path} was made by another version of this project; run dvc repro") from None
     target = targets.make(params)

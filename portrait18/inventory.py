@@ -65,31 +65,37 @@ def parse_folder(name: str) -> dict:
     }
 
 
-def require_layout(root: Path) -> None:
-    """Raise one `UserError` that lists every file and folder of the layout that is not under `root`."""
-    wanted = [root / p for p in ("train/train.csv", "train/images", "eval/info.csv", "eval/images")]
-    missing = [p for p in wanted if not p.exists()]
-    if missing:
-        raise UserError(
-            [
-                f"{p} is missing; put the data there (a link will do) or point data.root at the folder that holds train/ and eval/"
-                for p in missing
-            ]
-        )
+def require_layout(root: Path, extra: Path) -> None:
+    """Raise one `UserError` that lists every file and folder of the layout that is not there; `extra` has no eval/."""
+    wanted = [(root / p, "root") for p in ("train/train.csv", "train/images", "eval/info.csv", "eval/images")]
+    wanted += [(extra / p, "extra") for p in ("train/train.csv", "train/images")]
+    problems = [
+        f"{path} is missing; put the data there (a link will do) or point data.{param} at the folder that holds train/"
+        for path, param in wanted
+        if not path.exists()
+    ]
+    if problems:
+        raise UserError(problems)
 
 
-def has_people(root: Path) -> bool:
-    """Whether a folder of extra people holds any: one without train/ stands for none."""
-    return (root / "train").exists()
-
-
-def strangers(main: pd.DataFrame, extra: pd.DataFrame) -> list[str]:
+def shared_ids(main: pd.DataFrame, extra: pd.DataFrame) -> list[str]:
     """A line for each extra person whose id the main people use: held out there, trained on here."""
     known = set(main.person)
     return [
         f"{row.images}/{row.folder}: id {row.person} is one of the main people's; rename it, or what is held out would be trained on"
         for row in extra.drop_duplicates("folder").itertuples()
         if row.person in known
+    ]
+
+
+def copies(train: pd.DataFrame) -> list[str]:
+    """A line for each photo file that stands under two ids: one of them may be held out, the other trained on."""
+    good = train[train.width > 0]
+    first = good.drop_duplicates("digest").set_index("digest")
+    return [
+        f"{row.images}/{row.photo} is the same file as {first.photo[row.digest]}, of another id; one of the two is wrong"
+        for row in good.itertuples()
+        if first.person[row.digest] != row.person
     ]
 
 
@@ -173,6 +179,8 @@ def list_eval(root: Path) -> tuple[pd.DataFrame, list[str], list[str]]:
         for i, name in listed.items()
         if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name
     ]
+    if listed.empty:
+        problems.append(f"{path} lists no photo; give each photo to label a row")
     problems += [
         f"{path} line {i + 2}: ImageID {name} is listed twice; delete one row"
         for i, name in listed[listed.duplicated()].items()

@@ -75,9 +75,8 @@ def _suspect(labels: pd.DataFrame) -> list[str]:
     lines = [
         f"id {person} stands for {len(f)} folders ({', '.join(f)}); kept in one fold" for person, f in shared.items()
     ]
-    lines += [
-        f"{row.folder}: age {row.age}; the classes are made for adults" for row in people[people.age < 15].itertuples()
-    ]
+    odd = people[(people.age < 15) | (people.age > 100)]
+    lines += [f"{row.folder}: age {row.age}; the classes are made for adults, correct it?" for row in odd.itertuples()]
     counts = labels["class"].value_counts()
     lines += [
         f"class {i} ({name}) has no photo; its F1 counts as 0 in a macro-F1"

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from portrait18.errors import UserError
-from portrait18.params import ModelParams
+from portrait18.model_params import ModelParams
 from portrait18.targets import LOG_VARIANCE, Target
 
 
@@ -27,17 +27,24 @@ class _Entry(NamedTuple):
     function: Loss
     targets: tuple[str, ...]
     head: str | None
+    of_batch: bool
 
 
 LOSSES: dict[str, _Entry] = {}
 SHARES = ("classes", "heads")  # targets whose told rows are shares of the classes
 
 
-def loss(name: str, *targets: str, head: str | None = None) -> Callable[[Loss], Loss]:
-    """Register a loss under a name, for models with one of these targets and, where it needs one, that head."""
+def loss(name: str, *targets: str, head: str | None = None, of_batch: bool = False) -> Callable[[Loss], Loss]:
+    """Register a loss under a name.
+
+    Args:
+        targets: it is for models with one of these.
+        head: the one it needs, if any.
+        of_batch: it judges the batch as a whole: no label is smoothed, no photo weighted.
+    """
 
     def register(function: Loss) -> Loss:
-        LOSSES[name] = _Entry(function, targets, head)
+        LOSSES[name] = _Entry(function, targets, head, of_batch)
         return function
 
     return register
@@ -53,7 +60,12 @@ def make(params: ModelParams, target: Target) -> Callable[[torch.Tensor, torch.T
     entry = LOSSES[params.loss]
     if entry.head and params.head != entry.head:
         raise UserError(f"params.yaml: loss {params.loss} needs head: {entry.head}, not {params.head}")
-    of_head = partial(_of_shares if params.target in SHARES else _plain, entry.function, params)
+    by_photo = params.target in SHARES and not entry.of_batch
+    if params.class_weight and not by_photo:
+        raise UserError(
+            f"params.yaml: class_weight = {params.class_weight} has no effect with loss {params.loss} and target {params.target}; set it to 0"
+        )
+    of_head = partial(_of_shares if by_photo else _plain, entry.function, params)
 
     def summed(outputs: torch.Tensor, told: torch.Tensor, context: Context) -> torch.Tensor:
         if len(target.widths) == 1:
@@ -93,7 +105,7 @@ def focal(outputs, told, params, context):
     return -(told * (1 - log_p.exp()) ** params.focal_gamma * log_p).sum(1)
 
 
-@loss("soft-f1", "classes", "heads")
+@loss("soft-f1", "classes", "heads", of_batch=True)
 def soft_f1(outputs, told, params, context):
     """1 - macro-F1 with probabilities in the counts' place, over the classes of the batch; one value for all photos."""
     p = outputs.softmax(1)

@@ -1,5 +1,6 @@
 """The optimiser, how its rate moves over a training, and the moving average of the weights."""
 
+import difflib
 import math
 from functools import partial
 
@@ -9,7 +10,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from portrait18.backbones import Network
 from portrait18.errors import UserError
-from portrait18.params import ModelParams
+from portrait18.model_params import ModelParams
 
 
 def make(network: Network, params: ModelParams) -> torch.optim.Optimizer:
@@ -26,12 +27,18 @@ def make(network: Network, params: ModelParams) -> torch.optim.Optimizer:
         groups += timm.optim.param_groups_weight_decay(network.head, params.weight_decay)
     else:
         groups += timm.optim.param_groups_weight_decay(network, params.weight_decay)
-    try:
-        return timm.optim.create_optimizer_v2(groups, params.optimizer, lr=params.lr, weight_decay=0.0)
-    except (ValueError, AssertionError) as error:
+    require(params)
+    return timm.optim.create_optimizer_v2(groups, params.optimizer, lr=params.lr, weight_decay=0.0)
+
+
+def require(params: ModelParams) -> None:
+    """`UserError` unless timm has an optimiser of that name."""
+    known = timm.optim.list_optimizers()
+    if params.optimizer not in known:
+        near = ", ".join(difflib.get_close_matches(params.optimizer, known, 5)) or "none"
         raise UserError(
-            f"params.yaml: optimizer = {params.optimizer!r}: {error}; see timm.optim.list_optimizers()"
-        ) from None
+            f"params.yaml: optimizer = {params.optimizer!r} is unknown to timm; near it are {near}; see timm.optim.list_optimizers()"
+        )
 
 
 def learning_rate(step: int, steps_per_epoch: int, params: ModelParams) -> float:

@@ -4,13 +4,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from portrait18.classes import COUNT, TASKS
+from portrait18.classes import TASKS
 from portrait18.errors import UserError
-from portrait18.validation import Section, holds, nearest, validate
-
-Share = Field(ge=0, le=1)
+from portrait18.model_params import OF_YEARS, ModelParams, models_of
+from portrait18.validation import Section, nearest, validate
 
 
 class DataParams(Section):
@@ -51,97 +50,19 @@ class CropParams(Section):
     batch_size: int = Field(ge=1)
 
 
+def _each_once(values: list) -> list:
+    if len(set(values)) < len(values):
+        raise ValueError(f"{values} names something twice; name each once")
+    return values
+
+
+Some = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_each_once)]
+
+
 class MatrixParams(Section):
-    models: list[str] = Field(min_length=1)
-    folds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
-
-    @field_validator("models", "folds", "seeds")
-    @classmethod
-    def _unique(cls, values):
-        if len(set(values)) < len(values):
-            raise ValueError(f"{values} names something twice; name each once")
-        return values
-
-
-class SamplingParams(Section):
-    balance: float = Share
-    per_person: int = Field(ge=0)
-    ratios: list[Annotated[float, Field(gt=0)]]
-    repeat: list[Annotated[int, Field(ge=1)]]
-
-
-class AugmentParams(Section):
-    flip: float = Share
-    rotate: float = Field(ge=0, le=180)
-    zoom: float = Field(ge=0, lt=1)
-    colour: float = Share
-    blur: float = Share
-    erase: float = Share
-
-
-class MixParams(Section):
-    method: Literal["none", "mixup", "cutmix", "halves"]
-    partner: Literal["any", "class"]
-    alpha: float = Field(gt=0)
-    probability: float = Share
-
-
-class ModelParams(Section):
-    """One entry of `train`: train.common overridden by train.<model>."""
-
-    task: Literal["mask", "gender", "age", "all"]
-    target: Literal["classes", "value", "distribution", "rank", "heads"]
-    backbone: str
-    weights: str
-    size: int = Field(ge=32, le=1024)
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=2)
-    optimizer: str
-    lr: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    layer_decay: float = Field(gt=0, le=1)
-    schedule: Literal["cosine", "step", "constant"]
-    step_epochs: float = Field(gt=0)
-    step_factor: float = Field(gt=0, le=1)
-    warmup_epochs: float = Field(ge=0)
-    freeze_epochs: int = Field(ge=0)
-    ema: float = Field(ge=0, lt=1)
-    patience: int = Field(ge=0)
-    best_by: Literal["macro_f1", "accuracy", "loss"]
-    amp: Literal["auto", "bf16", "float32"]
-    workers: int = Field(ge=0)
-    loss: str
-    label_smoothing: float = Field(ge=0, lt=1)
-    focal_gamma: float = Field(ge=0)
-    cosine_weight: float = Field(ge=0)
-    class_weight: float = Share
-    class_weight_from: float = Share
-    head: Literal["linear", "cosine", "unit"]
-    scale: float = Field(gt=0)
-    margin: float = Field(ge=0, lt=1.5)
-    age_sigma: float = Field(gt=0)
-    dropout: float = Field(ge=0, lt=1)
-    dropout_samples: int = Field(ge=1)
-    drop_path: float = Field(ge=0, lt=1)
-    sampling: SamplingParams
-    augment: AugmentParams
-    mix: MixParams
-
-    @model_validator(mode="after")
-    def _fits_together(self):
-        needed = {"classes": self.task, "heads": "all"}.get(self.target, "age")
-        if self.task != needed:
-            raise ValueError(f"target: {self.target} needs task: {needed}, not {self.task}; use target: classes")
-        if self.head != "linear" and self.target not in ("classes", "heads"):
-            raise ValueError(f"head: {self.head} needs target: classes or heads, not {self.target}; use head: linear")
-        classes = COUNT if self.task == "all" else len(TASKS[self.task].classes)
-        for key, values in (("ratios", self.sampling.ratios), ("repeat", self.sampling.repeat)):
-            if values and len(values) != classes:
-                raise ValueError(
-                    f"sampling.{key} = {values} has {len(values)} numbers, task {self.task} {classes} classes; give one for each, or []"
-                )
-        return self
+    models: Annotated[list[str], Field(min_length=1), AfterValidator(_each_once)]
+    folds: Some
+    seeds: Some
 
 
 class GroupParams(Section):
@@ -149,6 +70,11 @@ class GroupParams(Section):
     column: str
     threshold: float = Field(gt=0)
     largest: int = Field(ge=2)
+
+
+class SecondParams(Section):
+    models: Annotated[list[str], AfterValidator(_each_once)]
+    confidence: float = Field(gt=0, lt=1)
 
 
 class PredictParams(Section):
@@ -171,6 +97,7 @@ SECTIONS: dict[str, type[Section]] = {
     "crop": CropParams,
     "group": GroupParams,
     "matrix": MatrixParams,
+    "second": SecondParams,
     "predict": PredictParams,
     "ensemble": EnsembleParams,
 }
@@ -190,8 +117,14 @@ class Params:
     crop: CropParams
     group: GroupParams
     matrix: MatrixParams
+    second: SecondParams
     predict: PredictParams
     ensemble: EnsembleParams
+
+    @property
+    def models(self) -> dict[str, ModelParams]:
+        """Every entry of `train`, whether the matrix names it or not."""
+        return self._models
 
     def model(self, name: str) -> ModelParams:
         if name not in self._models:
@@ -216,53 +149,47 @@ def load(path: str | Path = "params.yaml") -> Params:
         name: validate(kind, raw.get(name), lambda key, n=name: f"{path}: {n}.{key}", problems)
         for name, kind in SECTIONS.items()
     }
-    models = _models(path, raw.get("train"), problems)
-    matrix, split, crop = sections["matrix"], sections["split"], sections["crop"]
-    if matrix:
-        problems += [
-            f"{path}: matrix.models names {m!r}, but there is no train.{m}{nearest(m, list(models))}"
-            for m in matrix.models
-            if m not in models
-        ]
-    if matrix and split:
-        wrong = [f for f in matrix.folds if not 0 <= f < split.folds]
-        if wrong:
-            problems.append(
-                f"{path}: matrix.folds = {matrix.folds}: {wrong} must lie in 0..{split.folds - 1}; raise split.folds or name fewer"
-            )
-    if crop:
-        problems += [
-            f"{path}: train.{name}.size = {m.size} is larger than crop.size = {crop.size}; raise crop.size to {m.size}"
-            for name, m in models.items()
-            if m and m.size > crop.size
-        ]
+    models = models_of(path, raw.get("train"), problems)
+    problems += [
+        f"{path}: {name}.models names {m!r}, but there is no train.{m}{nearest(m, list(models))}"
+        for name in ("matrix", "second")
+        for m in (sections[name].models if sections[name] else [])
+        if m not in models
+    ]
+    if not problems:
+        problems += [f"{path}: {line}" for line in _contradictions(sections, models)]
     if problems:
         raise UserError(dict.fromkeys(problems))
     return Params(sections, models)
 
 
-#: What each model says itself (and "", the section as a whole); the rest it takes from train.common.
-_OF_EACH_MODEL = ("task", "target", "lr", "epochs", "")
-
-
-def _models(path, train: Any, problems: list[str]) -> dict[str, ModelParams]:
-    if not isinstance(train, dict) or not isinstance(train.get("common"), dict):
-        problems.append(f"{path}: train.common is missing; it holds what every model shares")
-        return {}
-    common = train["common"]
-    models = {}
-    for name, own in ((str(name), own) for name, own in train.items() if name != "common"):
-        if not isinstance(own, dict):
-            problems.append(f"{path}: train.{name} = {own!r} must be a section with at least task and target")
-            continue
-        merged = dict(common)
-        for key, value in own.items():
-            both = isinstance(value, dict) and isinstance(common.get(key), dict)
-            merged[key] = {**common[key], **value} if both else value
-
-        def where(key: str, name=name, own=own) -> str:
-            of_model = holds(own, key) or key.split(".")[0] in _OF_EACH_MODEL
-            return f"{path}: train.{name if of_model else 'common'}.{key}"
-
-        models[name] = validate(ModelParams, merged, where, problems)
-    return models
+def _contradictions(sections: dict[str, Any], models: dict[str, ModelParams]) -> list[str]:
+    """What is wrong between sections that are sound by themselves, a line each."""
+    matrix, second, folds, size = sections["matrix"], sections["second"], sections["split"].folds, sections["crop"].size
+    lines = []
+    if wrong := [f for f in matrix.folds if f >= folds]:
+        lines.append(
+            f"matrix.folds = {matrix.folds}: {wrong} must lie in 0..{folds - 1}; raise split.folds or name fewer"
+        )
+    lines += [
+        f"train.{name}.size = {m.size} is larger than crop.size = {size}; raise crop.size to {m.size}"
+        for name, m in models.items()
+        if m.size > size
+    ]
+    first = [models[m] for m in matrix.models]
+    lines += [
+        f"matrix.models = {matrix.models}: no model answers {task}; add one whose task is {task} or all"
+        for task in TASKS
+        if not any(m.task in (task, "all") for m in first)
+    ]
+    years = any(m.target in OF_YEARS for m in first)
+    if sections["ensemble"].decide == "borders" and not years:
+        lines.append(
+            f"ensemble.decide = borders: no model of matrix.models tells years; add one whose target is {' or '.join(OF_YEARS)}"
+        )
+    lines += [
+        f"second.models names {m}, whose target {models[m].target} needs years, and no model of matrix.models tells any; add one, e.g. age-value"
+        for m in second.models
+        if models[m].target in OF_YEARS and not years
+    ]
+    return lines

@@ -5,56 +5,77 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from portrait18.params import MatrixParams
+from portrait18.params import MatrixParams, SecondParams
 
 PREDICTIONS, LIVE = Path("data/predictions"), Path("reports/train")
 RESUME = Path(".resume")  # what a killed run leaves for the next one
 
 
 class Run(NamedTuple):
-    """One training, e.g. `age-class 0-0`: a model, the fold it holds out, its seed."""
+    """One training, e.g. `age-class 0-0`: a model, the fold it holds out, its seed, and which round it is of."""
 
     model: str
     fold: int
     seed: int
+    second: bool = False
+
+    @classmethod
+    def parse(cls, model: str, fold: str, seed: str, round: str = "first") -> "Run":
+        """Of the words of a stage's command line."""
+        return cls(model, int(fold), int(seed), {"first": False, "second": True}[round])
+
+    @property
+    def pseudo_labels(self) -> Path:
+        """Labels of the photos to label that a second round is trained on."""
+        return Path("data/pseudo") / f"{self.model}-{self.fold}.csv"
+
+    @property
+    def name(self) -> str:
+        """Of the model, the second round's told from the first's."""
+        return f"{self.model}-second" if self.second else self.model
 
     def __str__(self) -> str:
-        return f"{self.model} {self.fold}-{self.seed}"
+        return f"{self.name} {self.fold}-{self.seed}"
 
     @property
     def weights(self) -> Path:
-        return Path("models") / self.model / f"{self.fold}-{self.seed}.safetensors"
+        return Path("models") / self.name / f"{self.fold}-{self.seed}.safetensors"
 
     @property
     def predictions(self) -> Path:
-        return PREDICTIONS / self.model / f"{self.fold}-{self.seed}.csv"
+        # The second round learns from the first's: DVC must be able to tell the folders apart.
+        return PREDICTIONS / ("second" if self.second else "first") / self.model / f"{self.fold}-{self.seed}.csv"
 
     @property
     def live(self) -> Path:
         """Folder of learning curves, written while the training runs."""
-        return LIVE / self.model / f"{self.fold}-{self.seed}"
+        return LIVE / self.name / f"{self.fold}-{self.seed}"
 
     @property
     def checkpoint(self) -> Path:
-        return RESUME / f"{self.model}-{self.fold}-{self.seed}.pt"
+        return RESUME / f"{self.name}-{self.fold}-{self.seed}.pt"
 
 
-def wanted(matrix: MatrixParams) -> dict[str, list[Run]]:
-    """Model -> its runs, in the order of the params."""
-    return {m: [Run(m, f, s) for f in matrix.folds for s in matrix.seeds] for m in matrix.models}
+def wanted(matrix: MatrixParams, second: SecondParams) -> dict[str, list[Run]]:
+    """Name of a model -> its runs, in the order of the params, the second round behind the first."""
+    of_round = [(m, False) for m in matrix.models] + [(m, True) for m in second.models]
+    runs = ([Run(m, f, s, again) for f in matrix.folds for s in matrix.seeds] for m, again in of_round)
+    return {of_model[0].name: of_model for of_model in runs}
 
 
 def forget_others(folder: Path, keep: Iterable[Path]) -> None:
-    """Remove what lies two levels under `folder` and is not in `keep`: outs of runs that the matrix no longer names.
+    """Remove from `folder` all but what is named in `keep`, files or whole folders: outs that the params no longer name.
 
     DVC leaves the outs of stages that are gone where they are; in a folder that is a dependency they
     would count as inputs. They stay in DVC's cache: naming the run again brings them back.
     """
-    keep = set(keep)
-    for path in sorted(folder.glob("*/*")):
-        if path not in keep:
+    kept = {part for path in keep for part in (path, *path.parents)}
+    wanted = kept - {parent for path in kept for parent in path.parents}
+    for path in sorted(folder.glob("*")):
+        if path in wanted:
+            continue
+        if path in kept:
+            forget_others(path, wanted)
+        else:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-            print(f"{path} is no longer in the matrix, removed")
-    for model in sorted(folder.glob("*")):
-        if model.is_dir() and not any(model.iterdir()):
-            model.rmdir()
+            print(f"{path} is no longer in the params, removed")

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from portrait18.classes import ALL, OLD_FROM, TASKS, YOUNG_BELOW, Task, encode
-from portrait18.params import ModelParams
+from portrait18.model_params import ModelParams
 
 #: The log variance of a value is held within these bounds: a deviation of 0.7 to 110 years.
 LOG_VARIANCE = (-6.0, 4.0)

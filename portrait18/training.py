@@ -7,6 +7,7 @@ on timing, or on whether the run was interrupted.
 import copy
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,8 @@ from portrait18 import (
 )
 from portrait18.device import device, reproducible
 from portrait18.errors import UserError
-from portrait18.params import ModelParams
+from portrait18.files import file_digest
+from portrait18.model_params import ModelParams
 from portrait18.runs import Run
 
 
@@ -132,6 +134,23 @@ class _Learner:
         return {"lr": rate, "train_loss": float(total) / seen}
 
 
+def refuse_unfit(models: dict[str, ModelParams]) -> None:
+    """One `UserError` for all models whose loss, backbone or optimiser is none: found before hours of training."""
+    problems = []
+    for name, params in models.items():
+        for build in (
+            lambda p: losses.make(p, targets.make(p)),
+            lambda p: [backbones.require(part) for part in p.backbone.split("+")],
+            optimization.require,
+        ):
+            try:
+                build(params)
+            except UserError as error:
+                problems += [f"train.{name}: {line}" for line in error.problems]
+    if problems:
+        raise UserError(problems)
+
+
 def fit(
     crops: np.ndarray,
     labels: pd.DataFrame,
@@ -164,7 +183,9 @@ def fit(
     learner = _Learner(crops, labels, train, params, run)
     truth = targets.class_index(learner.target.task, labels, trained=False).to_numpy()[held_out]
 
-    fingerprint = checkpoints.fingerprint(crops, labels, fold_of, params.model_dump(), run.fold, run.seed)
+    settings = params.model_dump(exclude={"workers"})  # as many as there are: they change nothing
+    weights = [file_digest(source) for source in params.weights.split("+") if Path(source).is_file()]
+    fingerprint = checkpoints.fingerprint(crops, labels, fold_of, settings, weights, run.fold, run.seed)
     history, best_state = checkpoints.resume(run.checkpoint, fingerprint, learner.parts)
     best = None
     for row in history:

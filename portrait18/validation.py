@@ -4,7 +4,9 @@ import difflib
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Share = Field(ge=0, le=1)
 
 
 class Section(BaseModel):

@@ -14,19 +14,19 @@ from portrait18.files import write_csv, write_json
 def main(out: Path = Path("data/photos"), report: Path = Path("reports/check.json")) -> None:
     p = params.load()
     root, stop = p.data.root, p.check.problems == "stop"
-    inventory.require_layout(root)
+    inventory.require_layout(root, p.data.extra)
 
     problems, unusable, parts = [], [], []
-    for folder in [root, *([p.data.extra] if inventory.has_people(p.data.extra) else [])]:
+    for folder in (root, p.data.extra):
         try:
             part, faults = inventory.list_train(folder)
             part, bad = inventory.probe(part, folder / "train/images", p.check.max_pixels)
             problems += faults + bad
-            parts.append(part.assign(extra=int(folder != root)))
+            parts.append(part.assign(extra=int(folder == p.data.extra)))
         except UserError as error:
             unusable += error.problems
     if len(parts) > 1:
-        unusable += inventory.strangers(*parts)
+        unusable += inventory.shared_ids(*parts)
     try:
         evaluated, wrong, warnings = inventory.list_eval(root)
         unusable += wrong
@@ -38,11 +38,11 @@ def main(out: Path = Path("data/photos"), report: Path = Path("reports/check.jso
     # A photo to label keeps its row whatever is wrong with it: a submission must be complete.
     evaluated, bad = inventory.probe(evaluated, root / "eval/images", p.check.max_pixels)
     warnings += [f"{line}; its row is guessed" for line in bad]
-    for line in problems + warnings:
-        print(f"warning: {line}", file=sys.stderr)
-
     train = pd.concat(parts, ignore_index=True)
     train = train[train.width > 0]
+    warnings += inventory.copies(train)
+    for line in problems + warnings:
+        print(f"warning: {line}", file=sys.stderr)
     if not (train.extra == 0).any():
         raise UserError(
             f"{root}/train/images: no photo is left to train on; put the data there or point data.root at it"

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from portrait18 import crops, params, sheets, store, tables
-from portrait18.device import device
+from portrait18.device import device, reproducible
 from portrait18.errors import one_line_errors
 from portrait18.files import write_json
 from portrait18.runs import RESUME
@@ -12,6 +12,7 @@ from portrait18.runs import RESUME
 
 @one_line_errors
 def main(name: str) -> None:
+    reproducible()
     p = params.load()
     inventory = tables.read(f"data/photos/{name}.csv")
     folder = Path("data/crops")

@@ -6,7 +6,7 @@ import pandas as pd
 from portrait18 import ensembling, lookalikes, params, runs, tables
 from portrait18.classes import ALL, TASKS
 from portrait18.ensembling import Votes
-from portrait18.errors import UserError, one_line_errors
+from portrait18.errors import one_line_errors
 from portrait18.files import write_csv, write_json
 from portrait18.targets import class_index
 
@@ -14,8 +14,9 @@ from portrait18.targets import class_index
 @one_line_errors
 def main() -> None:
     p = params.load()
-    wanted = runs.wanted(p.matrix)
-    runs.forget_others(runs.PREDICTIONS, (run.predictions for of_model in wanted.values() for run in of_model))
+    wanted = runs.wanted(p.matrix, p.second)
+    predictions = [run.predictions for of_model in wanted.values() for run in of_model]
+    runs.forget_others(runs.PREDICTIONS, predictions)
     models = {
         m: ensembling.average([tables.read(run.predictions) for run in of_model]) for m, of_model in wanted.items()
     }
@@ -29,19 +30,11 @@ def main() -> None:
     able, votes = {}, {"heldout": {}, "eval": {}}
     for task in ensembling.tasks_of(models):
         able[task.name] = [m for m, t in models.items() if ensembling.probabilities_of(task, t) is not None]
-        if not able[task.name]:
-            raise UserError(
-                f"params.yaml: matrix.models = {list(models)}: no model answers {task.name}; add one whose task is {task.name} or all"
-            )
         for which, of_set in votes.items():
             stack = np.stack([ensembling.probabilities_of(task, models[m].loc[which]) for m in able[task.name]])
             truth = class_index(task, labels, trained=False).to_numpy() if which == "heldout" else None
             of_set[task.name] = Votes(stack, truth)
     years = {which: _years(models, which) for which in votes}
-    if p.ensemble.decide == "borders" and (years["eval"] is None or ALL.name in able):
-        raise UserError(
-            "params.yaml: ensemble.decide = borders: no model tells years; add one with target value, distribution or rank to matrix.models"
-        )
 
     ensemble = ensembling.fit(votes["heldout"], years["heldout"], people, p.ensemble)
     answers = {

@@ -60,7 +60,8 @@ def main() -> None:
     write_csv(evaluation.report(true_class, decided), OUT / "classification_report.csv")
     predicted = answers[[*TASKS, "class"]].add_prefix("predicted_")
     write_csv(evaluation.groups(pd.concat([truth, predicted], axis=1)), OUT / "groups.csv")
-    wanted = [run for of_model in runs.wanted(params.load().matrix).values() for run in of_model]
+    p = params.load()
+    wanted = [run for of_model in runs.wanted(p.matrix, p.second).values() for run in of_model]
     runs.forget_others(runs.LIVE, (run.live for run in wanted))
     plots.learning_curves(
         {str(run): _history(run.live / "plots/metrics") for run in wanted}, OUT / "learning_curves.png"

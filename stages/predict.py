@@ -16,11 +16,11 @@ from portrait18.runs import Run
 
 
 @one_line_errors
-def main(model: str, fold: str, seed: str) -> None:
+def main(*words: str) -> None:
     hold_memory()
     p = params.load().predict
     reproducible()
-    run = Run(model, int(fold), int(seed))
+    run = Run.parse(*words)
     trained = inference.load(run.weights, device())
     labels = tables.read("data/labels.csv")
     held_out = np.flatnonzero(splits.held_out(labels, tables.read("data/folds.csv")) == run.fold)

@@ -1,4 +1,4 @@
-"""Train one model on one split with one seed."""
+"""Train one model on one split with one seed; in a second round, on the photos to label too."""
 
 import shutil
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dvclive
 import numpy as np
+import pandas as pd
 
 from portrait18 import inference, params, splits, store, tables, training
 from portrait18.device import hold_memory
@@ -14,7 +15,7 @@ from portrait18.runs import Run
 
 
 @one_line_errors
-def main(model: str, fold: str, seed: str) -> None:
+def main(*words: str) -> None:
     hold_memory()
     p = params.load()
     labels = tables.read("data/labels.csv")
@@ -23,7 +24,16 @@ def main(model: str, fold: str, seed: str) -> None:
         raise UserError("data/crops/train.csv and data/labels.csv list different photos; run dvc repro from the start")
     fold_of = splits.held_out(labels, tables.read("data/folds.csv"))
 
-    run = Run(model, int(fold), int(seed))
+    training.refuse_unfit(p.models)
+    run = Run.parse(*words)
+    model = p.model(run.model)
+    if run.second:
+        crops, known = store.load(Path("data/crops"), "eval")
+        more = tables.read(run.pseudo_labels).set_index("photo").loc[known.photo].reset_index()
+        print(f"{run}: {more.train.sum()} of {len(more)} photos to label are trained on")
+        pixels = store.Joined([pixels, crops])
+        labels = pd.concat([labels, more], ignore_index=True)
+        fold_of = np.append(fold_of, np.full(len(more), -1))
     shutil.rmtree(run.live, ignore_errors=True)  # a resumed run logs its earlier epochs again
     with dvclive.Live(str(run.live), save_dvc_exp=False, dvcyaml=None, report=None) as live:
 
@@ -33,8 +43,8 @@ def main(model: str, fold: str, seed: str) -> None:
                     live.log_metric(key, value)
             live.next_step()
 
-        network, _ = training.fit(pixels, labels, fold_of, p.model(model), run, log)
-    inference.save(run.weights, network, p.model(model), p.crop)
+        network, _ = training.fit(pixels, labels, fold_of, model, run, log)
+    inference.save(run.weights, network, model, p.crop)
     run.checkpoint.unlink(missing_ok=True)
 
 

@@ -4,7 +4,7 @@ import pytest
 from tiny import STILL
 
 from portrait18 import augment
-from portrait18.params import AugmentParams
+from portrait18.model_params import AugmentParams
 
 CROP = cv2.resize(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8), (64, 64))
 

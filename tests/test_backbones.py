@@ -106,6 +106,11 @@ def test_an_unknown_backbone_is_refused_with_near_names(typo, near):
         small(backbone=typo)
 
 
+def test_an_unknown_tag_is_refused_with_those_there_are():
+    with pytest.raises(UserError, match=r"'convnext_tiny.fb_in22': timm has no weights 'fb_in22' of it; .*fb_in22k"):
+        small(backbone="convnext_tiny.fb_in22")
+
+
 def test_a_param_that_the_backbone_has_not_is_refused_in_one_line():
     with pytest.raises(UserError, match="drop_path"):
         small(backbone="ghostnet_050", drop_path=0.1)

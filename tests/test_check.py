@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ OUTS = [Path("data/photos/train.csv"), Path("data/photos/eval.csv"), Path("repor
 def workplace(tmp_path, monkeypatch, make_dataset, write_params):
     """A folder with a sound data set in photos/ and a params.yaml that points at it."""
     make_dataset(tmp_path / "photos")
+    shutil.copytree(REPO / "data/extra", tmp_path / "data/extra")
     write_params(tmp_path / "params.yaml", {"data.root": "photos"})
     monkeypatch.chdir(tmp_path)
     before = signal.getsignal(signal.SIGTERM)
@@ -222,3 +224,18 @@ def test_an_extra_person_under_a_main_ones_id_is_refused(make_dataset, write_par
     write_params(Path("params.yaml"), {"data.root": "photos", "data.extra": "more"})
     (line,) = [line for line in refused() if "000001" in line]
     assert "more/train/images/000001_male_Asian_33: id 000001 is one of the main people's" in line
+
+
+@pytest.mark.parametrize("wrong", ["data", "photos/train", "nowhere"])
+def test_a_folder_of_extra_people_that_is_none_is_refused(write_params, refused, wrong):
+    write_params(Path("params.yaml"), {"data.root": "photos", "data.extra": wrong})
+    text = "\n".join(refused())
+    assert f"{wrong}/train/train.csv is missing" in text and "point data.extra at" in text
+
+
+def test_one_photo_under_two_ids_is_warned_of(capsys):
+    other = Path("photos/train/images") / PEOPLE[1] / "normal.jpg"
+    other.write_bytes((WHO / "mask1.jpg").read_bytes())
+    check.main()
+    assert f"{other} is the same file as {PEOPLE[0]}/mask1.jpg, of another id" in capsys.readouterr().err
+    assert found()[2]["warnings"] == 1

@@ -82,3 +82,14 @@ def test_json_is_indented_and_ends_with_a_newline(tmp_path):
     text = (tmp_path / "m.json").read_text()
     assert text.endswith("}\n") and text.startswith('{\n  "b": 1')
     assert json.loads(text) == {"b": 1, "a": [0.5]}
+
+
+def test_the_code_digest_changes_with_any_module(tmp_path, monkeypatch):
+    (tmp_path / "part").mkdir()
+    for name in ("files.py", "part/other.py"):
+        (tmp_path / name).write_text("a = 1\n")
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "files.py"))
+    before = files.code_digest()
+    assert files.code_digest() == before
+    (tmp_path / "part/other.py").write_text("a = 2\n")
+    assert files.code_digest() != before

@@ -1,10 +1,12 @@
 from pathlib import Path
 
 import pytest
-from synthetic import PEOPLE, STATES, photo_bytes, write_info_csv, write_train_csv
+from synthetic import PEOPLE, REPO, STATES, photo_bytes, write_info_csv, write_train_csv
 
 from portrait18 import inventory
 from portrait18.errors import UserError
+
+EXTRA = REPO / "data/extra"
 
 WHO = "000001_male_Asian_25"
 OTHER = "000002_female_Asian_60"
@@ -37,14 +39,14 @@ def test_sound_data_set_has_a_row_for_each_photo_and_no_problems(tmp_path, make_
 
 def test_every_missing_part_of_the_layout_is_named_with_where_to_put_it(tmp_path):
     with pytest.raises(UserError) as caught:
-        inventory.require_layout(tmp_path / "nowhere")
+        inventory.require_layout(tmp_path / "nowhere", EXTRA)
     parts = ("train/train.csv", "train/images", "eval/info.csv", "eval/images")
     for line, part in zip(caught.value.problems, parts, strict=True):
         assert f"nowhere/{part} is missing" in line and "data.root" in line
 
 
 def test_complete_layout_passes(root):
-    inventory.require_layout(root)
+    inventory.require_layout(root, EXTRA)
 
 
 def test_folder_that_does_not_parse_is_named_and_left_out(root):
@@ -241,3 +243,9 @@ def test_info_csv_without_image_ids_is_refused(root):
     rewrite(root / "eval/info.csv", "ImageID", "image_id")
     with pytest.raises(UserError, match="info.csv has columns .*'ImageID'"):
         inventory.list_eval(root)
+
+
+def test_info_csv_without_rows_is_refused(root):
+    write_info_csv(root, [])
+    _, problems, _ = inventory.list_eval(root)
+    assert problems == [f"{root}/eval/info.csv lists no photo; give each photo to label a row"]

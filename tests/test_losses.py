@@ -86,6 +86,17 @@ def test_soft_f1_of_sure_answers_is_one_minus_macro_f1():
     torch.testing.assert_close(value, torch.full((6,), 1 - sum(f1) / 3))
 
 
+def test_soft_f1_judges_the_batch_so_nothing_is_smoothed_and_class_weights_are_refused():
+    plain = value_of("soft-f1", OUTPUTS, TOLD)
+    assert (value_of("soft-f1", OUTPUTS, TOLD, label_smoothing=0.3) == plain).all()
+    with pytest.raises(
+        UserError, match=r"class_weight = 1.0 has no effect with loss soft-f1 and target classes; set it"
+    ):
+        value_of("soft-f1", OUTPUTS, TOLD, class_weight=1.0)
+    with pytest.raises(UserError, match="no effect with loss gaussian and target value"):
+        value_of("gaussian", OUTPUTS, TOLD, class_weight=1.0, **VALUE)
+
+
 def test_soft_f1_leaves_out_classes_that_the_batch_has_not():
     decided = torch.tensor([0, 1, 1])
     value = value_of("soft-f1", 100 * F.one_hot(decided, 3).float(), TOLD[[0, 1, 1]])

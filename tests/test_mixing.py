@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from portrait18 import mixing
-from portrait18.params import MixParams
+from portrait18.model_params import MixParams
 
 PHOTOS = torch.stack([torch.full((3, 20, 20), 10 * (i + 1), dtype=torch.uint8) for i in range(8)])
 TOLD = torch.eye(8)

@@ -72,5 +72,5 @@ def test_frozen_backbones_keep_weights_and_statistics_while_the_head_moves(netwo
 
 
 def test_an_unknown_optimiser_is_refused_with_where_to_look(network):
-    with pytest.raises(UserError, match=r"optimizer = 'adamwow'.*list_optimizers"):
+    with pytest.raises(UserError, match=r"optimizer = 'adamwow'.*near it are .*adamw.*list_optimizers"):
         optimization.make(network, model_params(optimizer="adamwow"))

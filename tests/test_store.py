@@ -27,3 +27,12 @@ def test_a_truncated_store_is_named_in_one_line(folder, kept):
     (folder / "set.npy").write_bytes((folder / "set.npy").read_bytes()[:kept])
     with pytest.raises(UserError, match=r"set\.npy is damaged .*run dvc repro"):
         store.load(folder, "set")
+
+
+def test_joined_stores_read_as_one_array():
+    parts = [np.random.default_rng(i).integers(0, 256, (n, 4, 4, 3), np.uint8) for i, n in enumerate((3, 1, 5))]
+    joined, whole = store.Joined(parts), np.concatenate(parts)
+    assert joined.shape == whole.shape and len(joined) == 9
+    assert all((joined[i] == whole[i]).all() for i in range(9))
+    assert (joined[np.array([8, 0, 3, 3])] == whole[[8, 0, 3, 3]]).all()
+    assert (joined[2:6] == whole[2:6]).all() and (joined[6:99] == whole[6:]).all()

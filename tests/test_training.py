@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from tiny import STILL, coloured_people, mix, model_params, sampling
+from tiny import STILL, coloured_people, crop_params, mix, model_params, sampling
 
 from portrait18 import backbones, inference, targets, training
 from portrait18.errors import UserError
@@ -227,6 +227,35 @@ def test_history_tells_the_rate_at_the_end_of_each_epoch(fit):
 def test_what_cannot_be_trained_is_refused(fit, how, said):
     with pytest.raises(UserError, match=said):
         fit(**how)
+
+
+def test_all_unfit_models_are_named_at_once():
+    models = {
+        "a": model_params(loss="gaussian"),
+        "b": model_params(backbone="resnet18+resnet19"),
+        "c": model_params(optimizer="adamwow"),
+        "d": model_params(),
+    }
+    with pytest.raises(UserError) as caught:
+        training.refuse_unfit(models)
+    assert [line.split(":")[0] for line in caught.value.problems] == ["train.a", "train.b", "train.c"]
+
+
+def test_weights_of_the_same_name_but_other_content_begin_anew(fit, tmp_path):
+    def weights(seed):
+        torch.manual_seed(seed)
+        source = backbones.create(model_params(), (3,))
+        inference.save(tmp_path / "start.safetensors", source, model_params(), crop_params())
+
+    def interrupt(row):
+        raise KeyboardInterrupt
+
+    how = dict(weights=str(tmp_path / "start.safetensors"), epochs=2)
+    weights(0)
+    with pytest.raises(KeyboardInterrupt):
+        fit("run", log=interrupt, **how)
+    weights(1)
+    assert same(fit("run", **how), fit(**how))
 
 
 @pytest.mark.gpu

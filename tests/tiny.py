@@ -7,7 +7,8 @@ from synthetic import REPO
 
 from portrait18 import photos
 from portrait18.classes import age_group, encode
-from portrait18.params import CropParams, ModelParams
+from portrait18.model_params import ModelParams
+from portrait18.params import CropParams
 
 
 def sampling(**changes) -> dict:

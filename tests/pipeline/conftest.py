@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("portrait18", "stages", "dvc.yaml", ".dvcignore", ".gitignore", "data/label_fixes.csv", "data/extra")
@@ -111,11 +112,16 @@ def make_project(root: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory) -> Project:
-    """A project after its first `dvc repro`; tests that change it work on a copy."""
-    project = make_project(tmp_path_factory.mktemp("pipeline") / "a project")  # the space is part of the test
-    project.first_run = project.repro()
-    return project
+def finished(tmp_path_factory, worker_id) -> Project:
+    """A project after its first `dvc repro`, made once for all processes; tests that change it work on a copy."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base if worker_id == "master" else base.parent) / "a project"  # the space is part of the test
+    with FileLock(f"{root}.lock"):
+        if not root.exists():
+            made = make_project(root.with_name("being made"))
+            made.repro()
+            made.root.rename(root)
+    return Project(root)
 
 
 @pytest.fixture

@@ -35,23 +35,28 @@ def imported(path: Path) -> set[Path]:
     return {p.relative_to(ROOT) for p in found}
 
 
+def module(name: str) -> Path:
+    """The file that a stage runs; both rounds run the same."""
+    return ROOT / f"stages/{STAGES[name]['cmd'].split()[2].removeprefix('stages.')}.py"
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_code_deps_are_what_the_stage_imports(name):
-    wanted = {str(p) for p in imported(ROOT / f"stages/{name}.py")}
+    wanted = {str(p) for p in imported(module(name))}
     listed = {d for d in STAGES[name]["deps"] if d.endswith(".py")}
     assert listed == wanted, f"dvc.yaml, stage {name}: add {sorted(wanted - listed)}, remove {sorted(listed - wanted)}"
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_params_are_what_the_stage_reads(name):
-    tree = ast.parse((ROOT / f"stages/{name}.py").read_text())
-    read = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr in SECTIONS}
+    attributes = [n for n in ast.walk(ast.parse(module(name).read_text())) if isinstance(n, ast.Attribute)]
+    of_params = [n for n in attributes if isinstance(n.value, ast.Call) or getattr(n.value, "id", "") == "p"]
+    read = {n.attr for n in of_params if n.attr in SECTIONS}
     listed = set(STAGES[name].get("params", []))
-    if name == "train":
+    if module(name).stem in ("train", "pseudo"):
         assert {"train.common", "train.${item.model}"} <= listed
         listed -= {"train.common", "train.${item.model}"}
-    templated = {"data"} & listed  # data.root also stands in the paths of the deps
-    assert read - {"data"} == listed - templated, f"dvc.yaml, stage {name}: reads {read}, lists {listed}"
+    assert read == listed, f"dvc.yaml, stage {name}: reads {read}, lists {listed}"
 
 
 def test_no_stage_imports_another_and_the_library_knows_no_dvc():

@@ -117,6 +117,6 @@ def test_ctrl_c_ends_dvc_and_gives_the_committed_params_back(project):
     process = project.start(command)
     wait_until((project.root / "started").exists)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of them are told
-    assert process.wait(30) not in (0, None)
+    assert process.wait(120) not in (0, None)
     assert project.params() == PARAMS
     assert not (project.root / "reports/runs.csv").exists()

@@ -1,0 +1,120 @@
+"""The `train` section of params.yaml: what a model is and how it is trained."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from portrait18.classes import COUNT, TASKS
+from portrait18.validation import Section, Share, holds, validate
+
+#: Targets that are told years, and tell them.
+OF_YEARS = ("value", "distribution", "rank")
+
+
+class SamplingParams(Section):
+    balance: float = Share
+    per_person: int = Field(ge=0)
+    ratios: list[Annotated[float, Field(gt=0)]]
+    repeat: list[Annotated[int, Field(ge=1)]]
+
+
+class AugmentParams(Section):
+    flip: float = Share
+    rotate: float = Field(ge=0, le=180)
+    zoom: float = Field(ge=0, lt=1)
+    colour: float = Share
+    blur: float = Share
+    erase: float = Share
+
+
+class MixParams(Section):
+    method: Literal["none", "mixup", "cutmix", "halves"]
+    partner: Literal["any", "class"]
+    alpha: float = Field(gt=0)
+    probability: float = Share
+
+
+class ModelParams(Section):
+    """One entry of `train`: train.common overridden by train.<model>."""
+
+    task: Literal["mask", "gender", "age", "all"]
+    target: Literal["classes", "value", "distribution", "rank", "heads"]
+    backbone: str
+    weights: str
+    size: int = Field(ge=32, le=1024)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=2)
+    optimizer: str
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    layer_decay: float = Field(gt=0, le=1)
+    schedule: Literal["cosine", "step", "constant"]
+    step_epochs: float = Field(gt=0)
+    step_factor: float = Field(gt=0, le=1)
+    warmup_epochs: float = Field(ge=0)
+    freeze_epochs: int = Field(ge=0)
+    ema: float = Field(ge=0, lt=1)
+    patience: int = Field(ge=0)
+    best_by: Literal["macro_f1", "accuracy", "loss"]
+    amp: Literal["auto", "bf16", "float32"]
+    workers: int = Field(ge=0)
+    loss: str
+    label_smoothing: float = Field(ge=0, lt=1)
+    focal_gamma: float = Field(ge=0)
+    cosine_weight: float = Field(ge=0)
+    class_weight: float = Share
+    class_weight_from: float = Share
+    head: Literal["linear", "cosine", "unit"]
+    scale: float = Field(gt=0)
+    margin: float = Field(ge=0, lt=1.5)
+    age_sigma: float = Field(gt=0)
+    dropout: float = Field(ge=0, lt=1)
+    dropout_samples: int = Field(ge=1)
+    drop_path: float = Field(ge=0, lt=1)
+    sampling: SamplingParams
+    augment: AugmentParams
+    mix: MixParams
+
+    @model_validator(mode="after")
+    def _fits_together(self):
+        needed = {"classes": self.task, "heads": "all"}.get(self.target, "age")
+        if self.task != needed:
+            raise ValueError(f"target: {self.target} needs task: {needed}, not {self.task}; use target: classes")
+        if self.head != "linear" and self.target not in ("classes", "heads"):
+            raise ValueError(f"head: {self.head} needs target: classes or heads, not {self.target}; use head: linear")
+        classes = COUNT if self.task == "all" else len(TASKS[self.task].classes)
+        for key, values in (("ratios", self.sampling.ratios), ("repeat", self.sampling.repeat)):
+            if values and len(values) != classes:
+                raise ValueError(
+                    f"sampling.{key} = {values} has {len(values)} numbers, task {self.task} {classes} classes; give one for each, or []"
+                )
+        return self
+
+
+#: What each model says itself (and "", the section as a whole); the rest it takes from train.common.
+_OF_EACH_MODEL = ("task", "target", "lr", "epochs", "")
+
+
+def models_of(path: str | Path, train: Any, problems: list[str]) -> dict[str, ModelParams | None]:
+    """All models of a `train` section by their names, None in place of a faulty one; its faults go to `problems`."""
+    if not isinstance(train, dict) or not isinstance(train.get("common"), dict):
+        problems.append(f"{path}: train.common is missing; it holds what every model shares")
+        return {}
+    common = train["common"]
+    models = {}
+    for name, own in ((str(name), own) for name, own in train.items() if name != "common"):
+        if not isinstance(own, dict):
+            problems.append(f"{path}: train.{name} = {own!r} must be a section with at least task and target")
+            continue
+        merged = dict(common)
+        for key, value in own.items():
+            both = isinstance(value, dict) and isinstance(common.get(key), dict)
+            merged[key] = {**common[key], **value} if both else value
+
+        def where(key: str, name=name, own=own) -> str:
+            of_model = holds(own, key) or key.split(".")[0] in _OF_EACH_MODEL
+            return f"{path}: train.{name if of_model else 'common'}.{key}"
+
+        models[name] = validate(ModelParams, merged, where, problems)
+    return models

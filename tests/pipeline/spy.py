@@ -1,0 +1,30 @@
+"""Run a module as `python -m` would, and note which files of the working folder it opens: spy.py LOG MODULE ARGS..."""
+
+import os
+import runpy
+import sys
+
+ROOT = os.getcwd()
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def hook(event: str, args: tuple) -> None:
+    if event == "open" and isinstance(args[0], str | bytes | os.PathLike):
+        path = os.path.realpath(os.fsdecode(args[0]))
+        writes = bool(args[2] & WRITES) if args[2] else any(c in (args[1] or "r") for c in "wax+")
+        note(path, writes)
+    elif event == "os.rename":  # what is written aside counts under the name that it gets
+        note(os.path.realpath(os.fsdecode(args[1])), True)
+
+
+def note(path: str, writes: bool) -> None:
+    if path.startswith(ROOT + os.sep):
+        os.write(LOG, f"{'w' if writes else 'r'} {os.path.relpath(path, ROOT)}\n".encode())
+
+
+if __name__ == "__main__":
+    _, log, module, *sys.argv[1:] = sys.argv
+    LOG = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    sys.addaudithook(hook)
+    sys.path.insert(0, ROOT)
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
