@@ -112,10 +112,10 @@ def make_project(root: Path) -> Project:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory, worker_id) -> Project:
+def finished(tmp_path_factory) -> Project:
     """A project after its first `dvc repro`, made once for all processes; tests that change it work on a copy."""
     base = tmp_path_factory.getbasetemp()
-    root = (base if worker_id == "master" else base.parent) / "a project"  # the space is part of the test
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "a project"  # the space is part of the test
     with FileLock(f"{root}.lock"):
         if not root.exists():
             made = make_project(root.with_name("being made"))
