@@ -59,8 +59,14 @@ def project(tmp_path):
     def call(*command, **changes):
         return subprocess.run(command, cwd=tmp_path, env={**env, **changes}, capture_output=True, text=True)
 
-    for command in ("git init -q", f"{sys.executable} -m dvc init -q", "git add -A", "git commit -qm start"):
-        assert call(*command.split()).returncode == 0
+    dvc = [sys.executable, "-m", "dvc"]  # this Python may lie in a path with a space
+    for command in (
+        ["git", "init", "-q"],
+        [*dvc, "init", "-q"],
+        ["git", "add", "-A"],
+        ["git", "commit", "-qm", "start"],
+    ):
+        assert call(*command).returncode == 0
     call.root = tmp_path
     call.start = lambda command: subprocess.Popen(command, cwd=tmp_path, env=env, start_new_session=True)
     call.recipe = lambda *args, **changes: call(sys.executable, "recipes/ledger.py", "run", *args, **changes)
