@@ -9,9 +9,6 @@ the person's other photos), `median` (that of the whole set), `centre` (the phot
 if the params ask for it) or `none` (the photo can't be decoded: a grey crop keeps its row).
 """
 
-import hashlib
-import json
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,63 +22,14 @@ from portrait18 import faces, photos, surroundings
 from portrait18.classes import MASK
 from portrait18.errors import UserError
 from portrait18.faces import Face
-from portrait18.files import code_digest, whole, write_csv
+from portrait18.files import whole, write_csv
+from portrait18.journal import Journal
 from portrait18.params import CropParams
 
 FOUND = ("mtcnn", "retry", "person", "median", "centre", "none")
 CHUNK = 256  # photos between two entries of the journal: what a kill can cost; fewer where they are large:
 CHUNK_PIXELS = 64_000_000  # two chunks lie decoded in memory at once, 3 bytes a pixel
 COLUMNS = ["photo", "x0", "y0", "x1", "y1", "tilt", "score", "found"]
-
-
-class _Journal:
-    """Chunks already done, kept beside their pixels, so that a killed run goes on where it stopped.
-
-    The first line is a fingerprint of inventory and params: work for other ones is thrown away.
-    """
-
-    def __init__(self, work: Path, inventory: pd.DataFrame, params: CropParams):
-        work.mkdir(parents=True, exist_ok=True)
-        self.rows_path, self.pixels_path = work / "rows.jsonl", work / "pixels.npy"
-        text = inventory.to_csv(index=False) + repr(params) + torch.__version__ + code_digest()
-        fingerprint = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        shape = (len(inventory), params.size, params.size, 3)
-        self.chunks = self._read(fingerprint)
-        if self.chunks:
-            # Whole lines only: what comes next must not be written behind half a one.
-            lines = [fingerprint, *([start, rows] for start, rows in self.chunks.items())]
-            with whole(self.rows_path) as aside:
-                aside.write_text("".join(json.dumps(line) + "\n" for line in lines))
-            self.pixels = np.lib.format.open_memmap(self.pixels_path, mode="r+")
-        else:
-            self.rows_path.unlink(missing_ok=True)  # before the pixels that it vouches for
-            self.pixels = np.lib.format.open_memmap(self.pixels_path, mode="w+", dtype=np.uint8, shape=shape)
-            self.rows_path.write_text(json.dumps(fingerprint) + "\n")
-
-    def _read(self, fingerprint: str) -> dict[int, list]:
-        if not (self.rows_path.exists() and self.pixels_path.exists()):
-            return {}
-        chunks = {}
-        first, *lines = self.rows_path.read_text().split("\n")
-        if first != json.dumps(fingerprint):
-            return {}
-        for line in lines[:-1]:  # what follows the last newline was cut off by the kill
-            start, rows = json.loads(line)
-            chunks[start] = rows
-        return chunks
-
-    def add(self, start: int, rows: list) -> None:
-        self.pixels.flush()  # the pixels first: a line in the journal vouches for them
-        with open(self.rows_path, "a") as file:
-            file.write(json.dumps([start, rows]) + "\n")
-        self.chunks[start] = rows
-
-    def finish(self, npy: Path) -> None:
-        """Move the pixels to where they belong: a rename, or a copy where that is another disk."""
-        self.pixels.flush()
-        with whole(npy) as aside:
-            shutil.move(self.pixels_path, aside)
-        self.rows_path.unlink()
 
 
 def _read_photo(path: Path, good: bool) -> np.ndarray | None:
@@ -165,7 +113,7 @@ def build(
     Returns:
         The CSV's table. Memory does not grow with the number of photos.
     """
-    journal = _Journal(work, inventory, params)
+    journal = Journal(work, inventory, params)
     done = sum(len(rows) for rows in journal.chunks.values())
     if done:
         print(f"going on from photo {done} of {len(inventory)}")

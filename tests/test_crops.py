@@ -2,73 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
+from cropping import BOXES
 from synthetic import REPO
 from tiny import crop_params
 
-from portrait18 import crops, faces, photos, store, surroundings
+from portrait18 import crops, faces, photos, surroundings
 from portrait18.faces import Face
 from portrait18.inventory import probe
-
-BOXES = {i: Face(10.0 + i, 12.0, 30.0 + i, 40.0 + i, 2.0, 0.9) for i in range(20)}
-
-
-class Finder:
-    """Takes the place of MTCNN: the first pixel numbers the photo, `missed` says what is found at which thresholds."""
-
-    def __init__(self, missed=None, stop_at=None):
-        self.missed, self.stop_at, self.seen = missed or {}, stop_at, []
-
-    def __call__(self, batch, retry=False):
-        numbers = batch[:, 0, 0, 0].tolist()
-        if self.stop_at in numbers:
-            raise KeyboardInterrupt
-        self.seen += numbers
-        return [[] if self.missed.get(n) in ("both", None if retry else "first") else [BOXES[n]] for n in numbers]
-
-
-@pytest.fixture
-def find(monkeypatch):
-    """find(missed=, stop_at=) puts a Finder in the detector's place."""
-
-    def put(**how):
-        finder = Finder(**how)
-        monkeypatch.setattr(crops.faces, "Detector", lambda min_face, device: finder)
-        return finder
-
-    return put
-
-
-@pytest.fixture
-def inventory(tmp_path):
-    """Seven numbered photos of persons a (0 to 3), b (4, 5) and c (6); photo 3 is twice as large."""
-    rows = []
-    for i, person in enumerate("aaaabbc"):
-        size = (160, 120) if i == 3 else (80, 60)
-        pixels = np.random.default_rng(i).integers(0, 256, (*size, 3), np.uint8)
-        pixels[0, 0] = i
-        path = tmp_path / "images" / person / f"{i}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path)
-        rows.append((f"{person}/{i}.png", person))
-    table, bad = probe(pd.DataFrame(rows, columns=["photo", "folder"]), tmp_path / "images", 10**6)
-    assert not bad
-    return table
-
-
-@pytest.fixture
-def build(tmp_path):
-    def run(inventory, params=None, to="store"):
-        work, cpu = tmp_path / f"work-{to}", torch.device("cpu")
-        crops.build(inventory, tmp_path / to, "set", params or crop_params(), work, cpu)
-        return store.load(tmp_path / to, "set")
-
-    return run
-
-
-def equal_files(folder, *stores):
-    names = ("set.npy", "set.csv", "set_around.npy")
-    return all(len({(folder / store / name).read_bytes() for store in stores}) == 1 for name in names)
 
 
 def test_rows_stand_in_the_inventorys_order_with_their_own_crops(inventory, build, find, tmp_path, monkeypatch):
@@ -144,74 +84,6 @@ def test_the_centre_method_takes_the_middle_square_without_a_detector(inventory,
     assert (pixels[0] == photos.read(tmp_path / "images/a/0.png")[10:70]).all()
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(inventory, build, find, tmp_path, monkeypatch):
-    monkeypatch.setattr(crops, "CHUNK", 2)
-    missed = {3: "both", 6: "both"}
-    find(missed=missed)
-    build(inventory, to="undisturbed")
-    find(missed=missed, stop_at=4)
-    with pytest.raises(KeyboardInterrupt):
-        build(inventory)
-    assert not (tmp_path / "store").exists()
-    finder = find(missed=missed)
-    build(inventory)
-    assert set(finder.seen) == {4, 5, 6}
-    assert equal_files(tmp_path, "store", "undisturbed")
-    assert not any((tmp_path / "work-store").iterdir())
-
-
-def test_a_journal_line_cut_off_by_a_kill_costs_one_chunk_only(inventory, build, find, tmp_path, monkeypatch):
-    monkeypatch.setattr(crops, "CHUNK", 2)
-    find()
-    build(inventory, to="undisturbed")
-    for stop_at, rest in ((2, '[2, [["mtcnn", 10.'), (6, "")):
-        find(stop_at=stop_at)
-        with pytest.raises(KeyboardInterrupt):
-            build(inventory)
-        with open(tmp_path / "work-store/rows.jsonl", "a") as journal:
-            journal.write(rest)
-    finder = find()
-    build(inventory)
-    assert finder.seen == [6] and equal_files(tmp_path, "store", "undisturbed")
-
-
-@pytest.mark.parametrize("change", ["params", "inventory"])
-def test_work_for_other_inputs_is_thrown_away(inventory, build, find, tmp_path, monkeypatch, change):
-    monkeypatch.setattr(crops, "CHUNK", 2)
-    find(stop_at=4)
-    with pytest.raises(KeyboardInterrupt):
-        build(inventory)
-    params = crop_params(margin=0.8) if change == "params" else crop_params()
-    inventory = inventory.iloc[::-1].reset_index(drop=True) if change == "inventory" else inventory
-    finder = find()
-    build(inventory, params)
-    assert sorted(finder.seen) == list(range(7))
-    build(inventory, params, to="undisturbed")
-    assert equal_files(tmp_path, "store", "undisturbed")
-
-
-def test_a_kill_while_work_is_thrown_away_leaves_no_wrong_pixels(inventory, build, find, tmp_path, monkeypatch):
-    monkeypatch.setattr(crops, "CHUNK", 2)
-    find()
-    build(inventory, to="undisturbed")
-    find(stop_at=4)
-    with pytest.raises(KeyboardInterrupt):
-        build(inventory)
-
-    create = np.lib.format.open_memmap
-
-    def killed(*args, **kwargs):
-        create(*args, **kwargs)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(np.lib.format, "open_memmap", killed)
-        build(inventory, crop_params(margin=0.8))
-    find()
-    build(inventory)
-    assert equal_files(tmp_path, "store", "undisturbed")
-
-
 def test_mtcnn_crops_the_demo_photos(build, tmp_path):
     (tmp_path / "images").symlink_to(REPO / "data/demo/train/images")
     names = [f"000018_male_Asian_64/{state}.jpg" for state in ("normal", "mask1")]
@@ -247,14 +119,3 @@ def test_chunks_hold_fewer_photos_where_they_are_large(monkeypatch):
     table = pd.DataFrame({"width": sides, "height": sides})
     assert list(crops._bounds(table)) == [(0, 3), (3, 5), (5, 6), (6, 7), (7, 9)]
     assert list(crops._bounds(table.iloc[:0])) == []
-
-
-def test_work_of_other_code_is_not_gone_on_with(inventory, build, find, monkeypatch):
-    monkeypatch.setattr(crops, "CHUNK", 2)
-    find(stop_at=4)
-    with pytest.raises(KeyboardInterrupt):
-        build(inventory)
-    monkeypatch.setattr(crops, "code_digest", lambda: "changed")
-    finder = find()
-    build(inventory)
-    assert sorted(finder.seen) == list(range(7))

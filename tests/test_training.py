@@ -3,37 +3,11 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from tiny import STILL, coloured_people, crop_params, mix, model_params, sampling
+from fitting import CROPS, HELD_OUT, LABELS, LEARNS, RANDOM, same
+from tiny import STILL, mix, model_params, sampling
 
 from portrait18 import backbones, inference, targets, training
 from portrait18.errors import UserError
-from portrait18.runs import Run
-
-CROPS, LABELS, FOLD_OF = coloured_people()
-HELD_OUT = FOLD_OF == 0
-LEARNS = dict(epochs=6, ema=0.9)
-#: Everything that draws at random, so that what is the same does not happen to be so.
-RANDOM = dict(
-    epochs=3,
-    ema=0.9,
-    dropout=0.3,
-    drop_path=0.1,
-    sampling=sampling(balance=0.5, per_person=5),
-    mix=mix(method="cutmix", probability=0.5),
-)
-
-
-@pytest.fixture
-def fit(tmp_path, monkeypatch):
-    """fit(model=, fold=, seed=, crops=, labels=, log=, **params) -> network, history; an equal model resumes."""
-    monkeypatch.chdir(tmp_path)
-    fresh = (f"model{n}" for n in itertools.count())
-
-    def run(model=None, fold=0, seed=0, crops=CROPS, labels=LABELS, log=lambda row: None, **changes):
-        run = Run(model or next(fresh), fold, seed)
-        return training.fit(crops, labels, FOLD_OF, model_params(**changes), run, log)
-
-    return run
 
 
 @pytest.fixture
@@ -47,12 +21,6 @@ def script(monkeypatch):
         monkeypatch.setattr(training.metrics, "scores", lambda *_: {**usual, **next(endless)})
 
     return put
-
-
-def same(one, other):
-    """Whether two trained networks have the same bits."""
-    pairs = zip(one[0].state_dict().items(), other[0].state_dict().items(), strict=True)
-    return all(k == j and torch.equal(v, w) for (k, v), (j, w) in pairs)
 
 
 def test_learns_what_can_be_learnt(fit):
@@ -109,40 +77,6 @@ def test_the_seed_alone_decides(fit):
 
 def test_workers_change_nothing(fit):
     assert same(fit(**RANDOM, workers=0), fit(**RANDOM, workers=2))
-
-
-@pytest.mark.parametrize("after", [0, 1, 2])
-def test_a_run_interrupted_after_an_epoch_ends_with_the_same_bits(fit, after):
-    undisturbed = fit(**RANDOM)
-
-    def interrupt(row):
-        if row["epoch"] == after:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit("run", log=interrupt, **RANDOM)
-    logged = []
-    resumed = fit("run", log=logged.append, **RANDOM)
-    assert same(resumed, undisturbed)
-    assert resumed[1] == undisturbed[1] == logged
-
-
-def test_a_run_interrupted_within_an_epoch_repeats_that_epoch_only(fit, monkeypatch):
-    undisturbed = fit(**RANDOM)
-    usual, calls = training.augment.apply, itertools.count()
-
-    def interrupt(*args):
-        if next(calls) == 35:  # three whole batches, 24 photos, an epoch
-            raise KeyboardInterrupt
-        return usual(*args)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training.augment, "apply", interrupt)
-        fit("run", **RANDOM)
-    counted = []
-    monkeypatch.setattr(training.augment, "apply", lambda *args: counted.append(1) or usual(*args))
-    assert same(fit("run", **RANDOM), undisturbed)
-    assert len(counted) == 48
 
 
 def test_held_out_and_left_out_photos_are_never_trained_on(fit):
@@ -239,23 +173,6 @@ def test_all_unfit_models_are_named_at_once():
     with pytest.raises(UserError) as caught:
         training.refuse_unfit(models)
     assert [line.split(":")[0] for line in caught.value.problems] == ["train.a", "train.b", "train.c"]
-
-
-def test_weights_of_the_same_name_but_other_content_begin_anew(fit, tmp_path):
-    def weights(seed):
-        torch.manual_seed(seed)
-        source = backbones.create(model_params(), (3,))
-        inference.save(tmp_path / "start.safetensors", source, model_params(), crop_params())
-
-    def interrupt(row):
-        raise KeyboardInterrupt
-
-    how = dict(weights=str(tmp_path / "start.safetensors"), epochs=2)
-    weights(0)
-    with pytest.raises(KeyboardInterrupt):
-        fit("run", log=interrupt, **how)
-    weights(1)
-    assert same(fit("run", **how), fit(**how))
 
 
 @pytest.mark.gpu
