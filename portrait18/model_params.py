@@ -1,5 +1,6 @@
 """The `train` section of params.yaml: what a model is and how it is trained."""
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -96,8 +97,12 @@ class ModelParams(Section):
 _OF_EACH_MODEL = ("task", "target", "lr", "epochs", "")
 
 
-def models_of(path: str | Path, train: Any, problems: list[str]) -> dict[str, ModelParams | None]:
-    """All models of a `train` section by their names, None in place of a faulty one; its faults go to `problems`."""
+def models_of(path: str | Path, train: Any, used: Container[str], problems: list[str]) -> dict[str, ModelParams | None]:
+    """All models of a `train` section by their names, None in place of a faulty one; its faults go to `problems`.
+
+    Params that don't go together count in the models of `used` only: `train.common.loss` may be one
+    that the sections nobody asked for can't have.
+    """
     if not isinstance(train, dict) or not isinstance(train.get("common"), dict):
         problems.append(f"{path}: train.common is missing; it holds what every model shares")
         return {}
@@ -116,5 +121,8 @@ def models_of(path: str | Path, train: Any, problems: list[str]) -> dict[str, Mo
             of_model = holds(own, key) or key.split(".")[0] in _OF_EACH_MODEL
             return f"{path}: train.{name if of_model else 'common'}.{key}"
 
-        models[name] = validate(ModelParams, merged, where, problems)
+        faults: list[str] = []
+        models[name] = validate(ModelParams, merged, where, faults)
+        of_section = f"{path}: train.{name}: "
+        problems += [fault for fault in faults if name in used or not fault.startswith(of_section)]
     return models

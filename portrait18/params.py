@@ -123,12 +123,14 @@ class Params:
 
     @property
     def models(self) -> dict[str, ModelParams]:
-        """Every entry of `train`, whether the matrix names it or not."""
+        """Those that `matrix` or `second` names; other entries of `train` may hold what doesn't go together."""
         return self._models
 
     def model(self, name: str) -> ModelParams:
         if name not in self._models:
-            raise UserError(f"params.yaml: no section train.{name}{nearest(name, list(self._models))}")
+            raise UserError(
+                f"params.yaml: neither matrix.models nor second.models names {name}{nearest(name, list(self._models))}"
+            )
         return self._models[name]
 
 
@@ -149,13 +151,15 @@ def load(path: str | Path = "params.yaml") -> Params:
         name: validate(kind, raw.get(name), lambda key, n=name: f"{path}: {n}.{key}", problems)
         for name, kind in SECTIONS.items()
     }
-    models = models_of(path, raw.get("train"), problems)
+    used = {name: sections[name].models if sections[name] else [] for name in ("matrix", "second")}
+    models = models_of(path, raw.get("train"), {m for names in used.values() for m in names}, problems)
     problems += [
         f"{path}: {name}.models names {m!r}, but there is no train.{m}{nearest(m, list(models))}"
-        for name in ("matrix", "second")
-        for m in (sections[name].models if sections[name] else [])
+        for name, names in used.items()
+        for m in names
         if m not in models
     ]
+    models = {name: models[name] for names in used.values() for name in names if name in models}
     if not problems:
         problems += [f"{path}: {line}" for line in _contradictions(sections, models)]
     if problems:

@@ -1,4 +1,5 @@
 import pytest
+import yaml
 from synthetic import REPO
 
 from portrait18 import params
@@ -25,10 +26,25 @@ def problems(load):
 
 
 def test_the_repository_s_params_are_sound():
-    loaded = params.load(REPO / "params.yaml")
-    assert loaded.split.by == "person"
-    for name in loaded.matrix.models:
-        loaded.model(name)
+    assert params.load(REPO / "params.yaml").split.by == "person"
+
+
+def test_every_model_of_the_repository_s_params_is_sound(load):
+    names = [name for name in yaml.safe_load((REPO / "params.yaml").read_text())["train"] if name != "common"]
+    assert list(load({"matrix.models": names}).models) == names
+
+
+def test_common_may_hold_what_a_model_that_is_not_asked_for_can_not_have(load, problems):
+    asked = {"train.common.head": "cosine", "train.common.size": 64}
+    loaded = load({**asked, "matrix.models": ["mask", "gender", "age-class"]})
+    assert {m.head for m in loaded.models.values()} == {"cosine"}
+    (line,) = problems({**asked, "matrix.models": ["mask", "gender", "age-value"]})
+    assert "train.age-value: " in line and "head: cosine" in line
+
+
+def test_bad_value_in_a_model_that_is_not_asked_for_is_still_named(problems):
+    (line,) = problems({"matrix.models": ["mask", "gender", "age-class"], "train.age-value.lr": "fast"})
+    assert "train.age-value.lr = 'fast'" in line
 
 
 @pytest.mark.parametrize(
@@ -121,7 +137,7 @@ def test_model_s_own_section_overrides_common_also_in_nested_sections(load):
 
 
 def test_unknown_model_is_named_with_the_nearest(load, problems):
-    with pytest.raises(UserError, match="train.genders; did you mean gender?"):
+    with pytest.raises(UserError, match="names genders; did you mean gender?"):
         load().model("genders")
     (line,) = problems({"matrix.models": ["genders"]})
     assert "matrix.models names 'genders'" in line and "did you mean gender?" in line
