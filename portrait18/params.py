@@ -145,7 +145,10 @@ def load(path: str | Path = "params.yaml") -> Params:
     if not isinstance(raw, dict):
         raise UserError(f"{path} holds no sections; expected {', '.join([*SECTIONS, 'train'])}")
     problems: list[str] = []
-    known = [*SECTIONS, "train"]
+    known = [*SECTIONS, "train", "launch"]
+    launch = raw.get("launch")
+    if not isinstance(launch, str) or not launch.strip():
+        problems.append(f"{path}: launch = {launch!r} must be a command that starts Python modules; use python")
     problems += [f"{path}: {k} is not a section{nearest(str(k), known)}" for k in raw if k not in known]
     sections = {
         name: validate(kind, raw.get(name), lambda key, n=name: f"{path}: {n}.{key}", problems)

@@ -5,6 +5,7 @@ on timing, or on whether the run was interrupted.
 """
 
 import copy
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from portrait18 import (
     augment,
     backbones,
     checkpoints,
+    distributed,
     inference,
     losses,
     metrics,
@@ -74,7 +76,8 @@ class _Learner:
         self.classes = targets.class_index(self.target.task, labels, trained=True).to_numpy()
         self.people = labels.person.to_numpy()
         torch.manual_seed(run.seed)  # the head's first weights
-        self.network = backbones.create(params, self.target.widths).to(self.device, memory_format=torch.channels_last)
+        network = backbones.create(params, self.target.widths).to(self.device, memory_format=torch.channels_last)
+        self.network = distributed.with_common_statistics(network)
         self.optimizer = optimization.make(self.network, params)
         self.average = optimization.moving_average(self.network, params.ema) if params.ema else None
         on = params.amp == "bf16" or (params.amp == "auto" and self.device.type == "cuda")
@@ -94,44 +97,57 @@ class _Learner:
     def epoch(self, epoch: int) -> dict:
         """Train for one epoch; its mean loss, and the rate at its end."""
         params, seed = self.params, self.run.seed
-        torch.manual_seed(augment.sample_seed(seed, epoch, 2**31))  # dropout: no state to carry over a crash
+        # Dropout: no state to carry over a crash, and not the same in each of several processes.
+        torch.manual_seed(augment.sample_seed(seed, epoch, 2**31 + distributed.rank()))
         order = self.train[
             sampling.epoch_order(self.people[self.train], self.classes[self.train], params.sampling, seed, epoch)
         ]
+        size = min(params.batch_size, len(order))
+        starts = range(0, len(order) - size + 1, size)
         loader = DataLoader(
             _Epoch(self.crops, order, params, seed, epoch),
-            params.batch_size,
+            batch_sampler=[range(start, start + size)[distributed.share(size)] for start in starts],
             num_workers=params.workers,
             collate_fn=_collate,
-            drop_last=len(order) > params.batch_size,
         )
         context = losses.Context(self.counts, epoch / params.epochs)
         optimization.freeze(self.network, frozen=epoch < params.freeze_epochs)
+        network = distributed.averaging_gradients(self.network)
         total, seen, rate = torch.zeros((), device=self.device), 0, 0.0
         title = f"{self.run} epoch {epoch + 1}/{params.epochs}"
-        for at, (photos, rows) in enumerate(tqdm(loader, desc=title, unit="batch", leave=False, disable=None)):
+        hidden = None if distributed.first() else True
+        for at, (photos, rows) in enumerate(tqdm(loader, desc=title, unit="batch", leave=False, disable=hidden)):
             rate = params.lr * optimization.learning_rate(epoch * len(loader) + at, len(loader), params)
             optimization.set_rate(self.optimizer, rate)
-            batch, told = mixing.mix(
-                inference.to_device(photos, self.device),
-                self.told[torch.from_numpy(rows).to(self.device)],
-                self.classes[rows],
-                params.mix,
-                augment.sample_seed(seed, epoch, 2**32 + at),  # beyond any sample's own seed
-            )
+            beyond = augment.sample_seed(seed, epoch, 2**32 + at)  # any sample's own seed
+            batch, told = self._mixed(photos, rows, size, beyond)
             with self.autocast:
-                outputs = self.network(batch)
+                outputs = network(batch)
             copies = len(outputs) // len(told)  # more than one with dropout_samples
             value = self.loss(outputs, told.repeat(copies, *[1] * (told.ndim - 1)), context).mean()
             self.optimizer.zero_grad(set_to_none=True)
-            value.backward()
+            # Gradients are averaged over the processes, whose shares of the batch may differ by a photo.
+            (value * (len(rows) * distributed.world() / size)).backward()
             self.optimizer.step()
             if self.average:
                 self.average.update_parameters(self.network)
             total, seen = total + value.detach() * len(rows), seen + len(rows)
-        if not torch.isfinite(total):
+        total, seen = distributed.sums(float(total), seen)
+        if not math.isfinite(total):
             raise UserError(f"{self.run}: the loss is no longer finite in epoch {epoch + 1}; lower lr ({params.lr})")
-        return {"lr": rate, "train_loss": float(total) / seen}
+        return {"lr": rate, "train_loss": total / seen}
+
+    def _mixed(self, photos: np.ndarray, rows: np.ndarray, size: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """This process's part of a batch of `size`, mixed with photos of the whole batch, and what is told of it."""
+        batch, rows = inference.to_device(photos, self.device), torch.from_numpy(rows).to(self.device)
+        mine = slice(None)
+        if distributed.world() > 1 and self.params.mix.method != "none":
+            lengths = distributed.lengths(size)
+            batch = distributed.joined(batch.permute(0, 2, 3, 1), lengths).permute(0, 3, 1, 2)  # as it lies in memory
+            rows = distributed.joined(rows, lengths)
+            mine = distributed.share(size)
+        batch, told = mixing.mix(batch, self.told[rows], self.classes[rows.cpu().numpy()], self.params.mix, seed)
+        return batch[mine], told[mine]
 
 
 def refuse_unfit(models: dict[str, ModelParams]) -> None:
@@ -192,11 +208,11 @@ def fit(
         log(row)
         best = row if _better(params, row, best) else best
     if history:
-        print(f"{run}: going on after epoch {len(history)} of {params.epochs}")
+        distributed.say(f"{run}: going on after epoch {len(history)} of {params.epochs}")
 
     for epoch in range(len(history), params.epochs):
         if params.patience and best and epoch - best["epoch"] > params.patience:
-            print(f"{run}: no better for {params.patience} epochs, stopped")
+            distributed.say(f"{run}: no better for {params.patience} epochs, stopped")
             break
         started = time.monotonic()
         trained = learner.epoch(epoch)
@@ -208,11 +224,11 @@ def fit(
         history.append(row)
         if _better(params, row, best):
             best, best_state = row, copy.deepcopy({k: v.cpu() for k, v in learner.judged.state_dict().items()})
-        checkpoints.save(run.checkpoint, fingerprint, learner.parts, history, best_state)
+        if distributed.first():
+            checkpoints.save(run.checkpoint, fingerprint, learner.parts, history, best_state)
         log(row)
-        print(
-            f"{run} epoch {epoch + 1}/{params.epochs}: train loss {row['train_loss']:.3f}, held out: loss {row['loss']:.3f} accuracy {row['accuracy']:.3f} macro-F1 {row['macro_f1']:.3f} ({time.monotonic() - started:.0f} s)",
-            flush=True,
+        distributed.say(
+            f"{run} epoch {epoch + 1}/{params.epochs}: train loss {row['train_loss']:.3f}, held out: loss {row['loss']:.3f} accuracy {row['accuracy']:.3f} macro-F1 {row['macro_f1']:.3f} ({time.monotonic() - started:.0f} s)"
         )
     learner.judged.load_state_dict(best_state)
     return learner.judged, history

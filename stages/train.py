@@ -8,7 +8,7 @@ import dvclive
 import numpy as np
 import pandas as pd
 
-from portrait18 import inference, params, splits, store, tables, training
+from portrait18 import distributed, inference, params, splits, store, tables, training
 from portrait18.device import hold_memory
 from portrait18.errors import UserError, one_line_errors
 from portrait18.runs import Run
@@ -17,6 +17,7 @@ from portrait18.runs import Run
 @one_line_errors
 def main(*words: str) -> None:
     hold_memory()
+    distributed.join()
     p = params.load()
     labels = tables.read("data/labels.csv")
     pixels, table = store.load(Path("data/crops"), "train")
@@ -30,10 +31,13 @@ def main(*words: str) -> None:
     if run.second:
         crops, known = store.load(Path("data/crops"), "eval")
         more = tables.read(run.pseudo_labels).set_index("photo").loc[known.photo].reset_index()
-        print(f"{run}: {more.train.sum()} of {len(more)} photos to label are trained on")
+        distributed.say(f"{run}: {more.train.sum()} of {len(more)} photos to label are trained on")
         pixels = store.Joined([pixels, crops])
         labels = pd.concat([labels, more], ignore_index=True)
         fold_of = np.append(fold_of, np.full(len(more), -1))
+    if not distributed.first():
+        training.fit(pixels, labels, fold_of, model, run)
+        return
     shutil.rmtree(run.live, ignore_errors=True)  # a resumed run logs its earlier epochs again
     with dvclive.Live(str(run.live), save_dvc_exp=False, dvcyaml=None, report=None) as live:
 

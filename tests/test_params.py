@@ -256,3 +256,9 @@ def test_models_that_cannot_do_what_is_asked_are_refused_before_any_work(problem
 
 def test_one_network_for_all_tasks_answers_them_all(load):
     assert load({"matrix.models": ["heads"], "second.models": ["all"]}).matrix.models == ["heads"]
+
+
+@pytest.mark.parametrize("value", [None, 2, " ", ["torchrun"]])
+def test_launch_must_be_a_command(problems, value):
+    (line,) = problems({"launch": value})
+    assert f"launch = {value!r}" in line and "use python" in line
