@@ -44,6 +44,16 @@ def check_git() -> None:
         )
 
 
+def reattach() -> None:
+    """Put HEAD back on the branch that it stands at the tip of: DVC takes it off, and killed it can't put it back."""
+    if not subprocess.run(["git", "symbolic-ref", "--quiet", "HEAD"], stdout=subprocess.DEVNULL).returncode:
+        return
+    branches = _output("git", "for-each-ref", "--points-at=HEAD", "--format=%(refname)", "refs/heads").split()
+    if len(branches) == 1:
+        _output("git", "symbolic-ref", "HEAD", branches[0])
+        print(f"git HEAD was detached, as a killed experiment leaves it; it is on {branches[0].rsplit('/')[-1]} again")
+
+
 def start_from_committed_params() -> None:
     """Put params.yaml back where an experiment left its own in it: -S would change those, not the committed ones.
 
@@ -130,6 +140,7 @@ def run(name: str, seed: int | None, also: list[str]) -> int:
         overrides = chain.merge(overrides, [Override("", "matrix.seeds", f"[{seed}]")])
     runs.read()  # an unreadable file is found before hours of work
     check_git()
+    reattach()
     start_from_committed_params()
     known = {
         "recipe": name,

@@ -126,3 +126,20 @@ def test_ctrl_c_ends_dvc_and_gives_the_committed_params_back(project):
     assert process.wait(120) not in (0, None)
     assert project.params() == PARAMS
     assert not (project.root / "reports/runs.csv").exists()
+
+
+def test_a_killed_recipe_leaves_git_so_that_the_next_one_can_mend_it(project):
+    (project.root / "stage.py").write_text("open('started', 'w'); import time; time.sleep(60)")
+    branch = project("git", "symbolic-ref", "HEAD").stdout
+    process = project.start([sys.executable, "recipes/ledger.py", "run", "child"])
+    wait_until((project.root / "started").exists)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(60)
+    assert project("git", "symbolic-ref", "HEAD").returncode  # DVC had taken it off its branch
+    (project.root / "stage.py").write_text(STAGE)
+    done = project.recipe("child")
+    assert done.returncode == 1 and "git checkout params.yaml" in done.stderr
+    assert project("git", "checkout", "params.yaml").returncode == 0
+    again = project.recipe("child")
+    assert again.returncode == 0, again.stderr
+    assert project("git", "symbolic-ref", "HEAD").stdout == branch and "HEAD was detached" in done.stdout
