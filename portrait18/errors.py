@@ -17,6 +17,11 @@ _MENDED_BY = {
 }
 
 
+def printable(text: str) -> str:
+    """The text with what breaks a line or steers a terminal as escapes: file names may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class UserError(Exception):
     """Something in the input, the params or the machine that the user can mend.
 
@@ -28,6 +33,7 @@ class UserError(Exception):
     def __init__(self, problems: str | Iterable[str], hint: str = ""):
         self.hint = hint
         self.problems = [problems] if isinstance(problems, str) else list(problems)
+        self.problems = [printable(problem) for problem in self.problems]
         super().__init__("\n".join(self.problems))
 
 

@@ -18,21 +18,23 @@ import pandas as pd
 from portrait18 import tables
 from portrait18.classes import GENDER, STATES
 from portrait18.errors import UserError
-from portrait18.photos import BadPhoto, decode
+from portrait18.photos import BadPhoto, decode, file_bytes
 
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # line breaks, escapes, bytes that are no UTF-8
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 FOLDER = re.compile(r"(?P<id>[^_/\\]+)_(?P<gender>male|female)_(?P<race>[^_/\\]*)_(?P<age>\d{1,3})")
+
+
+def plain(name: str) -> bool:
+    """Whether this names something inside a folder: no path, which could lead out of it, and nothing unprintable."""
+    return name not in ("", ".", "..") and not set(name) & set("/\\") and not CONTROLS.search(name)
 
 
 def _probe(path: Path, max_pixels: int) -> tuple[int, int, str, str]:
     """(width, height, digest of the bytes, "") of a good photo, (0, 0, "", reason) of a bad one."""
     try:
-        data = path.read_bytes()
+        data = file_bytes(path, max_pixels)
         height, width, _ = decode(data, max_pixels).shape
-    except FileNotFoundError:
-        return 0, 0, "", "is missing; put it there"
-    except OSError as error:
-        return 0, 0, "", f"cannot be read ({error.strerror}); check the file and its rights"
     except BadPhoto as error:
         return 0, 0, "", str(error)
     return width, height, hashlib.blake2b(data, digest_size=8).hexdigest(), ""
@@ -53,7 +55,7 @@ def probe(table: pd.DataFrame, images: Path, max_pixels: int) -> tuple[pd.DataFr
 def parse_folder(name: str) -> dict:
     """`000001_female_Asian_45` -> `{"id": "000001", "gender": 1, "race": "Asian", "age": 45}`; ValueError if it does not parse."""
     match = FOLDER.fullmatch(name)
-    if not match:
+    if not match or not plain(name):
         raise ValueError(
             f"folder name {name!r} does not parse; expected <id>_<male|female>_<race>_<age>, e.g. 000001_female_Asian_45"
         )
@@ -89,14 +91,20 @@ def shared_ids(main: pd.DataFrame, extra: pd.DataFrame) -> list[str]:
 
 
 def copies(train: pd.DataFrame) -> list[str]:
-    """A line for each photo file that stands under two ids: one of them may be held out, the other trained on."""
+    """A line for each photo file that stands under two ids or two mask states: one of the two is wrong.
+
+    Of two ids, one may be held out and the other trained on.
+    """
     good = train[train.width > 0]
     first = good.drop_duplicates("digest").set_index("digest")
-    return [
-        f"{row.images}/{row.photo} is the same file as {first.photo[row.digest]}, of another id; one of the two is wrong"
-        for row in good.itertuples()
-        if first.person[row.digest] != row.person
-    ]
+    lines = []
+    for row in good.itertuples():
+        same = first.loc[row.digest]
+        what = "id" if same.person != row.person else "mask state" if same["mask"] != row.mask else ""
+        if what:
+            file = f"{row.images}/{row.photo}"
+            lines.append(f"{file} is the same file as {same.photo}, of another {what}; one of the two is wrong")
+    return lines
 
 
 def _junk(path: Path) -> bool:
@@ -153,15 +161,17 @@ def _compare(path: Path, folders: set[str]) -> tuple[set[str], list[str]]:
     listed = tables.read_text(path, ["id", "gender", "race", "age", "path"])
     unsound, problems = set(), []
     for row in listed.itertuples():
-        line, told = f"{path} line {row.Index + 2}", (row.id, row.gender, row.race, row.age)
-        if row.path not in folders:
+        line, told = f"{path} line {row.Index}", (row.id, row.gender, row.race, row.age)
+        if not plain(row.path):
+            problems.append(f"{line}: path {row.path!r} must be the name of a folder in train/images; correct the row")
+        elif row.path not in folders:
             problems.append(f"{line}: no folder train/images/{row.path}; add the folder or delete the row")
         elif "_".join(told) != row.path:
             unsound.add(row.path)
             problems.append(f"{line}: {','.join(told)} disagrees with its path {row.path}; correct one of the two")
     twice = listed.path[listed.path.duplicated()]
-    problems += [f"{path} line {i + 2}: path {name} is listed twice; delete one row" for i, name in twice.items()]
-    unlisted = sorted(name for name in folders - set(listed.path) if FOLDER.fullmatch(name))
+    problems += [f"{path} line {i}: path {name} is listed twice; delete one row" for i, name in twice.items()]
+    unlisted = sorted(name for name in folders - set(listed.path) if FOLDER.fullmatch(name) and plain(name))
     problems += [f"{path}: no row for folder {name}; add the row or delete the folder" for name in unlisted]
     return unsound | set(unlisted), problems
 
@@ -175,14 +185,14 @@ def list_eval(root: Path) -> tuple[pd.DataFrame, list[str], list[str]]:
     path = root / "eval/info.csv"
     listed = tables.read_text(path, ["ImageID"]).ImageID
     problems = [
-        f"{path} line {i + 2}: ImageID {name!r} must be a plain file name; correct the row"
+        f"{path} line {i}: ImageID {name!r} must be a plain file name; correct the row"
         for i, name in listed.items()
-        if not name or name in (".", "..") or "/" in name or "\\" in name or "\0" in name
+        if not plain(name)
     ]
     if listed.empty:
         problems.append(f"{path} lists no photo; give each photo to label a row")
     problems += [
-        f"{path} line {i + 2}: ImageID {name} is listed twice; delete one row"
+        f"{path} line {i}: ImageID {name} is listed twice; delete one row"
         for i, name in listed[listed.duplicated()].items()
     ]
     known = set(listed)
@@ -190,7 +200,7 @@ def list_eval(root: Path) -> tuple[pd.DataFrame, list[str], list[str]]:
         f.name for f in (root / "eval/images").iterdir() if not f.name.startswith(".") and f.name not in known
     )
     return (
-        pd.DataFrame({"photo": listed}),
+        pd.DataFrame({"photo": listed.tolist()}),
         problems,
         [f"{root / 'eval/images' / name} is not in info.csv; it gets no row" for name in extra],
     )

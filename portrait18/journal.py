@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 from portrait18.files import code_digest, whole
 from portrait18.params import CropParams
+from portrait18.surroundings import NUMBERS
 
 
 class Journal:
@@ -25,7 +27,7 @@ class Journal:
         text = inventory.to_csv(index=False) + repr(params) + torch.__version__ + code_digest()
         fingerprint = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         shape = (len(inventory), params.size, params.size, 3)
-        self.chunks = self._read(fingerprint)
+        self.chunks = self._read(fingerprint) if _holds(self.pixels_path, shape) else {}
         if self.chunks:
             # Whole lines only: what comes next must not be written behind half a one.
             lines = [fingerprint, *([start, rows] for start, rows in self.chunks.items())]
@@ -38,15 +40,17 @@ class Journal:
             self.rows_path.write_text(json.dumps(fingerprint) + "\n")
 
     def _read(self, fingerprint: str) -> dict[int, list]:
-        if not (self.rows_path.exists() and self.pixels_path.exists()):
+        if not self.rows_path.exists():
             return {}
         chunks = {}
-        first, *lines = self.rows_path.read_text().split("\n")
+        first, *lines = self.rows_path.read_text(errors="replace").split("\n")
         if first != json.dumps(fingerprint):
             return {}
         for line in lines[:-1]:  # what follows the last newline was cut off by the kill
-            start, rows = json.loads(line)
-            chunks[start] = rows
+            entry = _entry(line, sum(map(len, chunks.values())))
+            if entry is None:
+                break
+            chunks.update(entry)
         return chunks
 
     def add(self, start: int, rows: list) -> None:
@@ -61,3 +65,30 @@ class Journal:
         with whole(npy) as aside:
             shutil.move(self.pixels_path, aside)
         self.rows_path.unlink()
+
+
+def _holds(path: Path, shape: tuple[int, ...]) -> bool:
+    """Whether the file is an array of uint8 of this shape; after a power cut it may be anything."""
+    try:
+        pixels = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return False
+    return pixels.shape == shape and pixels.dtype == np.uint8
+
+
+def _entry(line: str, start: int) -> dict[int, list] | None:
+    """A journal's line as {start: rows}; None if it is not whole, or does not begin where the one before it ended."""
+    try:
+        told, rows = json.loads(line)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    sound = told == start and isinstance(rows, list) and rows and all(map(_is_row, rows))
+    return {start: rows} if sound else None
+
+
+def _is_row(row: object) -> bool:
+    """Whether this is how a photo's face was found, its box, tilt and score, and what lies around it."""
+    if not (isinstance(row, list) and len(row) == 8 and isinstance(row[0], str) and isinstance(row[7], list)):
+        return False
+    numbers = [*row[1:7], *row[7]]
+    return len(row[7]) == NUMBERS and all(isinstance(n, int | float) and math.isfinite(n) for n in numbers)

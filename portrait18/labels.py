@@ -29,13 +29,17 @@ def read_fixes(path: Path) -> pd.DataFrame:
     """Read label_fixes.csv: person, photo (file stem; empty: all of the person's), column, value, agreement, why."""
     columns = ["person", "photo", "column", "value", "agreement", "why"]
     fixes = tables.read_text(path, columns)
-    problems = []
+    problems, told = [], {}
     for row in fixes.itertuples():
-        line = f"{path} line {row.Index + 2}"
+        line = f"{path} line {row.Index}"
         if row.column not in _FIXABLE:
             problems.append(f"{line}: column {row.column!r} must be one of {list(_FIXABLE)}")
         elif row.value not in _FIXABLE[row.column].classes:
             problems.append(f"{line}: value {row.value!r} must be one of {list(_FIXABLE[row.column].classes)}")
+        elif row.column == "mask" and not row.photo:
+            problems.append(f"{line}: a mask is of one photo; name it, one of {list(STATES)}")
+        elif (earlier := told.setdefault((row.person, row.photo, row.column), row)).value != row.value:
+            problems.append(f"{line}: value {row.value!r} contradicts line {earlier.Index}; keep one of the two")
         if row.photo and row.photo not in STATES:
             problems.append(f"{line}: photo {row.photo!r} must be empty or one of {list(STATES)}")
         if row.agreement not in _TRUST["all"]:

@@ -117,7 +117,7 @@ def by_column(names: pd.Series, info: Path, column: str) -> np.ndarray:
     missing = [name for name in names if name not in cells.index]
     if missing:
         raise UserError([f"{info}: no row for {name}; run dvc repro check" for name in missing])
-    keys = [f"={cell}" if cell else f"/{name}" for name, cell in zip(names, cells.loc[names], strict=True)]
+    keys = [f"={cell}" if cell else f"/{name}" for name, cell in zip(names, cells.loc[names].str.strip(), strict=True)]
     return pd.factorize(np.array(keys, object))[0]
 
 

@@ -1,5 +1,6 @@
 """The `train` section of params.yaml: what a model is and how it is trained."""
 
+import re
 from collections.abc import Container
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -7,10 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from portrait18.classes import COUNT, TASKS
-from portrait18.validation import Section, Share, holds, validate
+from portrait18.validation import Section, Share, holds, short, validate
 
 #: Targets that are told years, and tell them.
 OF_YEARS = ("value", "distribution", "rank")
+
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 
 
 class SamplingParams(Section):
@@ -109,8 +112,15 @@ def models_of(path: str | Path, train: Any, used: Container[str], problems: list
     common = train["common"]
     models = {}
     for name, own in ((str(name), own) for name, own in train.items() if name != "common"):
+        if not MODEL_NAME.fullmatch(name):
+            problems.append(
+                f"{path}: train.{name}: a model's name is made of letters, digits, - and _;"
+                " files and folders are called by it, rename it"
+            )
+            models[name] = None
+            continue
         if not isinstance(own, dict):
-            problems.append(f"{path}: train.{name} = {own!r} must be a section with at least task and target")
+            problems.append(f"{path}: train.{name} = {short(own)} must be a section with at least task and target")
             continue
         merged = dict(common)
         for key, value in own.items():

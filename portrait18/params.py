@@ -140,7 +140,10 @@ def load(path: str | Path = "params.yaml") -> Params:
         raw = yaml.safe_load(Path(path).read_text())
     except FileNotFoundError:
         raise UserError(f"{path} is missing; run from the folder that holds it") from None
-    except (yaml.YAMLError, UnicodeError) as error:
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder; put the file of the repository in its place") from None
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        # PyYAML lets through what its constructors raise, e.g. for the date 2020-13-45 or a tag such as !!bool x.
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise UserError(f"{path} holds no sections; expected {', '.join([*SECTIONS, 'train'])}")

@@ -1,6 +1,8 @@
 """Reading portraits: one decoder for every photo."""
 
 import io
+import stat
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,10 @@ from PIL import Image, ImageOps
 #: What is decoded; Pillow knows more formats, and starts other programs for some of them.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 Image.MAX_IMAGE_PIXELS = None  # check.max_pixels is the limit, and its message says what to do
+warnings.filterwarnings("ignore", module=r"PIL\.")  # they name no file; what can't be decoded is an error of ours
+BYTES_A_PIXEL = 8  # of a photo with 16 bits in four channels, not compressed
+SMALL_FILE = 2**26  # bytes: read whatever max_pixels is
+TIFF_TILE_WIDTH, TIFF_TILE_HEIGHT = 322, 323
 MIN_SIDE = 20  # pixels: MTCNN fails on less
 
 
@@ -32,15 +38,19 @@ def decode(data: bytes, max_pixels: int = 50_000_000) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
-            if width * height > max_pixels:
-                raise BadPhoto(
-                    f"has {width}x{height} px, at most {max_pixels} px are allowed;"
-                    " make it smaller or raise check.max_pixels"
-                )
+            for across, down in ((width, height), _tile(image)):
+                if across * down > max_pixels:
+                    raise BadPhoto(
+                        f"has {across}x{down} px, at most {max_pixels} px are allowed;"
+                        " make it smaller or raise check.max_pixels"
+                    )
             if min(width, height) < MIN_SIDE:
                 raise BadPhoto(f"has {width}x{height} px, each side must have at least {MIN_SIDE}; use a larger photo")
             upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith("I"):  # Pillow clips 16 bits to 8 where one expects scaling
+            deep = upright.mode.startswith("I") and upright.getextrema()
+            if upright.mode == "F" or (deep and not 0 <= deep[0] <= deep[1] <= 65535):
+                raise BadPhoto("has more than 16 bits a pixel and channel; save it with 8")
+            if deep:  # Pillow clips 16 bits to 8 where one expects scaling
                 grey = (np.asarray(upright, np.float64) / 257).clip(0, 255).astype(np.uint8)
                 return np.repeat(grey[..., None], 3, 2)
             if upright.has_transparency_data:
@@ -56,10 +66,34 @@ def decode(data: bytes, max_pixels: int = 50_000_000) -> np.ndarray:
         raise BadPhoto(f"cannot be decoded ({reason}); replace the file") from None
 
 
-def read(path: str | Path, max_pixels: int = 50_000_000) -> np.ndarray:
-    """Read one photo file; see `decode`."""
+def _tile(image: Image.Image) -> tuple[int, int]:
+    """Width and height of a TIFF's tiles, which are decoded whole even where the photo is smaller; else 0."""
+    tags = getattr(image, "tag_v2", {})
+    return int(tags.get(TIFF_TILE_WIDTH, 0)), int(tags.get(TIFF_TILE_HEIGHT, 0))
+
+
+def file_bytes(path: str | Path, max_pixels: int) -> bytes:
+    """The bytes of a photo's file.
+
+    Raises:
+        BadPhoto: missing, not to be read, larger than `max_pixels` can be, or no file: a pipe or a device
+            would be read for ever.
+    """
+    path = Path(path)
     try:
-        data = Path(path).read_bytes()
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise BadPhoto("is no file; put a photo in its place")
+        most = max(BYTES_A_PIXEL * max_pixels, SMALL_FILE)
+        if about.st_size > most:
+            raise BadPhoto(f"has {about.st_size} bytes, at most {most} are read; save it as JPEG or PNG")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BadPhoto("is missing; put it there") from None
     except OSError as error:
         raise BadPhoto(f"cannot be read ({error.strerror}); check the file and its rights") from None
-    return decode(data, max_pixels)
+
+
+def read(path: str | Path, max_pixels: int = 50_000_000) -> np.ndarray:
+    """Read one photo file; see `decode`."""
+    return decode(file_bytes(path, max_pixels), max_pixels)

@@ -21,14 +21,16 @@ def read(path: Path) -> pd.Series:
     table = tables.read_text(path, ["ImageID", "ans"])
     allowed = {str(i) for i in range(COUNT)}
     problems = [
-        f"{path} line {i + 2}: ans {a!r} must be a whole number from 0 to {COUNT - 1}"
+        f"{path} line {i}: ans {a!r} must be a whole number from 0 to {COUNT - 1}"
         for i, a in table.ans.items()
         if a not in allowed
     ]
     problems += [
-        f"{path} line {i + 2}: ImageID {n} is there twice; delete one row"
+        f"{path} line {i}: ImageID {n} is there twice; delete one row"
         for i, n in table.ImageID[table.ImageID.duplicated()].items()
     ]
+    if table.empty:
+        problems.append(f"{path} has no rows; give each photo one")
     if problems:
         raise UserError(problems)
     return table.set_index("ImageID").ans.astype(np.int64)

@@ -1,6 +1,8 @@
 """Reading CSV files: the user's as text, checked; the pipeline's own with the types they were written with."""
 
+import csv
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -17,22 +19,61 @@ def read(path: str | Path) -> pd.DataFrame:
 def read_text(path: str | Path, columns: list[str]) -> pd.DataFrame:
     """Read a user's CSV, every cell as text.
 
+    Returns:
+        The rows, empty lines passed over; the index is the line of the file that each row begins on.
+
     Raises:
-        UserError: no such file, not a CSV, rows longer than the header, or one of `columns` missing.
+        UserError: no such file, not a CSV in UTF-8, a row of another length than the header, a column
+            there twice, or one of `columns` missing.
     """
-    header = ",".join(columns)
+    wanted = ",".join(columns)
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        header, *rows = _rows(Path(path))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; expected a CSV with the columns {header}") from None
-    except (ValueError, UnicodeError) as error:
-        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: no such file; expected a CSV with the columns {wanted}") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder; put a CSV with the columns {wanted} in its place") from None
+    except (ValueError, csv.Error) as error:
         raise UserError(
-            f"{path} is not a readable CSV ({reason}); save it as UTF-8 with a header line {header}"
+            f"{path} is not a readable CSV ({error}); save it as UTF-8 with a header line {wanted}"
         ) from None
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what the rows have too much for an index
-        raise UserError(f"{path} has rows with more cells than its header; expected {header}, quote cells with commas")
-    missing = [c for c in columns if c not in table]
+    names = header.cells
+    missing = [c for c in columns if c not in names]
     if missing:
-        raise UserError(f"{path} has columns {list(table.columns)}, {missing} missing; expected {header}")
-    return table
+        raise UserError(f"{path} has columns {names}, {missing} missing; expected {wanted}")
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    problems = [f"{path} has two columns {name!r}; keep one" for name in twice]
+    problems += [
+        f"{path} line {row.line} has {len(row.cells)} cells, its header {len(names)};"
+        " give each column one, quote cells with commas"
+        for row in rows
+        if len(row.cells) != len(names)
+    ]
+    if problems:
+        raise UserError(problems)
+    table = pd.DataFrame([row.cells for row in rows], [row.line for row in rows], names, dtype=str)
+    return table.loc[:, [bool(name) for name in names]]
+
+
+class _Row(NamedTuple):
+    line: int  # of the file, from 1
+    cells: list[str]
+
+
+def _rows(path: Path) -> list[_Row]:
+    """All rows that are not empty, at least one; ValueError or csv.Error says what is wrong."""
+    found, line = [], 1
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            for cells in reader:
+                if "\0" in "".join(cells):
+                    raise csv.Error("a zero byte")
+                if "".join(cells).strip() or len(cells) > 1:
+                    found.append(_Row(line, cells))
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise csv.Error(f"line {line}: {error}") from None
+    if not found:
+        raise ValueError("it is empty")
+    return found

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from portrait18 import inventory, params
-from portrait18.errors import UserError, one_line_errors
+from portrait18.errors import UserError, one_line_errors, printable
 from portrait18.files import write_csv, write_json
 
 
@@ -42,7 +42,7 @@ def main(out: Path = Path("data/photos"), report: Path = Path("reports/check.jso
     train = train[train.width > 0]
     warnings += inventory.copies(train)
     for line in problems + warnings:
-        print(f"warning: {line}", file=sys.stderr)
+        print(f"warning: {printable(line)}", file=sys.stderr)
     if not (train.extra == 0).any():
         raise UserError(
             f"{root}/train/images: no photo is left to train on; put the data there or point data.root at it"

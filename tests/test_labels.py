@@ -120,7 +120,7 @@ def test_fix_finds_ids_by_their_text(tmp_path):
         ("1,,gender,man,sure,", "line 2: value 'man' must be one of ['male', 'female']"),
         ("1,,mask,male,sure,", "line 2: value 'male' must be one of ['worn', 'incorrect', 'none']"),
         ("1,,gender,male,maybe,", "line 2: agreement 'maybe' must be one of ['sure', 'some']"),
-        ("1,,gender,male", "line 2: agreement"),
+        ("1,,gender,male", "line 2 has 4 cells, its header 6"),
         ("1,normla,mask,none,sure,", "line 2: photo 'normla'"),
         ("1,,gender,male,sure,too,many", "fixes.csv"),
     ],

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from portrait18 import inventory, photos, tables
 from portrait18.classes import STATES
 from portrait18.device import device
-from portrait18.errors import UserError, one_line_errors
+from portrait18.errors import UserError, one_line_errors, printable
 from portrait18.external import landmarks, maskdraw, sources
 from portrait18.files import whole, write_csv, write_json
 
@@ -161,7 +161,7 @@ def _claim(out: Path, made_of: dict) -> None:
     """Make OUT this command's own; `UserError` if it holds anything else."""
     mark = out / MADE_OF
     if mark.exists():
-        if json.loads(mark.read_text()) != made_of:
+        if mark.read_text(errors="replace") != json.dumps(made_of, indent=2) + "\n":
             raise UserError(f"{out} was made of other photos or with other options; delete it or name another folder")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and was not made by this command; name a new folder")
@@ -199,8 +199,10 @@ def main(argv: list[str] | None = None) -> None:
     for name, value, least in (("limit", args.limit, 1), ("side", args.side, 64), ("seed", args.seed, 0)):
         if value is not None and value < least:
             parser.error(f"--{name} {value} must be {least} or more")
-    if not args.race or set(args.race) & set("_/\\"):
-        parser.error(f"--race {args.race!r} must be a word without _, / and \\")
+    if fault := sources.race_fault(args.race):
+        parser.error(f"--{fault}")
+    if args.male.lower() == args.female.lower():
+        parser.error(f"--male {args.male!r} and --female are the same word; each gender needs its own")
     columns = sources.Columns(path="file", race="race") if args.source == "fairface" else sources.Columns()
     told = {name: getattr(args, f"{name}_column") for name in ("path", "gender", "age", "race")}
     columns = columns._replace(male=args.male, female=args.female, **{k: v for k, v in told.items() if v is not None})
@@ -209,12 +211,13 @@ def main(argv: list[str] | None = None) -> None:
     listed = len(people) + len(problems)
     people, skipped = select(people, args.min_age, args.max_age)
     people, bad = inventory.probe(people, args.folder, MAX_PIXELS)
-    problems += bad
+    contradicting = sources.contradictions(people)
+    problems += bad + list(contradicting.values())
     if problems and args.problems == "stop":
         raise UserError(problems, "--problems skip goes on without these")
     for line in problems:
-        print(f"warning: {line}", file=sys.stderr)
-    people = people[people.width > 0]
+        print(f"warning: {printable(line)}", file=sys.stderr)
+    people = people[(people.width > 0) & ~people.photo.isin(contradicting)]
     copies = people[people.digest.duplicated()]
     skipped |= dict.fromkeys(copies.photo, "the same file as another one")
     people = people.drop(copies.index)

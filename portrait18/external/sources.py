@@ -18,7 +18,7 @@ import pandas as pd
 from portrait18 import tables
 from portrait18.classes import GENDER, age_group
 from portrait18.errors import UserError
-from portrait18.inventory import EXTENSIONS
+from portrait18.inventory import EXTENSIONS, plain
 
 OLDEST = 120  # years
 #: Source -> what the ids of its people start with; the competition's start with a digit.
@@ -28,6 +28,7 @@ _UTK_RACES = ("White", "Black", "Asian", "Indian", "Other")
 _AAF = re.compile(r"(?P<id>\d{5})A(?P<age>\d{2,3})")
 _AAF_FIRST_MALE = 7381
 _SUFFIXES = re.compile(r"(\.(jpe?g|png|chip))+$", re.IGNORECASE)
+_RACE_BYTES = 40  # a folder is named by id, gender, race and age, in 255 bytes
 _AGES = (
     (re.compile(r"(\d{1,3})(?:\.0+)?"), lambda low: (low, low, low)),
     (re.compile(r"(\d{1,3}) ?- ?(\d{1,3})"), lambda low, high: (low, high, (low + high) // 2)),
@@ -68,6 +69,34 @@ def years(text: str) -> Years:
             if found.low <= found.high <= OLDEST:
                 return found
     raise ValueError(f"age {text!r} must be years from 0 to {OLDEST}, a range such as 20-29, or 70+; correct it")
+
+
+def race_fault(race: str) -> str:
+    """Why this can't be the race in a folder's name; empty if it can."""
+    if plain(race) and "_" not in race and len(race.encode()) <= _RACE_BYTES:
+        return ""
+    return f"race {race!r} must be at most {_RACE_BYTES} bytes without _, / and \\; shorten it"
+
+
+def contradictions(people: pd.DataFrame) -> dict[str, str]:
+    """File -> line for each photo that is there twice with another gender or age group.
+
+    Args:
+        people: photo, gender, age, and of `inventory.probe` images, width and digest.
+    """
+    good = people[people.width > 0].assign(group=lambda table: age_group(table.age))
+    found = {}
+    for _, same in good.groupby("digest"):
+        if len(same[["gender", "group"]].drop_duplicates()) > 1:
+            for row, other in zip(same.itertuples(), [*same.photo[1:], same.photo.iloc[0]], strict=True):
+                line = f"{row.images}/{row.photo} ({row.gender}, {row.age}) is the same file as {other}"
+                found[row.photo] = f"{line}, of another gender or age group; one of them is wrong"
+    return found
+
+
+def _inside(path: str) -> bool:
+    """Whether a path stays in the folder that it is relative to."""
+    return all(map(plain, path.split("/")))
 
 
 def list_people(
@@ -118,6 +147,9 @@ def _from_names(source: str, folder: Path, race: str) -> tuple[list, list[str]]:
             form = "<age>_<0|1>_<race 0-4>_<date>" if source == "utkface" else "<id>A<age>, e.g. 00000A02"
             problems.append(f"{file} does not parse; names of {source} are {form}; rename or remove it")
             continue
+        if not plain(file.name):
+            problems.append(f"{file} has a name that no CSV can hold; rename it")
+            continue
         if source == "utkface":
             gender, told = GENDER.classes[int(match["gender"])], _UTK_RACES[int(match["race"])]
         else:
@@ -133,11 +165,13 @@ def _from_csv(files: list[Path], columns: Columns, race: str) -> tuple[list, lis
     for file in files:
         wanted = [c for c in (columns.path, columns.gender, columns.age, columns.race) if c]
         for row in tables.read_text(file, wanted).to_dict("index").items():
-            line, cells = f"{file} line {row[0] + 2}", row[1]
+            line, cells = f"{file} line {row[0]}", row[1]
             photo, faults = cells[columns.path], []
             gender = genders.get(cells[columns.gender].strip().lower())
             if not photo or photo in seen:
                 faults.append(f"path {photo!r} is empty or there twice; each row needs a photo of its own")
+            elif not _inside(photo):
+                faults.append(f"path {photo!r} must lie in the photos' folder, told from there without ./ and ../")
             if gender is None:
                 faults.append(
                     f"gender {cells[columns.gender]!r} must be one of {list(genders)};"
@@ -147,10 +181,12 @@ def _from_csv(files: list[Path], columns: Columns, race: str) -> tuple[list, lis
                 age = years(cells[columns.age])
             except ValueError as error:
                 faults.append(str(error))
+            told = re.sub(r"[\W_]+", " ", cells[columns.race] if columns.race else "").strip() or race
+            if fault := race_fault(told):
+                faults.append(fault)
             seen.add(photo)
             problems += [f"{line}: {fault}" for fault in faults]
             if not faults:
-                told = re.sub(r"[\W_]+", " ", cells[columns.race] if columns.race else "").strip() or race
                 rows.append((photo, gender, told, age.middle, age.low, age.high))
     return rows, problems
 
