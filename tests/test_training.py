@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from fitting import CROPS, HELD_OUT, LABELS, LEARNS, RANDOM, same
-from tiny import STILL, mix, model_params, sampling
+from tiny import STILL, crop_params, mix, model_params, sampling
 
 from portrait18 import backbones, inference, targets, training
 from portrait18.errors import UserError
@@ -75,8 +75,14 @@ def test_the_seed_alone_decides(fit):
     assert not same(first, other)
 
 
-def test_workers_change_nothing(fit):
-    assert same(fit(**RANDOM, workers=0), fit(**RANDOM, workers=2))
+def test_workers_change_nothing_down_to_the_bytes_of_the_file(fit, tmp_path):
+    def written(workers):
+        network, history = fit(**RANDOM, workers=workers)
+        path = tmp_path / f"{workers}.safetensors"
+        inference.save(path, network, model_params(**RANDOM, workers=workers), crop_params())
+        return path.read_bytes(), history
+
+    assert written(0) == written(1) == written(4)
 
 
 def test_held_out_and_left_out_photos_are_never_trained_on(fit):

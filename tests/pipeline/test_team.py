@@ -1,0 +1,117 @@
+"""The commands of the README's "With your team", run as they stand there, against a bucket on this machine."""
+
+import os
+import re
+import shutil
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from synthetic import REPO
+
+pytestmark = pytest.mark.pipeline
+SECTION = re.search(r"^## With your team\n(.*?)^## ", (REPO / "README.md").read_text(), re.DOTALL | re.MULTILINE)[1]
+SHARE, CLONE, MERGE = re.findall(r"^```sh\n(.*?)^```", SECTION, re.DOTALL | re.MULTILINE)
+(KEYS,) = re.findall(r"^export .*\n", SHARE, re.MULTILINE)
+ENDPOINT, ORIGIN = "https://s3.example.org", "git@example.org:us/portrait18.git"
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """Address of an S3 server that holds the README's bucket, empty."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    address = "http://{}:{}".format(*server.get_host_and_port())
+    keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
+    (name,) = re.findall(r"s3://([\w-]+)/", SHARE)
+    boto3.client("s3", endpoint_url=address, **keys).create_bucket(Bucket=name)
+    yield address
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def shell(finished, bucket, tmp_path_factory):
+    """shell(folder, commands) runs lines of the README in a folder; where the team's git is is in shell.origin."""
+    origin = tmp_path_factory.mktemp("team") / "portrait18.git"
+    env = {"GIT_CONFIG_GLOBAL": os.devnull, "NO_PROXY": "127.0.0.1", "AWS_EC2_METADATA_DISABLED": "true"}
+    env.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
+    for who in ("AUTHOR", "COMMITTER"):
+        env.update({f"GIT_{who}_NAME": "test", f"GIT_{who}_EMAIL": "test@example.org"})
+
+    def run(folder, commands, check=True):
+        commands = commands.replace(ENDPOINT, bucket).replace(ORIGIN, f"'{origin}'")
+        return type(finished)(folder).run("bash", "-ec", commands, check=check, **env)
+
+    run.origin = origin
+    return run
+
+
+@pytest.fixture(scope="module")
+def team(finished, shell, tmp_path_factory):
+    """Two clones: `first`, whose owner shared the finished project, and `second`, with what the commands said."""
+    project = type(finished)
+    first = project(tmp_path_factory.mktemp("first") / "portrait18")
+    shutil.copytree(finished.root, first.root, symlinks=True)
+    (first.root / "data/demo").rename(first.root / "data/competition")
+    first.set_params({"data": {"root": "data/competition"}})
+    # The same photos at another place: what the stages would write is there already.
+    shell(first.root, "dvc commit --force --quiet && git add --all && git commit --quiet --message mine")
+    shell(first.root, f"git clone --quiet --bare . '{shell.origin}' && git remote add origin '{shell.origin}'")
+    shell(first.root, "git push --quiet --set-upstream origin HEAD")
+    assert "Running stage" not in shell(first.root, SHARE)
+
+    home = tmp_path_factory.mktemp("second")
+    said = shell(home, KEYS + CLONE)
+    return SimpleNamespace(first=first, second=project(home / "portrait18"), said=said)
+
+
+def test_a_second_clone_has_all_and_nothing_to_do(team):
+    (promised,) = re.findall(r"^dvc repro +# (.*)", CLONE, re.MULTILINE)
+    assert promised in team.said.splitlines() and "Running stage" not in team.said
+    assert team.second.lock() == team.first.lock()
+    for name in ("data/submission.csv", "models/mask/0-0.safetensors", "reports/crop/train.png"):
+        assert (team.second.root / name).read_bytes() == (team.first.root / name).read_bytes()
+    mine, theirs = (sorted((clone.root / "data/competition").rglob("*.jpg")) for clone in (team.first, team.second))
+    assert len(mine) == 12 * 7 + 10 and [p.read_bytes() for p in mine] == [p.read_bytes() for p in theirs]
+
+
+def test_photos_and_crops_may_be_missing_where_nothing_has_to_run(team, tmp_path):
+    shutil.copytree(team.second.root, tmp_path / "copy", symlinks=True)
+    clone = type(team.second)(tmp_path / "copy")
+    for folder in ("data/competition", "data/crops", ".dvc/cache"):
+        shutil.rmtree(clone.root / folder)
+    assert clone.repro("--allow-missing") == []
+    assert "Data and pipelines are up to date" in clone.run("dvc", "repro", "--allow-missing")
+
+
+def test_one_model_comes_without_a_clone(team, shell, tmp_path):
+    (get,) = re.findall(r"`(dvc get [^`]+)`", SECTION)
+    shell(tmp_path, KEYS + get)
+    name = get.rsplit(" ", 1)[1]
+    assert (tmp_path / name.rsplit("/", 1)[1]).read_bytes() == (team.first.root / name).read_bytes()
+
+
+def test_a_lock_in_conflict_is_mended_without_computing_anything_twice(team, shell, stages_of):
+    mine, theirs = team.first, team.second
+    send = "\n".join(MERGE.splitlines()[-2:])
+    theirs.set_params({"train": {"mask": {"epochs": 1}}})
+    assert theirs.repro("evaluate") == ["train@mask-0-0", "predict@mask-0-0", "ensemble", "evaluate"]
+    shell(theirs.root, KEYS + "git commit --quiet --all --message theirs\n" + send)
+    mine.set_params({"ensemble": {"weights": "equal"}})
+    assert mine.repro("evaluate") == ["ensemble", "evaluate"]
+    shell(mine.root, "git commit --quiet --all --message mine")
+
+    pull, rest = MERGE.split("\n", 1)
+    said, promised = shell(mine.root, pull, check=False).splitlines(), pull.split("# ")[1]
+    assert promised in said and "CONFLICT (content): Merge conflict in reports/ensemble.json" in said
+    output = shell(mine.root, KEYS + rest)
+    assert "Stage 'train@mask-0-0' is cached - skipping run" in output
+    assert set(stages_of(output)) <= {"ensemble", "evaluate", "audit", "submit", "score"}
+    assert stages_of(output)[0] == "ensemble", "neither had both changes"
+    assert mine.lock()["train@mask-0-0"] == theirs.lock()["train@mask-0-0"]
+
+    shell(theirs.root, KEYS + "git pull --quiet --no-rebase && dvc pull")
+    assert theirs.repro() == [] and theirs.lock() == mine.lock()
+    params = (mine.root / "params.yaml").read_text()
+    assert params == (theirs.root / "params.yaml").read_text() and "weights: equal" in params
