@@ -1,5 +1,6 @@
 # make demo   install, run the pipeline on the demo photos, print the scores
 # make test   install what is missing, run every test
+# make mend   after damage or a crash that DVC does not survive: remove what is damaged, dvc repro makes it again
 # make recipe NAME=bench-cpu   run a recipe from recipes/ as a DVC experiment, keep its figures in reports/runs.csv;
 #                              SEED=1 trains with another seed
 # make ledger   write reports/ledger.md: every recipe that was run, beside the one it starts from
@@ -7,7 +8,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON ?= python3
 
-.PHONY: demo test recipe ledger current clean
+.PHONY: demo test mend recipe ledger current clean
 
 demo: .venv/installed
 	dvc repro
@@ -28,6 +29,9 @@ current: .venv/installed
 	@dvc repro --dry --allow-missing > .venv/dry.log || { cat .venv/dry.log; exit 1; }
 	@! grep '^Running stage' .venv/dry.log || { echo "dvc.lock is not current: run dvc repro and commit dvc.lock"; exit 1; }
 	@echo "dvc.lock is current"
+
+mend: .venv/installed
+	@python .dvc/mend.py
 
 recipe: .venv/installed
 	@python recipes/ledger.py run "$(NAME)" $(if $(SEED),--seed "$(SEED)")

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from portrait18.errors import UserError
+from portrait18.errors import REMAKE, UserError
 from portrait18.heads import Head
 from portrait18.model_params import ModelParams
 
@@ -152,6 +152,15 @@ def _load(backbone: nn.Module, state: dict[str, torch.Tensor], source: str, part
     backbone.load_state_dict({k: state[k] for k in wanted}, strict=False)
 
 
+def _refuse_pickle(path: str | Path) -> None:
+    with open(path, "rb") as file:
+        start = file.read(4)
+    if start.startswith((b"PK\x03\x04", b"\x80")):  # PyTorch's archives of pickles, and bare ones
+        raise UserError(
+            f"{path} holds a pickle, whatever its name says: it was not opened (that can run code); convert it with safetensors.torch.save_file"
+        )
+
+
 def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
     """Read a .safetensors file; anything else, pickles above all, is refused: unpickling runs code."""
     path = Path(path)
@@ -166,6 +175,7 @@ def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
             f"weights {str(path)!r}: no such file; use bundled, hub, none or a path to a .safetensors file"
         ) from None
     except SafetensorError as error:
+        _refuse_pickle(path)
         raise UserError(f"weights {path} are damaged ({error}); fetch or make the file again") from None
 
 
@@ -175,4 +185,5 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         with safe_open(path, "pt") as file:
             return file.metadata() or {}
     except SafetensorError as error:
-        raise UserError(f"model {path} is damaged ({error}); delete it and run dvc repro") from None
+        _refuse_pickle(path)
+        raise UserError(f"model {path} is damaged ({error}); {REMAKE}") from None

@@ -9,6 +9,7 @@ the person's other photos), `median` (that of the whole set), `centre` (the phot
 if the params ask for it) or `none` (the photo can't be decoded: a grey crop keeps its row).
 """
 
+import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +23,7 @@ from portrait18 import faces, photos, surroundings
 from portrait18.classes import MASK
 from portrait18.errors import UserError
 from portrait18.faces import Face
-from portrait18.files import whole, write_csv
+from portrait18.files import write_bytes, write_csv
 from portrait18.journal import Journal
 from portrait18.params import CropParams
 
@@ -116,7 +117,7 @@ def build(
     journal = Journal(work, inventory, params)
     done = sum(len(rows) for rows in journal.chunks.values())
     if done:
-        print(f"going on from photo {done} of {len(inventory)}")
+        print(f"going on from photo {done} of {len(inventory)}", flush=True)
     detector = faces.Detector(params.min_face, device)
     with tqdm(total=len(inventory), initial=done, desc="crop", unit="photo", disable=None) as bar:
         for start, decoded in _chunks(inventory, journal.chunks):
@@ -137,8 +138,9 @@ def build(
     table = inventory[["photo"]].assign(**{c: [r[i] for r in rows] for i, c in enumerate(["found", *Face._fields])})
     table = table[COLUMNS]
     write_csv(table, folder / f"{name}.csv")
-    with whole(folder / f"{name}_around.npy") as aside, open(aside, "wb") as file:
-        np.save(file, np.array([row[-1] for row in rows], np.int8))
+    around = io.BytesIO()
+    np.save(around, np.array([row[-1] for row in rows], np.int8))
+    write_bytes(around.getbuffer(), folder / f"{name}_around.npy")
     journal.finish(folder / f"{name}.npy")
     return table
 

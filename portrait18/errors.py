@@ -2,19 +2,36 @@
 
 import errno
 import functools
+import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 #: Errors of the system that a user can mend, and how.
 _MENDED_BY = {
     errno.ENOSPC: "make room on the disk",
     errno.EDQUOT: "make room in your quota",
+    errno.EFBIG: "allow larger files (ulimit -f)",
     errno.EROFS: "use a disk that can be written to",
     errno.EACCES: "allow this user to read and write there",
     errno.EPERM: "allow this user to read and write there",
     errno.ENOTDIR: "put a folder in the file's place",
+    errno.EEXIST: "put a folder in the file's place",
 }
+
+#: How PyTorch's RuntimeErrors say that memory ran out: on the GPU, in its libraries, beside it, between processes.
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "can't allocate memory",
+    "insufficient shared memory",
+)
+_STOPPED = "stopped; run the same command again to go on from here"
+_INTERRUPTED = 130  # exit status, as of a shell's command that SIGINT ended
+#: The fix for a file that DVC keeps: deleting it may not do, its copy in the cache can be damaged too.
+REMAKE = "run make mend, then dvc repro"
 
 
 def printable(text: str) -> str:
@@ -37,7 +54,45 @@ class UserError(Exception):
         super().__init__("\n".join(self.problems))
 
 
-def _terminate(signum, frame):
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on the GPU or beside it."""
+    said = isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
+    return said or isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+
+
+@contextmanager
+def memory_set_by(params: str) -> Iterator[None]:
+    """Where memory runs out inside, a `UserError` that names the params to lower."""
+    try:
+        yield
+    except (RuntimeError, MemoryError, OSError) as error:
+        if not out_of_memory(error):
+            raise
+        raise UserError(f"{_shortage(error)}; lower {params} in params.yaml, then run the same command again") from None
+
+
+def _shortage(error: BaseException) -> str:
+    reason = str(error).strip().split("\n")[0]
+    return f"memory ran out ({reason})" if reason else "memory ran out"
+
+
+def _on_signals(handler: Callable) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as a shell's background commands have it
+            signal.signal(number, handler)
+
+
+def end_on_signals() -> None:
+    """Until an entry point begins, SIGINT and SIGTERM end the process at once: imports would give a traceback."""
+
+    def end(signum, frame):
+        os.write(2, f"{_STOPPED}\n".encode())
+        os._exit(_INTERRUPTED)  # nothing has begun that could be put in order
+
+    _on_signals(end)
+
+
+def _interrupt(signum, frame):
     raise KeyboardInterrupt
 
 
@@ -49,7 +104,7 @@ def one_line_errors(main: Callable) -> Callable:
 
     @functools.wraps(main)
     def wrapped(*args, **kwargs):
-        signal.signal(signal.SIGTERM, _terminate)
+        _on_signals(_interrupt)
         try:
             return main(*args, **kwargs)
         except UserError as error:
@@ -61,10 +116,13 @@ def one_line_errors(main: Callable) -> Callable:
                 print(error.hint, file=sys.stderr)
             sys.exit(1)
         except KeyboardInterrupt:
-            print("stopped; run the same command again to go on from here", file=sys.stderr)
-            sys.exit(130)
-        except OSError as error:
-            if error.errno not in _MENDED_BY:
+            print(_STOPPED, file=sys.stderr)
+            sys.exit(_INTERRUPTED)
+        except (RuntimeError, MemoryError, OSError) as error:
+            if out_of_memory(error):
+                print(f"error: {_shortage(error)}; end other programs or use a larger machine", file=sys.stderr)
+                sys.exit(1)
+            if not isinstance(error, OSError) or error.errno not in _MENDED_BY:
                 raise
             where = f": {error.filename}" if error.filename else ""
             mend = f"{_MENDED_BY[error.errno]}, then run the same command again"

@@ -14,15 +14,35 @@ import pandas as pd
 def whole(path: str | Path) -> Iterator[Path]:
     """A path to write to, renamed to `path` when the block ends well and removed when it does not."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part{path.suffix}")
+    aside = _aside(path)
     try:
         yield aside
         with open(aside, "rb") as written:
             os.fsync(written.fileno())  # else a power cut after the rename can leave an empty file
         os.replace(aside, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # that of a write does not say where to
+        raise
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _aside(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.name}.part{path.suffix}")
+
+
+def require_writable(path: str | Path) -> None:
+    """`OSError` now, not after hours of work, if `path` can't be written."""
+    aside = _aside(Path(path))
+    aside.touch()
+    aside.unlink()
+
+
+def write_bytes(data: bytes | memoryview, path: str | Path) -> None:
+    """Write what is in memory: NumPy, PyTorch and safetensors, left to write by themselves, don't say a disk is full."""
+    with whole(path) as aside:
+        aside.write_bytes(data)
 
 
 def file_digest(path: str | Path) -> str:

@@ -8,12 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import nn
 
 from portrait18 import backbones, targets
-from portrait18.errors import UserError
-from portrait18.files import whole
+from portrait18.errors import REMAKE, UserError
+from portrait18.files import write_bytes
 from portrait18.model_params import ModelParams
 from portrait18.params import CropParams
 from portrait18.targets import Target
@@ -40,22 +40,23 @@ def save(path: Path, network: nn.Module, params: ModelParams, crop: CropParams) 
             {"model": params.model_dump(exclude={"workers"}), "crop": crop.model_dump()}, sort_keys=True
         )
     }
-    with whole(path) as aside:
-        save_file(tensors, aside, metadata)
+    write_bytes(to_bytes(tensors, metadata), path)
 
 
 def load(path: Path, device: torch.device) -> Model:
     """Read a model that `save` wrote; nothing of the file is executed."""
-    tensors, metadata = backbones.read_tensors(path), backbones.read_metadata(path)
+    if not path.exists():
+        raise UserError(f"model {path} is missing; run dvc repro")
+    metadata, tensors = backbones.read_metadata(path), backbones.read_tensors(path)
     if METADATA not in metadata:
         raise UserError(f"model {path} was not written by this project; train one with dvc repro")
-    stored = json.loads(metadata[METADATA])
     try:
+        stored = json.loads(metadata[METADATA])
         params, crop = (
             ModelParams.model_validate({**stored["model"], "workers": 0}),
             CropParams.model_validate(stored["crop"]),
         )
-    except ValueError:
+    except (ValueError, KeyError, TypeError):
         raise UserError(f"model {path} was made by another version of this project; run dvc repro") from None
     target = targets.make(params)
     network = backbones.create(params, target.widths, weights="none")
@@ -63,7 +64,7 @@ def load(path: Path, device: torch.device) -> Model:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise UserError(
-            f"model {path} does not fit its own description ({str(error).splitlines()[0]}); delete it and run dvc repro"
+            f"model {path} does not fit its own description ({str(error).splitlines()[0]}); {REMAKE}"
         ) from None
     return Model(network.to(device, memory_format=torch.channels_last).eval(), target, params, crop)
 

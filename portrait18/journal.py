@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import math
+import os
 import shutil
 from pathlib import Path
 
@@ -12,13 +12,13 @@ import torch
 
 from portrait18.files import code_digest, whole
 from portrait18.params import CropParams
-from portrait18.surroundings import NUMBERS
 
 
 class Journal:
     """Chunks already done, kept beside their pixels, so that a killed run goes on where it stopped.
 
-    The first line is a fingerprint of inventory, params and code: work for other ones is thrown away.
+    The first line is a fingerprint of inventory, params and code: work for other ones is thrown away. It stays when
+    the work is done: until DVC has taken over what was made of it, a kill would cost all of it.
     """
 
     def __init__(self, work: Path, inventory: pd.DataFrame, params: CropParams):
@@ -27,68 +27,87 @@ class Journal:
         text = inventory.to_csv(index=False) + repr(params) + torch.__version__ + code_digest()
         fingerprint = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         shape = (len(inventory), params.size, params.size, 3)
-        self.chunks = self._read(fingerprint) if _holds(self.pixels_path, shape) else {}
-        if self.chunks:
+        self.chunks = self._read(fingerprint)
+        self.pixels = self._open(shape) if self.chunks else None
+        if self.pixels is not None:
             # Whole lines only: what comes next must not be written behind half a one.
-            lines = [fingerprint, *([start, rows] for start, rows in self.chunks.items())]
             with whole(self.rows_path) as aside:
-                aside.write_text("".join(json.dumps(line) + "\n" for line in lines))
-            self.pixels = np.lib.format.open_memmap(self.pixels_path, mode="r+")
+                aside.write_text("".join(map(_line, [fingerprint, *map(list, self.chunks.items())])))
         else:
+            self.chunks = {}
             self.rows_path.unlink(missing_ok=True)  # before the pixels that it vouches for
-            self.pixels = np.lib.format.open_memmap(self.pixels_path, mode="w+", dtype=np.uint8, shape=shape)
-            self.rows_path.write_text(json.dumps(fingerprint) + "\n")
+            self.pixels = _allocate(self.pixels_path, shape)
+            self.rows_path.write_text(_line(fingerprint))
 
     def _read(self, fingerprint: str) -> dict[int, list]:
-        if not self.rows_path.exists():
+        if not (self.rows_path.exists() and self.pixels_path.exists()):
             return {}
-        chunks = {}
         first, *lines = self.rows_path.read_text(errors="replace").split("\n")
-        if first != json.dumps(fingerprint):
+        if first + "\n" != _line(fingerprint):
             return {}
-        for line in lines[:-1]:  # what follows the last newline was cut off by the kill
-            entry = _entry(line, sum(map(len, chunks.values())))
-            if entry is None:
-                break
-            chunks.update(entry)
-        return chunks
+        entries = [
+            line.rpartition(" ")[0] for line in lines[:-1]
+        ]  # what follows the last newline was cut off by a kill
+        good = [json.loads(e) for e, line in zip(entries, lines[:-1], strict=True) if _signed(e) == line]
+        if len(good) < len(entries):
+            print(
+                f"{self.rows_path} is damaged; {len(entries) - len(good)} of its {len(entries)} chunks are done again"
+            )
+        return dict(good)
+
+    def _open(self, shape: tuple) -> np.ndarray | None:
+        """The pixels, to write to; None if they are not what the rows vouch for."""
+        try:
+            if self.pixels_path.stat().st_nlink > 1:  # finished: what it was linked to must never change
+                with whole(self.pixels_path) as aside:
+                    shutil.copyfile(self.pixels_path, aside)
+            # Read first: opened for writing, a file that is too short is filled up with zeros.
+            pixels = np.lib.format.open_memmap(self.pixels_path, mode="r")
+            if pixels.shape == shape and pixels.dtype == np.uint8:
+                return np.lib.format.open_memmap(self.pixels_path, mode="r+")
+        except OSError:
+            raise
+        except Exception as error:  # a header of garbage raises half a dozen kinds
+            print(f"{self.pixels_path} is damaged ({type(error).__name__}); starting this set anew")
+            return None
+        print(f"{self.pixels_path} is damaged (its shape is {pixels.shape}); starting this set anew")
+        return None
 
     def add(self, start: int, rows: list) -> None:
         self.pixels.flush()  # the pixels first: a line in the journal vouches for them
         with open(self.rows_path, "a") as file:
-            file.write(json.dumps([start, rows]) + "\n")
+            file.write(_line([start, rows]))
         self.chunks[start] = rows
 
     def finish(self, npy: Path) -> None:
-        """Move the pixels to where they belong: a rename, or a copy where that is another disk."""
+        """Put the pixels where they belong: a second name for the same bytes, or a copy where that is another disk."""
         self.pixels.flush()
         with whole(npy) as aside:
-            shutil.move(self.pixels_path, aside)
-        self.rows_path.unlink()
+            aside.unlink(missing_ok=True)
+            try:
+                os.link(self.pixels_path, aside)
+            except OSError:
+                shutil.copyfile(self.pixels_path, aside)
 
 
-def _holds(path: Path, shape: tuple[int, ...]) -> bool:
-    """Whether the file is an array of uint8 of this shape; after a power cut it may be anything."""
-    try:
-        pixels = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
-        return False
-    return pixels.shape == shape and pixels.dtype == np.uint8
+def _signed(text: str) -> str:
+    return f"{text} {hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
 
 
-def _entry(line: str, start: int) -> dict[int, list] | None:
-    """A journal's line as {start: rows}; None if it is not whole, or does not begin where the one before it ended."""
-    try:
-        told, rows = json.loads(line)
-    except (ValueError, TypeError, RecursionError):
-        return None
-    sound = told == start and isinstance(rows, list) and rows and all(map(_is_row, rows))
-    return {start: rows} if sound else None
+def _line(entry: str | list) -> str:
+    return _signed(json.dumps(entry)) + "\n"
 
 
-def _is_row(row: object) -> bool:
-    """Whether this is how a photo's face was found, its box, tilt and score, and what lies around it."""
-    if not (isinstance(row, list) and len(row) == 8 and isinstance(row[0], str) and isinstance(row[7], list)):
-        return False
-    numbers = [*row[1:7], *row[7]]
-    return len(row[7]) == NUMBERS and all(isinstance(n, int | float) and math.isfinite(n) for n in numbers)
+def _allocate(path: Path, shape: tuple) -> np.ndarray:
+    """A new .npy of zeros to write to; `OSError` if the disk has no room for all of it."""
+    path.unlink(missing_ok=True)  # never over the old bytes: they may be those of a finished set
+    pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    with open(path, "r+b") as file:
+        # A map over a file with holes ends the process without a word where the disk is full.
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, pixels.offset + pixels.nbytes)
+        else:
+            file.seek(pixels.offset)
+            for _ in pixels:
+                file.write(bytes(pixels[0].nbytes))
+    return pixels

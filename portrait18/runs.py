@@ -8,7 +8,7 @@ from typing import NamedTuple
 from portrait18.params import MatrixParams, SecondParams
 
 PREDICTIONS, LIVE = Path("data/predictions"), Path("reports/train")
-RESUME = Path(".resume")  # what a killed run leaves for the next one
+RESUME = Path(".resume")  # what a killed run leaves for the next one; the stage after it clears it away
 
 
 class Run(NamedTuple):
@@ -54,6 +54,11 @@ class Run(NamedTuple):
     @property
     def checkpoint(self) -> Path:
         return RESUME / f"{self.name}-{self.fold}-{self.seed}.pt"
+
+
+def crop_work(name: str) -> Path:
+    """Folder of what a killed crop stage leaves: of the set `train` or `eval`."""
+    return RESUME / f"crop-{name}"
 
 
 def wanted(matrix: MatrixParams, second: SecondParams) -> dict[str, list[Run]]:

@@ -1,19 +1,32 @@
 """Reading CSV files: the user's as text, checked; the pipeline's own with the types they were written with."""
 
 import csv
+import io
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from portrait18.errors import UserError
+from portrait18.errors import REMAKE, UserError
 
 _TEXT = dict.fromkeys(("photo", "folder", "person", "digest", "set"), str)
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """Read a table; names and ids stay text (`000001` is no number, and `NA` is no missing value)."""
-    return pd.read_csv(path, dtype=_TEXT, keep_default_na=False, na_values={"years": [""]})
+    """Read a table; names and ids stay text (`000001` is no number, and `NA` is no missing value).
+
+    Raises:
+        UserError: no such file, or one that `files.write_csv` did not write to its end.
+    """
+    try:
+        data = Path(path).read_bytes()
+        if not data.endswith(b"\n"):
+            raise ValueError("its end is cut off")
+        return pd.read_csv(io.BytesIO(data), dtype=_TEXT, keep_default_na=False, na_values={"years": [""]})
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; run dvc repro") from None
+    except ValueError as error:  # pandas' own among them
+        raise UserError(f"{path} is damaged ({' '.join(str(error).split())}); {REMAKE}") from None
 
 
 def read_text(path: str | Path, columns: list[str]) -> pd.DataFrame:

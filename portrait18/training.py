@@ -202,7 +202,7 @@ def fit(
     settings = params.model_dump(exclude={"workers"})  # as many as there are: they change nothing
     weights = [file_digest(source) for source in params.weights.split("+") if Path(source).is_file()]
     fingerprint = checkpoints.fingerprint(crops, labels, fold_of, settings, weights, run.fold, run.seed)
-    history, best_state = checkpoints.resume(run.checkpoint, fingerprint, learner.parts)
+    history, best_state = checkpoints.resume(run.checkpoint, fingerprint, learner.parts, learner.judged)
     best = None
     for row in history:
         log(row)

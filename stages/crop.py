@@ -3,11 +3,10 @@
 import sys
 from pathlib import Path
 
-from portrait18 import crops, params, sheets, store, tables
+from portrait18 import crops, params, runs, sheets, store, tables
 from portrait18.device import device, reproducible
-from portrait18.errors import one_line_errors
+from portrait18.errors import memory_set_by, one_line_errors
 from portrait18.files import write_json
-from portrait18.runs import RESUME
 
 
 @one_line_errors
@@ -16,14 +15,8 @@ def main(name: str) -> None:
     p = params.load()
     inventory = tables.read(f"data/photos/{name}.csv")
     folder = Path("data/crops")
-    table = crops.build(
-        inventory,
-        folder,
-        name,
-        p.crop,
-        RESUME / f"crop-{name}",
-        device(),
-    )
+    with memory_set_by("crop.batch_size"):
+        table = crops.build(inventory, folder, name, p.crop, runs.crop_work(name), device())
     summary = crops.summary(table, inventory)
     write_json(summary, f"reports/crop/{name}.json")
     pixels, _ = store.load(folder, name)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from portrait18 import ensembling, evaluation, metrics, params, plots, runs, tables
 from portrait18.classes import AGE, COUNT, NAMES, TASKS
-from portrait18.errors import one_line_errors
+from portrait18.errors import REMAKE, UserError, one_line_errors
 from portrait18.files import write_csv, write_json
 
 OUT = Path("reports/evaluate")
@@ -73,10 +73,14 @@ def main() -> None:
 
 
 def _history(folder: Path) -> pd.DataFrame:
-    parts = {
-        key: pd.read_csv(folder / f"{key}.tsv", sep="\t").set_index("step")[key]
-        for key in ("macro_f1", "loss", "train_loss")
-    }
+    try:
+        parts = {
+            key: pd.read_csv(folder / f"{key}.tsv", sep="\t").set_index("step")[key].astype(float)
+            for key in ("macro_f1", "loss", "train_loss")
+        }
+    except (FileNotFoundError, KeyError, ValueError) as error:
+        reason = str(error)
+        raise UserError(f"{folder} is damaged ({' '.join(reason.split())}); {REMAKE}") from None
     return pd.DataFrame(parts).reset_index()
 
 

@@ -3,10 +3,13 @@
 The photos to train on are grouped the same way, so that held-out scores tell what it is worth.
 """
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
-from portrait18 import lookalikes, params, tables
+from portrait18 import lookalikes, params, runs, store, tables
 from portrait18.errors import one_line_errors
 from portrait18.files import write_csv
 
@@ -16,12 +19,15 @@ def main() -> None:
     p = params.load()
     parts = []
     for name, which in (("train", "heldout"), ("eval", "eval")):
-        inventory, around = tables.read(f"data/photos/{name}.csv"), np.load(f"data/crops/{name}_around.npy")
+        inventory = tables.read(f"data/photos/{name}.csv")
+        around = store.mapped(Path(f"data/crops/{name}_around.npy"), (len(inventory), None), np.int8)
         group = lookalikes.groups(inventory, around, p.data.root / "eval/info.csv", p.group)
         parts.append(inventory[["photo"]].assign(set=which, group=group))
         sizes = pd.Series(group).value_counts()
         print(f"{name}: {len(group)} photos in {len(sizes)} groups, {(sizes == 1).sum()} of them alone")
     write_csv(pd.concat(parts), "data/groups.csv")
+    for name in ("train", "eval"):  # this stage follows the crops: DVC has them by now
+        shutil.rmtree(runs.crop_work(name), ignore_errors=True)
 
 
 if __name__ == "__main__":

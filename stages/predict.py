@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from portrait18 import inference, params, splits, store, tables
 from portrait18.device import device, hold_memory, reproducible
-from portrait18.errors import one_line_errors
-from portrait18.files import write_csv
+from portrait18.errors import memory_set_by, one_line_errors
+from portrait18.files import require_writable, write_csv
 from portrait18.runs import Run
 
 
@@ -24,14 +24,26 @@ def main(*words: str) -> None:
     trained = inference.load(run.weights, device())
     labels = tables.read("data/labels.csv")
     held_out = np.flatnonzero(splits.held_out(labels, tables.read("data/folds.csv")) == run.fold)
+    require_writable(run.predictions)
     parts = []
     for which in ("train", "eval"):
         pixels, table = store.load(Path("data/crops"), which)
+        if which == "train":
+            store.require_same_photos(table, labels)
         rows = held_out if which == "train" else np.arange(len(table))
         progress = partial(tqdm, desc=f"{run} {which}", unit="batch", leave=False, disable=None)
-        probabilities, years = inference.predict(
-            trained.network, trained.target, pixels, rows, trained.params.size, p.batch_size, p.flip, p.zooms, progress
-        )
+        with memory_set_by("predict.batch_size"):
+            probabilities, years = inference.predict(
+                trained.network,
+                trained.target,
+                pixels,
+                rows,
+                trained.params.size,
+                p.batch_size,
+                p.flip,
+                p.zooms,
+                progress,
+            )
         part = pd.DataFrame(probabilities, columns=trained.target.task.columns)
         if years is not None:
             part["years"] = years
@@ -39,6 +51,7 @@ def main(*words: str) -> None:
         part.insert(0, "set", "heldout" if which == "train" else "eval")
         parts.append(part)
     write_csv(pd.concat(parts), run.predictions)
+    run.checkpoint.unlink(missing_ok=True)  # this stage follows the training: DVC has the model by now
 
 
 if __name__ == "__main__":

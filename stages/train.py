@@ -10,7 +10,8 @@ import pandas as pd
 
 from portrait18 import distributed, inference, params, splits, store, tables, training
 from portrait18.device import hold_memory
-from portrait18.errors import UserError, one_line_errors
+from portrait18.errors import memory_set_by, one_line_errors
+from portrait18.files import require_writable
 from portrait18.runs import Run
 
 
@@ -21,13 +22,13 @@ def main(*words: str) -> None:
     p = params.load()
     labels = tables.read("data/labels.csv")
     pixels, table = store.load(Path("data/crops"), "train")
-    if not np.array_equal(table.photo, labels.photo):
-        raise UserError("data/crops/train.csv and data/labels.csv list different photos; run dvc repro from the start")
+    store.require_same_photos(table, labels)
     fold_of = splits.held_out(labels, tables.read("data/folds.csv"))
 
     training.refuse_unfit(p.models)
     run = Run.parse(*words)
     model = p.model(run.model)
+    require_writable(run.weights)
     if run.second:
         crops, known = store.load(Path("data/crops"), "eval")
         more = tables.read(run.pseudo_labels).set_index("photo").loc[known.photo].reset_index()
@@ -47,9 +48,9 @@ def main(*words: str) -> None:
                     live.log_metric(key, value)
             live.next_step()
 
-        network, _ = training.fit(pixels, labels, fold_of, model, run, log)
+        with memory_set_by(f"batch_size or size of train.{run.model} or train.common"):
+            network, _ = training.fit(pixels, labels, fold_of, model, run, log)
     inference.save(run.weights, network, model, p.crop)
-    run.checkpoint.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

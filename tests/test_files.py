@@ -93,3 +93,18 @@ def test_the_code_digest_changes_with_any_module(tmp_path, monkeypatch):
     assert files.code_digest() == before
     (tmp_path / "part/other.py").write_text("a = 2\n")
     assert files.code_digest() != before
+
+
+def test_what_can_not_be_written_is_told_before_it_is_made(tmp_path):
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(FileExistsError):
+        files.require_writable(tmp_path / "file/out.txt")
+    files.require_writable(tmp_path / "new/out.txt")
+    files.require_writable(tmp_path / "file")
+    assert names(tmp_path / "new") == [] and (tmp_path / "file").read_text() == "old"
+
+
+def test_an_error_of_a_write_says_to_which_file(tmp_path):
+    with pytest.raises(OSError, match="No space") as caught, files.whole(tmp_path / "out.txt"):
+        raise OSError(28, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "out.txt")

@@ -1,6 +1,9 @@
+import pickle
+
 import numpy as np
 import pytest
 import torch
+from planted import Planted
 from safetensors.torch import load_file, save_file
 from tiny import crop_params, model_params
 from torch import nn
@@ -160,3 +163,42 @@ def test_a_description_of_another_version_is_refused_in_one_line(tmp_path):
     save_file(load_file(path), path, {inference.METADATA: metadata})
     with pytest.raises(UserError, match=r"old\.safetensors"):
         inference.load(path, CPU)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 1000, -1])
+def test_a_half_written_model_is_named_in_one_line(tmp_path, kept):
+    path = tmp_path / "model.safetensors"
+    inference.save(path, network(PARAMS), PARAMS, crop_params())
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(
+        UserError, match=r"model .*model\.safetensors is damaged .*run make mend, then dvc repro"
+    ) as caught:
+        inference.load(path, CPU)
+    assert len(caught.value.problems) == 1 and "\n" not in str(caught.value)
+
+
+def test_a_missing_model_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"model .*model\.safetensors is missing; run dvc repro"):
+        inference.load(tmp_path / "model.safetensors", CPU)
+
+
+@pytest.mark.parametrize("described", ["{", "[]", "{}", '{"model": 1, "crop": 2}', '{"model": [], "crop": {}}'])
+def test_a_description_of_garbage_is_refused_in_one_line(tmp_path, described):
+    path = tmp_path / "model.safetensors"
+    save_file(network(PARAMS).state_dict(), path, {inference.METADATA: described})
+    with pytest.raises(UserError, match=r"model\.safetensors was made by another version"):
+        inference.load(path, CPU)
+
+
+@pytest.mark.parametrize("kind", ["archive", "bare pickle", "PyTorch's old format"])
+def test_a_pickle_under_a_models_name_is_refused_and_not_run(tmp_path, kind):
+    planted, path = Planted(tmp_path / "it ran"), tmp_path / "model.safetensors"
+    if kind == "bare pickle":
+        path.write_bytes(pickle.dumps(planted))
+    else:
+        torch.save(planted, path, _use_new_zipfile_serialization=kind == "archive")
+    for read in (lambda: inference.load(path, CPU), lambda: backbones.create(model_params(weights=str(path)), (3,))):
+        with pytest.raises(UserError, match=r"model\.safetensors holds a pickle.*not opened") as caught:
+            read()
+        assert "\n" not in str(caught.value)
+    assert not planted.path.exists()

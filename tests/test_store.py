@@ -1,5 +1,8 @@
+import pickle
+
 import numpy as np
 import pytest
+from planted import Planted
 
 from portrait18 import store
 from portrait18.errors import UserError
@@ -22,10 +25,56 @@ def test_crops_come_as_a_read_only_memory_map_with_their_table(folder):
     assert table.x0.tolist() == [1.5, 2.0]
 
 
-@pytest.mark.parametrize("kept", [0, 3, 70, -1])
+@pytest.mark.parametrize("kept", [0, 3, 70, 128, 140, -1])
 def test_a_truncated_store_is_named_in_one_line(folder, kept):
     (folder / "set.npy").write_bytes((folder / "set.npy").read_bytes()[:kept])
-    with pytest.raises(UserError, match=r"set\.npy is damaged .*run dvc repro"):
+    refused(folder)
+
+
+def refused(folder):
+    with pytest.raises(UserError, match=r"set\.npy is damaged .*run make mend, then dvc repro") as caught:
+        store.load(folder, "set")
+    assert len(caught.value.problems) == 1 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "header", [b"\xff" * 60, b"{" * 60, b"(" * 60, b"{'descr': '|u1', 'fortran_order': False, 'shape': (9**99,), }"]
+)
+def test_a_header_of_garbage_is_named_in_one_line(folder, header):
+    data = bytearray((folder / "set.npy").read_bytes())
+    data[10 : 10 + len(header)] = header
+    (folder / "set.npy").write_bytes(data)
+    refused(folder)
+
+
+@pytest.mark.parametrize("shape", [(1, 2, 2, 3), (2, 2, 2, 4), (2, 12)])
+def test_another_array_than_the_tables_is_refused(folder, shape):
+    np.save(folder / "set.npy", np.zeros(shape, np.uint8))
+    refused(folder)
+
+
+def test_other_numbers_are_refused(folder):
+    np.save(folder / "set.npy", np.zeros((2, 2, 2, 3), np.float32))
+    refused(folder)
+
+
+@pytest.mark.parametrize("kind", ["array of objects", "bare pickle", "archive"])
+def test_a_planted_pickle_is_refused_and_not_run(folder, kind):
+    planted = Planted(folder / "it ran")
+    with open(folder / "set.npy", "wb") as file:
+        if kind == "array of objects":
+            np.save(file, np.array([planted, planted], object), allow_pickle=True)
+        elif kind == "bare pickle":
+            pickle.dump(planted, file)
+        else:
+            np.savez(file, a=np.array([planted], object))
+    refused(folder)
+    assert not planted.path.exists()
+
+
+def test_a_missing_store_is_named(folder):
+    (folder / "set.npy").unlink()
+    with pytest.raises(UserError, match=r"set\.npy is missing; run dvc repro"):
         store.load(folder, "set")
 
 

@@ -161,7 +161,11 @@ def _claim(out: Path, made_of: dict) -> None:
     """Make OUT this command's own; `UserError` if it holds anything else."""
     mark = out / MADE_OF
     if mark.exists():
-        if mark.read_text(errors="replace") != json.dumps(made_of, indent=2) + "\n":
+        try:
+            earlier = json.loads(mark.read_text())
+        except ValueError:
+            raise UserError(f"{mark} is damaged; delete {out} or name another folder") from None
+        if earlier != made_of:
             raise UserError(f"{out} was made of other photos or with other options; delete it or name another folder")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and was not made by this command; name a new folder")

@@ -2,11 +2,6 @@
 
 import json
 import re
-import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import pandas as pd
 import pytest
@@ -95,30 +90,6 @@ def test_going_back_to_an_earlier_matrix_trains_nothing(project):
     ran = project.run("dvc", "repro")
     assert "stages.train" not in "".join(line for line in ran.splitlines() if line.startswith("> "))
     assert project.lock() == before
-
-
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_killed_training_goes_on_and_ends_the_same(project, how):
-    project.set_params({"train": {"mask": {"epochs": 4, "patience": 0}}})
-    undisturbed = project.root.parent / "undisturbed"
-    shutil.copytree(project.root, undisturbed, symlinks=True)
-    twin = type(project)(undisturbed)
-    twin.repro("train@mask-0-0")
-
-    checkpoint = project.root / ".resume/mask-0-0.pt"
-    with subprocess.Popen(
-        [sys.executable, "-m", "stages.train", "mask", "0", "0"], cwd=project.root, stderr=subprocess.PIPE, text=True
-    ) as training:
-        until = time.monotonic() + 120
-        while not checkpoint.exists() and training.poll() is None and time.monotonic() < until:
-            time.sleep(0.01)
-        training.send_signal(how)
-        errors = training.communicate()[1]
-    assert checkpoint.exists()
-    assert how == signal.SIGKILL or "run the same command again" in errors
-    output = project.run("dvc", "repro", "train@mask-0-0")
-    assert "going on after epoch" in output
-    assert project.lock()["train@mask-0-0"] == twin.lock()["train@mask-0-0"]
 
 
 def test_a_second_round_learns_from_the_photos_to_label_and_can_be_taken_back(project):

@@ -1,0 +1,22 @@
+"""The pipeline's stages, `python -m stages.NAME`. What all of them do first, before their imports take seconds."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+from portrait18.errors import end_on_signals
+
+
+def _end_with(parent: int) -> None:
+    """DVC that is killed leaves its stage running: a second one, started again, would write the same files."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if sys.argv[0] == "-m":  # a program that begins, no import of one
+    end_on_signals()
+    if "DVC_STAGE" in os.environ:  # set by DVC; a stage started by hand may outlive its shell
+        threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
