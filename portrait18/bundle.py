@@ -57,10 +57,10 @@ class Manifest(Section):
     predict: Views
     networks: list[Network]
     choice: dict[str, Any]  # of `portrait18.choices.to_json`
-    group_by: str  # how the photos that the metrics are of were grouped; single photos are not
-    metrics: dict[str, Any]
-    params: dict[str, Any]  # of each model
-    made_of: dict[str, str]  # what it was made of -> sha256
+    metrics: dict[str, Any]  # on held-out people, averaged over a person's photos where params.group says so
+    params: dict[str, Any]  # crop, group, matrix, second, predict, and train: of each model
+    made_of: dict[str, str]  # file, or `params`: all of the above -> sha256
+    made_by: dict[str, str]  # package -> version
 
 
 class Found(NamedTuple):
