@@ -10,7 +10,7 @@ from torch import nn
 from portrait18.files import whole
 from portrait18.inference import Model
 
-OPSET = 20
+OPSET = 18  # what the exporter writes by itself; others cost a conversion
 
 
 class _Answering(nn.Module):
@@ -22,9 +22,10 @@ class _Answering(nn.Module):
 
     def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, ...]:
         seen = crops.permute(0, 3, 1, 2).float()
-        outputs = [self.network(view) for view in ([seen, seen.flip(3)] if self.flip else [seen])]
+        views = [seen, seen.flip(3)] if self.flip else [seen]
+        outputs = self.network(torch.cat(views))
         kinds = [self.target.probabilities] + ([self.target.years] if self.target.years else [])
-        return tuple(torch.stack([of(view) for view in outputs]).mean(0) for of in kinds)
+        return tuple(of(outputs).unflatten(0, (len(views), -1)).mean(0) for of in kinds)
 
 
 def write(model: Model, flip: bool, path: str | Path) -> None:
