@@ -1,6 +1,7 @@
 """Bundles of small networks that nobody trained; the fixtures are named in conftest.py."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def make_bundle(tmp_path, monkeypatch):
         crop = crop or crop_params(size=40)
         for run in runs:
             write_weights(run, crop, **MODELS[run.model])
-        folder, sources = tmp_path / "bundle", [tmp_path / "labels.csv"]
+        folder, sources = Path("bundle"), [Path("labels.csv")]
         sources[0].write_text("photo\n")
         choice = json.loads(json.dumps(choices.to_json(ensemble or soft(), models)))
         views = PredictParams(**{"batch_size": 4, "flip": True, "zooms": [1.0, 0.8], **predict})
