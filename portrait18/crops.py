@@ -76,28 +76,12 @@ def _bounds(inventory: pd.DataFrame) -> Iterator[tuple[int, int]]:
 
 
 def _detect(detector: faces.Detector, decoded: list, batch_size: int) -> list[tuple[Face | None, str]]:
-    """The chosen face of each decoded photo and how it was found; batches of equal-size photos."""
-    result: list = [(None, "none" if photo is None else "") for photo in decoded]
-    for retry, found in ((False, "mtcnn"), (True, "retry")):
-        by_size: dict[tuple, list[int]] = {}
-        for i, photo in enumerate(decoded):
-            if photo is not None and result[i][0] is None:
-                by_size.setdefault(photo.shape[:2], []).append(i)
-        for (height, width), rows in by_size.items():
-            for at in range(0, len(rows), batch_size):
-                batch = rows[at : at + batch_size]
-                for i, candidates in zip(batch, detector(np.stack([decoded[i] for i in batch]), retry), strict=True):
-                    face = faces.choose(candidates, width, height)
-                    if face:
-                        result[i] = (face, found)
-    return result
-
-
-def _centre(photo: np.ndarray) -> Face:
-    """The photo's middle square: what a pipeline without a face detector cuts."""
-    height, width = photo.shape[:2]
-    side = min(height, width)
-    return Face((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2, 0.0, 0.0)
+    """The chosen face of each decoded photo and how it was found."""
+    found = faces.find(detector, decoded, batch_size)
+    return [
+        (faces.choose(candidates, photo.shape[1], photo.shape[0]) if candidates else None, how)
+        for photo, (candidates, how) in zip(decoded, found, strict=True)
+    ]
 
 
 def build(
@@ -122,7 +106,7 @@ def build(
     with tqdm(total=len(inventory), initial=done, desc="crop", unit="photo", disable=None) as bar:
         for start, decoded in _chunks(inventory, journal.chunks):
             if params.method == "centre":
-                found = [(None, "none") if p is None else (_centre(p), "centre") for p in decoded]
+                found = [(None, "none") if p is None else (faces.centre(p), "centre") for p in decoded]
             else:
                 found = _detect(detector, decoded, params.batch_size)
             rows = []

@@ -6,49 +6,30 @@ are cross-fitted: for each fifth of the people everything is chosen on the other
 choosing cannot flatter the score.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
-
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from portrait18 import decisions
-from portrait18.classes import ALL, TASKS, Task, decode, encode, joint, marginals
+from portrait18.choices import (
+    Answer,
+    Choice,
+    Ensemble,
+    Stacking,
+    Votes,
+    blend,
+    by_task,
+    hard_votes,
+    joint_probabilities,
+)
+from portrait18.classes import ALL, TASKS, Task, encode, joint, marginals
 from portrait18.params import EnsembleParams
-
-
-class Votes(NamedTuple):
-    """What the models say to one task, and the truth where it is known."""
-
-    stack: np.ndarray  # (models, N, C) probabilities
-    truth: np.ndarray | None = None  # int (N,)
-
-    def of(self, rows: np.ndarray) -> "Votes":
-        return Votes(self.stack[:, rows], None if self.truth is None else self.truth[rows])
-
-
-class Answer(NamedTuple):
-    """Probabilities (N, C) and decisions (N,) of one task."""
-
-    probabilities: np.ndarray
-    decided: np.ndarray
 
 
 def average(members: list[pd.DataFrame]) -> pd.DataFrame:
     """Mean of one model's members over (set, photo): held-out photos stand in some of them, eval photos in all."""
     return pd.concat(members).groupby(["set", "photo"], sort=True).mean()
-
-
-def blend(stack: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Soft vote: (models, N, C) and (models,) -> (N, C)."""
-    return np.tensordot(weights, stack, 1)
-
-
-def hard_votes(stack: np.ndarray) -> np.ndarray:
-    """Each model's whole vote for its likeliest class; a hundredth of its probabilities, so that they settle ties."""
-    return 0.99 * np.eye(stack.shape[2])[stack.argmax(2)] + 0.01 * stack
 
 
 def choose_weights(stack: np.ndarray, truth: np.ndarray, how: str) -> np.ndarray:
@@ -87,18 +68,6 @@ def choose_weights(stack: np.ndarray, truth: np.ndarray, how: str) -> np.ndarray
     return weights / weights.sum()
 
 
-class Choice(NamedTuple):
-    """What was chosen for one task."""
-
-    vote: Callable[[np.ndarray], np.ndarray]  # (models, N, C) -> (N, C)
-    weights: np.ndarray  # of the models; of a stacking, how much each moves the logits
-    offsets: np.ndarray  # of the classes
-
-    def answer(self, stack: np.ndarray) -> Answer:
-        probabilities = self.vote(stack)
-        return Answer(probabilities, decisions.decide(probabilities, self.offsets))
-
-
 def choose(votes: Votes, people: np.ndarray, params: EnsembleParams) -> Choice:
     """How the models of a task vote, then the offsets of what comes out.
 
@@ -107,61 +76,22 @@ def choose(votes: Votes, people: np.ndarray, params: EnsembleParams) -> Choice:
     """
     stack, truth = votes
     if params.vote == "stacking" and len(np.unique(truth)) > 1:
-        vote, weights = _stacking(stack, truth)
+        choice = _stacked(stack, truth)
     else:
-        voices = hard_votes if params.vote == "hard" else lambda stack: stack
-        weights = choose_weights(voices(stack), truth, params.weights)
-
-        def vote(stack: np.ndarray) -> np.ndarray:
-            return blend(voices(stack), weights)
-
-    offsets = np.zeros(stack.shape[2])
+        how = "hard" if params.vote == "hard" else "soft"
+        weights = choose_weights(hard_votes(stack) if how == "hard" else stack, truth, params.weights)
+        choice = Choice(how, weights, np.zeros(stack.shape[2]))
     if params.decide == "offsets":
-        offsets = decisions.choose_offsets(vote(stack), truth, people)
-    return Choice(vote, weights, offsets)
+        return choice._replace(offsets=decisions.choose_offsets(choice.probabilities(stack), truth, people))
+    return choice
 
 
-def _stacking(stack: np.ndarray, truth: np.ndarray) -> tuple[Callable, np.ndarray]:
-    """Multinomial logistic regression over all models' log probabilities (Wolpert 1992)."""
+def _stacked(stack: np.ndarray, truth: np.ndarray) -> Choice:
     classes = stack.shape[2]
-
-    def inputs(stack: np.ndarray) -> np.ndarray:
-        return np.log(stack.clip(1e-4)).transpose(1, 0, 2).reshape(stack.shape[1], -1)
-
-    regression = LogisticRegression(C=0.1, max_iter=1000).fit(inputs(stack), truth)
-
-    def vote(stack: np.ndarray) -> np.ndarray:
-        probabilities = np.full((stack.shape[1], classes), 1e-6)  # a class that nobody held out has is never seen
-        probabilities[:, regression.classes_] = regression.predict_proba(inputs(stack))
-        return probabilities / probabilities.sum(1, keepdims=True)
-
+    regression = LogisticRegression(C=0.1, max_iter=1000).fit(Stacking.inputs(stack), truth)
     size = np.abs(regression.coef_).reshape(len(regression.coef_), len(stack), classes).sum((0, 2))
-    return vote, size / size.sum()
-
-
-class Ensemble(NamedTuple):
-    """All that was chosen: for each task, and over them."""
-
-    choices: dict[str, Choice]
-    joint_offsets: np.ndarray | None  # (18,), decide: joint
-    borders: np.ndarray | None  # years, decide: borders
-
-    def answer(self, votes: dict[str, Votes], years: np.ndarray | None) -> dict[str, Answer]:
-        """Answer of each task to photos it may never have seen."""
-        answers = {name: choice.answer(votes[name].stack) for name, choice in self.choices.items()}
-        if self.joint_offsets is not None:
-            decided = decisions.decide(_joint(answers), self.joint_offsets)
-            parts = {ALL.name: decided} if ALL.name in answers else decode(decided)
-            answers = {name: Answer(a.probabilities, parts[name]) for name, a in answers.items()}
-        if self.borders is not None:
-            answers["age"] = Answer(answers["age"].probabilities, np.digitize(years, self.borders))
-        return answers
-
-
-def _joint(answers: dict[str, Answer]) -> np.ndarray:
-    if ALL.name in answers:
-        return answers[ALL.name].probabilities
-    return joint(*(answers[name].probabilities for name in TASKS))
+    stacking = Stacking(regression.classes_, regression.coef_, regression.intercept_)
+    return Choice("stacking", size / size.sum(), np.zeros(classes), stacking)
 
 
 def fit(votes: dict[str, Votes], years: np.ndarray | None, people: np.ndarray, params: EnsembleParams) -> Ensemble:
@@ -177,7 +107,7 @@ def fit(votes: dict[str, Votes], years: np.ndarray | None, people: np.ndarray, p
     if params.decide == "joint":
         answers = ensemble.answer(votes, years)
         truth = votes[ALL.name].truth if ALL.name in votes else encode(*(votes[name].truth for name in TASKS))
-        return ensemble._replace(joint_offsets=decisions.choose_offsets(_joint(answers), truth, people))
+        return ensemble._replace(joint_offsets=decisions.choose_offsets(joint_probabilities(answers), truth, people))
     if params.decide == "borders":
         return ensemble._replace(borders=decisions.choose_borders(years, votes["age"].truth))
     return ensemble
@@ -227,12 +157,8 @@ def assemble(answers: dict[str, Answer], photos: pd.Index, years: np.ndarray | N
     """
     table = pd.DataFrame({"photo": photos})
     if ALL.name in answers:
-        probabilities, decided = answers[ALL.name]
-        parts = marginals(probabilities)
-        table = table.assign(**dict(zip(ALL.columns, probabilities.T, strict=True)))
-    else:
-        parts = {name: probabilities for name, (probabilities, _) in answers.items()}
-        decided = encode(*(answers[name][1] for name in TASKS))
+        table = table.assign(**dict(zip(ALL.columns, answers[ALL.name].probabilities.T, strict=True)))
+    parts, decided = by_task(answers)
     for name, task in TASKS.items():
         table = table.assign(**dict(zip(task.columns, parts[name].T, strict=True)))
     if years is not None:

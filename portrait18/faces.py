@@ -4,6 +4,7 @@ MTCNN: Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascade
 Networks", 2016; weights inside the facenet-pytorch package.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -70,6 +71,39 @@ def _faces(boxes, scores, points) -> list[Face]:
         # Rounded, so that the crop can be made again from what the CSV says.
         faces.append(Face(*(round(float(v), 2) for v in box), round(float(tilt), 2), round(float(score), 4)))
     return faces
+
+
+def find(detector: Detector, photos: Sequence[np.ndarray | None], batch_size: int) -> list[tuple[list[Face], str]]:
+    """All faces of each photo, and how they were found; equal-size photos go through the networks together.
+
+    Args:
+        photos: uint8 (H, W, 3), RGB, of any sizes; None for one that can't be decoded.
+        batch_size: photos at a time.
+
+    Returns:
+        `mtcnn`: at the usual thresholds; `retry`: at the lower ones, where the usual ones find nothing; an
+        empty list with "" where neither does, with `none` for None.
+    """
+    result: list = [([], "none" if photo is None else "") for photo in photos]
+    for retry, how in ((False, "mtcnn"), (True, "retry")):
+        by_size: dict[tuple, list[int]] = {}
+        for i, photo in enumerate(photos):
+            if photo is not None and not result[i][0]:
+                by_size.setdefault(photo.shape[:2], []).append(i)
+        for rows in by_size.values():
+            for at in range(0, len(rows), batch_size):
+                batch = rows[at : at + batch_size]
+                for i, found in zip(batch, detector(np.stack([photos[i] for i in batch]), retry), strict=True):
+                    if found:
+                        result[i] = (found, how)
+    return result
+
+
+def centre(photo: np.ndarray) -> Face:
+    """The photo's middle square: what a pipeline without a face detector cuts."""
+    height, width = photo.shape[:2]
+    side = min(height, width)
+    return Face((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2, 0.0, 0.0)
 
 
 def choose(faces: list[Face], width: int, height: int) -> Face | None:

@@ -42,7 +42,7 @@ def decode(data: bytes, max_pixels: int = 50_000_000) -> np.ndarray:
                 if across * down > max_pixels:
                     raise BadPhoto(
                         f"has {across}x{down} px, at most {max_pixels} px are allowed;"
-                        " make it smaller or raise check.max_pixels"
+                        " make it smaller or allow more (check.max_pixels in params.yaml, --max-pixels of a command)"
                     )
             if min(width, height) < MIN_SIDE:
                 raise BadPhoto(f"has {width}x{height} px, each side must have at least {MIN_SIDE}; use a larger photo")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from portrait18.params import MatrixParams, SecondParams
 
 PREDICTIONS, LIVE = Path("data/predictions"), Path("reports/train")
+WEIGHTS = Path("models/trained")
 RESUME = Path(".resume")  # what a killed run leaves for the next one; the stage after it clears it away
 
 
@@ -39,7 +40,7 @@ class Run(NamedTuple):
 
     @property
     def weights(self) -> Path:
-        return Path("models") / self.name / f"{self.fold}-{self.seed}.safetensors"
+        return WEIGHTS / self.name / f"{self.fold}-{self.seed}.safetensors"
 
     @property
     def predictions(self) -> Path:

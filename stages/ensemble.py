@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from portrait18 import ensembling, lookalikes, params, runs, tables
+from portrait18 import choices, ensembling, lookalikes, params, runs, tables
+from portrait18.choices import Votes
 from portrait18.classes import ALL, TASKS
-from portrait18.ensembling import Votes
 from portrait18.errors import one_line_errors
 from portrait18.files import write_csv, write_json
 from portrait18.targets import class_index
@@ -57,6 +57,7 @@ def main() -> None:
     if ensemble.borders is not None:
         chosen["borders"] = dict(zip(("young_middle", "middle_old"), ensemble.borders.tolist(), strict=True))
     write_json(chosen, "reports/ensemble.json")
+    write_json(choices.to_json(ensemble, able), "data/ensemble/choice.json")
 
 
 def _years(models: dict[str, pd.DataFrame], which: str) -> np.ndarray | None:

@@ -9,7 +9,7 @@ from portrait18.params import MatrixParams, SecondParams
 def test_run_has_a_place_for_each_of_its_files():
     run = runs.Run("age-class", 2, 7)
     assert str(run) == "age-class 2-7"
-    assert run.weights == Path("models/age-class/2-7.safetensors")
+    assert run.weights == Path("models/trained/age-class/2-7.safetensors")
     assert run.predictions == Path("data/predictions/first/age-class/2-7.csv")
     assert run.live == Path("reports/train/age-class/2-7")
     assert run.checkpoint == Path(".resume/age-class-2-7.pt")

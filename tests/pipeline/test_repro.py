@@ -101,7 +101,7 @@ def test_a_second_round_learns_from_the_photos_to_label_and_can_be_taken_back(pr
     assert ran[:4] == ["pseudo@mask-0", "retrain@mask-0-0", "repredict@mask-0-0", "ensemble"]
     weights = json.loads((project.root / "reports/ensemble.json").read_text())["mask"]["weights"]
     assert list(weights) == ["mask", "mask-second"]
-    assert (project.root / "models/mask-second/0-0.safetensors").exists()
+    assert (project.root / "models/trained/mask-second/0-0.safetensors").exists()
     project.set_params({"second": {"models": [], "confidence": 0.9}})
     project.repro()
     after = project.lock()

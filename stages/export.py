@@ -1,0 +1,36 @@
+"""Pack the ensemble into one folder that answers without the pipeline."""
+
+import json
+from pathlib import Path
+
+from portrait18 import packing, params, runs, tables
+from portrait18.errors import one_line_errors
+
+OUT = Path("models/bundle")
+#: Files whose hashes the bundle keeps: what it was trained on, and who was held out.
+SOURCES = [Path("data") / name for name in ("photos/train.csv", "crops/train.csv", "labels.csv", "folds.csv")]
+
+
+@one_line_errors
+def main() -> None:
+    p = params.load()
+    wanted = [run for of_model in runs.wanted(p.matrix, p.second).values() for run in of_model]
+    runs.forget_others(runs.WEIGHTS, (run.weights for run in wanted))
+    sections = {"group": p.group, "matrix": p.matrix, "second": p.second, "predict": p.predict}
+    manifest = packing.pack(
+        OUT,
+        wanted,
+        json.loads(Path("data/ensemble/choice.json").read_text()),
+        packing.median_box(tables.read("data/crops/train.csv"), tables.read("data/photos/train.csv")),
+        p.predict,
+        p.export,
+        {name: section.model_dump() for name, section in sections.items()},
+        json.loads(Path("reports/metrics.json").read_text()),
+        SOURCES,
+    )
+    size = sum(path.stat().st_size for path in OUT.iterdir())
+    print(f"{OUT}: {len(manifest.networks)} networks, {size / 1e6:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Bundles of small networks that nobody trained; the fixtures are named in conftest.py."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import crop_params, model_params
+
+from portrait18 import backbones, bundle, choices, inference, packing, targets
+from portrait18.choices import Choice, Ensemble
+from portrait18.classes import TASKS
+from portrait18.params import ExportParams, PredictParams
+from portrait18.runs import Run
+
+CPU = torch.device("cpu")
+BOX = (0.2, 0.1, 0.7, 0.6)
+#: Models of every kind, two members each of one of them.
+MODELS = {
+    "mask": dict(task="mask"),
+    "gender": dict(task="gender"),
+    "years": dict(task="age", target="value", loss="gaussian"),
+    "all": dict(task="all"),
+}
+RUNS = [Run("mask", 0, 0), Run("mask", 1, 0), Run("gender", 0, 0), Run("years", 0, 0), Run("all", 0, 0)]
+ABLE = {"mask": ["mask", "all"], "gender": ["gender", "all"], "age": ["years", "all"]}
+
+
+def soft(**changes) -> Ensemble:
+    """Equal weights, no offsets."""
+    tasks = {n: Choice("soft", np.array([0.5, 0.5]), np.zeros(len(t.classes))) for n, t in TASKS.items()}
+    return Ensemble(tasks, None, None)._replace(**changes)
+
+
+def write_weights(run: Run, crop, **changes) -> None:
+    """A network by chance, decided enough that its answers to two crops differ."""
+    torch.manual_seed(run.fold + sum(run.name.encode()))
+    params = model_params(**changes)
+    network = backbones.create(params, targets.make(params).widths)
+    with torch.no_grad():
+        network.head.weight.mul_(100)
+        if params.target == "value":
+            network.head.weight[1] = 0  # its deviation stays one unit, so that no group is certain
+    inference.save(run.weights, network, params, crop)
+
+
+@pytest.fixture
+def make_bundle(tmp_path, monkeypatch):
+    """make_bundle(ensemble=, crop=, onnx=, **of predict) packs RUNS into tmp_path/bundle and returns the folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(ensemble=None, models=ABLE, crop=None, onnx=False, runs=RUNS, **predict):
+        crop = crop or crop_params(size=40)
+        for run in runs:
+            write_weights(run, crop, **MODELS[run.model])
+        folder, sources = Path("bundle"), [Path("labels.csv")]
+        sources[0].write_text("photo\n")
+        choice = json.loads(json.dumps(choices.to_json(ensemble or soft(), models)))
+        views = PredictParams(**{"batch_size": 4, "flip": True, "zooms": [1.0, 0.8], **predict})
+        told = {"group": {"by": "none"}}
+        packing.pack(folder, runs, choice, BOX, views, ExportParams(onnx=onnx), told, {"macro_f1": 0.5}, sources)
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def load_bundle(make_bundle):
+    """load_bundle(...) is make_bundle(...), loaded."""
+
+    def load(min_face=None, **how) -> bundle.Bundle:
+        return bundle.load(make_bundle(**how), CPU, min_face)
+
+    return load
+
+
+def noise(count: int, side: int = 40) -> np.ndarray:
+    """Crops of coarse patches, uint8 (N, side, side, 3)."""
+    patches = np.random.default_rng(3).integers(0, 256, (count, 5, 5, 3), np.uint8)
+    return patches.repeat(side // 5, 1).repeat(side // 5, 2)
