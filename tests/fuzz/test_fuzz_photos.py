@@ -1,0 +1,209 @@
+"""Any bytes at all: `photos.decode` gives upright uint8 (H, W, 3) or says in one line why not."""
+
+import io
+import struct
+import zlib
+from unittest import mock
+
+import numpy as np
+import pytest
+from effort import tries
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from portrait18 import photos
+
+KINDS = {
+    "JPEG": ("RGB", "L", "CMYK"),
+    "PNG": ("RGB", "L", "LA", "RGBA", "P", "1", "I;16"),
+    "TIFF": ("RGB", "L", "LA", "RGBA", "P", "1", "I;16", "CMYK"),
+    "GIF": ("L", "P"),
+    "BMP": ("RGB", "L", "1"),
+    "WEBP": ("RGB", "RGBA"),
+}
+OPTIONS = {
+    "JPEG": [{}, {"progressive": True}, {"quality": 20}],
+    "TIFF": [{}, {"compression": "tiff_lzw"}, {"compression": "tiff_adobe_deflate"}],
+    "WEBP": [{"lossless": True}],
+}
+#: How EXIF's orientation turns and mirrors what is stored into what stands upright.
+UPRIGHT = {
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.swapaxes(0, 1),
+    6: lambda p: p.swapaxes(0, 1)[:, ::-1],
+    7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
+    8: lambda p: p.swapaxes(0, 1)[::-1],
+}
+
+
+def noise(seed: int, mode: str, width: int, height: int) -> Image.Image:
+    rng = np.random.default_rng(seed)
+    if mode == "I;16":
+        return Image.fromarray(rng.integers(0, 65536, (height, width), np.uint16))
+    bands = {"RGB": 3, "L": 1, "LA": 2, "RGBA": 4, "CMYK": 4, "P": 1, "1": 1}[mode]
+    pixels = rng.integers(0, 256, (height, width, bands), np.uint8)
+    image = Image.fromarray(pixels.squeeze(2) if bands == 1 else pixels, "L" if mode in ("P", "1") else mode)
+    if mode == "P":
+        image.putpalette(rng.integers(0, 256, 768, np.uint8).tobytes())
+        image = Image.frombytes("P", image.size, pixels.tobytes())
+        image.putpalette(rng.integers(0, 256, 768, np.uint8).tobytes())
+    return image.convert("1") if mode == "1" else image
+
+
+def encode(image: Image.Image, kind: str, **options) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def expected(image: Image.Image) -> np.ndarray:
+    """What a lossless file of this image must decode to, worked out without Pillow's conversions."""
+    pixels = np.asarray(image)
+    if image.mode == "I;16":
+        pixels = (pixels // 257).astype(np.uint8)
+    elif image.mode == "1":
+        pixels = pixels.astype(np.uint8) * 255
+    elif image.mode == "P":
+        return np.array(image.getpalette(), np.uint8).reshape(-1, 3)[pixels]
+    if image.mode in ("LA", "RGBA"):
+        share = pixels[..., -1:] / 255
+        pixels = np.rint(pixels[..., :-1] * share).astype(np.uint8)
+    return np.broadcast_to(pixels.reshape(*pixels.shape[:2], -1), (*pixels.shape[:2], 3))
+
+
+@st.composite
+def files(draw) -> tuple[bytes, str]:
+    """A sound photo's bytes and its kind."""
+    kind = draw(st.sampled_from(sorted(KINDS)))
+    image = noise(draw(st.integers(0, 9)), draw(st.sampled_from(KINDS[kind])), draw(st.integers(20, 40)), 30)
+    options = dict(draw(st.sampled_from(OPTIONS.get(kind, [{}]))))
+    if kind in ("JPEG", "PNG", "WEBP") and draw(st.booleans()):
+        exif = Image.Exif()
+        exif[0x0112], exif[0x010E] = draw(st.integers(0, 9)), "x" * draw(st.sampled_from([0, 10, 60000]))
+        options["exif"] = exif
+    return encode(image, kind, **options), kind
+
+
+def decode(data: bytes, max_pixels: int = 10**6) -> np.ndarray | None:
+    """The photo, or None where it is refused as it must be: by `BadPhoto`, in one line."""
+    try:
+        pixels = photos.decode(data, max_pixels)
+    except photos.BadPhoto as error:
+        assert str(error).isprintable() and len(str(error)) < 500
+        return None
+    assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3
+    assert min(pixels.shape[:2]) >= photos.MIN_SIDE and pixels.shape[0] * pixels.shape[1] <= max_pixels
+    return pixels
+
+
+@tries(150)
+@given(files(), st.data())
+def test_a_photo_with_wrong_bytes_is_read_or_refused(file, data):
+    damaged = bytearray(file[0])
+    for place, byte in data.draw(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1)):
+        damaged[place % len(damaged)] = byte
+    decode(bytes(damaged))
+
+
+@tries(100)
+@given(st.binary(max_size=300), st.sampled_from([b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"BM"]))
+@example(b"<html><body>Not found</body></html>", b"")
+def test_other_bytes_are_refused(data, start):
+    decode(start + data)
+
+
+@tries(200)
+@given(files(), st.data())
+def test_a_photo_cut_off_anywhere_is_refused_or_whole(file, data):
+    whole = photos.decode(file[0])
+    cut = decode(file[0][: data.draw(st.integers(0, len(file[0]) - 1))])
+    assert cut is None or np.array_equal(cut, whole)
+
+
+@tries(100)
+@given(st.sampled_from(["PNG", "TIFF", "BMP", "WEBP"]), st.data(), st.integers(20, 50), st.integers(20, 50))
+def test_a_lossless_photo_keeps_its_pixels(kind, data, width, height):
+    image = noise(data.draw(st.integers(0, 9)), data.draw(st.sampled_from(KINDS[kind])), width, height)
+    assume(image.mode != "CMYK")  # there are many ways to RGB
+    pixels = decode(encode(image, kind, **data.draw(st.sampled_from(OPTIONS.get(kind, [{}])))))
+    assert np.abs(pixels.astype(int) - expected(image)).max() <= (1 if "A" in image.mode else 0)
+
+
+@tries(60)
+@given(st.integers(1, 8), st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF"]), st.sampled_from(["RGB", "L", "I;16", "P"]))
+def test_a_photo_stands_upright(orientation, kind, mode):
+    assume(mode in KINDS[kind])
+    image = noise(1, mode, 24, 36)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(image, kind, exif=exif)
+    stored = Image.open(io.BytesIO(encode(image, kind)))
+    if mode == "I;16":
+        stored = Image.fromarray((np.asarray(stored) // 257).astype(np.uint8))
+    pixels = decode(data)
+    assert np.array_equal(pixels, UPRIGHT[orientation](np.asarray(stored.convert("RGB"))))
+    if mode != "I;16":
+        assert np.array_equal(pixels, np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")))
+
+
+def claiming(kind: str, width: int, height: int) -> bytes:
+    """A small file whose header claims any size."""
+    data = bytearray(encode(noise(0, "RGB" if kind != "GIF" else "L", 32, 32), kind))
+    if kind == "PNG":
+        data[16:24] = struct.pack(">II", width, height)
+        data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    elif kind == "JPEG":
+        at = data.index(b"\xff\xc0") + 5
+        data[at : at + 4] = struct.pack(">HH", height, width)
+    elif kind == "GIF":
+        data[6:10] = struct.pack("<HH", width, height)
+    elif kind == "BMP":
+        data[18:26] = struct.pack("<ii", width, height)
+    return bytes(data)
+
+
+def tiled_tiff(side: int, tile: tuple[int, int]) -> bytes:
+    """A small TIFF cut into tiles of any size, which are decoded whole."""
+    tags = [(256, side), (257, side), (258, 8), (259, 8), (262, 1), (277, 1), (322, tile[0]), (323, tile[1])]
+    tags += [(324, 8 + 2 + 12 * 10 + 4), (325, 8)]
+    body = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + body + struct.pack("<I", 0) + bytes(8)
+
+
+SIDES = st.integers(1, 65535)
+
+
+@tries(150)
+@given(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF"]), SIDES, SIDES)
+@example("PNG", 65535, 65535)
+@example("TIFF", 60000, 60000)
+def test_a_size_beyond_the_limit_is_refused_by_the_header(kind, width, height):
+    assume(width * height > 10**6)
+    data = tiled_tiff(64, (width, height)) if kind == "TIFF" else claiming(kind, width, height)
+    with mock.patch.object(Image.Image, "load", side_effect=AssertionError("decoded")) as load:
+        with mock.patch("PIL.ImageFile.ImageFile.load", load), pytest.raises(photos.BadPhoto, match="at most 1000000"):
+            photos.decode(data, max_pixels=10**6)
+    assert not load.called
+
+
+@tries(60)
+@given(st.integers(1, 60), st.sampled_from([1, 19, 20, 21, 3000]), st.booleans(), st.sampled_from(["PNG", "JPEG"]))
+def test_sides_below_the_least_are_refused_and_no_others(one, other, turned, kind):
+    width, height = (other, one) if turned else (one, other)
+    pixels = decode(encode(noise(0, "RGB", width, height), kind))
+    assert (pixels is None) == (min(width, height) < 20)
+    assert pixels is None or pixels.shape == (height, width, 3)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "MPO"])
+def test_of_several_frames_the_first_is_read(kind):
+    first, others = noise(0, "RGB", 32, 32), [noise(n, "RGB", 32, 32) for n in (1, 2)]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    moving = encode(first, kind, save_all=True, append_images=others, **options)
+    still = encode(first, "JPEG" if kind == "MPO" else kind, **options)
+    assert len(moving) > 2 * len(still)
+    assert np.array_equal(decode(moving), decode(still))
