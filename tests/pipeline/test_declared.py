@@ -20,6 +20,7 @@ STAGES = [
     "predict@age-value-0-0",
     "ensemble",
     "evaluate",
+    "export",
     "audit",
     "submit",
     "score",

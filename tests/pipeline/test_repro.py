@@ -66,7 +66,7 @@ def test_an_experiment_reruns_one_model_and_what_follows(project, stages_of):
     )
     ran = stages_of(output)
     assert ran[:3] == ["train@age-class-0-0", "predict@age-class-0-0", "ensemble"]
-    assert set(ran[3:]) <= {"evaluate", "audit", "submit", "score"}
+    assert set(ran[3:]) <= {"evaluate", "export", "audit", "submit", "score"}
     assert "macro_f1" in project.run("dvc", "metrics", "show")
     assert re.search(r"macro_f1", project.run("dvc", "metrics", "diff", "HEAD", "--all"))
 

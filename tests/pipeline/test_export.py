@@ -1,0 +1,78 @@
+"""The bundle that the pipeline writes answers as the pipeline does."""
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+import torch
+
+from portrait18 import bundle, faces, inference, onnx_export
+from portrait18.classes import TASKS
+
+pytestmark = pytest.mark.pipeline
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def told(finished):
+    """photo -> faces, as `portrait18 predict` tells them of the photos to label."""
+    command = (sys.executable, "-m", "portrait18", "predict", "data/demo/eval/images", "--json")
+    lines = [json.loads(line) for line in finished.run(*command).splitlines()]
+    return {line["photo"].rsplit("/", 1)[1]: line["faces"] for line in lines}
+
+
+def chosen(told: list[dict], width: int, height: int) -> dict:
+    """The face of a portrait that the pipeline takes."""
+    candidates = [faces.Face(*face["box"], 0.0, face["score"]) for face in told]
+    return told[candidates.index(faces.choose(candidates, width, height))]
+
+
+def test_the_command_line_answers_for_each_portrait_as_the_submission_does(finished, told):
+    root = finished.root
+    crops = pd.read_csv(root / "data/crops/eval.csv").set_index("photo")
+    sizes = pd.read_csv(root / "data/photos/eval.csv").set_index("photo")
+    submission = pd.read_csv(root / "data/submission.csv").set_index("ImageID").ans
+    blended = pd.read_csv(root / "data/ensemble/eval.csv").set_index("photo")
+    assert sorted(told) == sorted(submission.index)
+    portraits = crops.index[crops.found == "mtcnn"]
+    assert len(portraits) >= 5
+    for photo in portraits:
+        face = chosen(told[photo], sizes.width[photo], sizes.height[photo])
+        assert face["box"] == pytest.approx(crops.loc[photo, ["x0", "y0", "x1", "y1"]].tolist(), abs=0.05)
+        for task in TASKS.values():
+            probabilities = list(face[task.name]["probabilities"].values())
+            np.testing.assert_allclose(probabilities, blended.loc[photo, task.columns].tolist(), atol=2e-3)
+        assert face["years"] == pytest.approx(blended.years[photo], abs=0.1)
+        assert face["class"] == submission[photo]
+
+
+def test_the_bundle_tells_the_pipelines_crops_as_the_pipeline_does_to_the_last_digits(finished):
+    root = finished.root
+    answers = bundle.load(root / "models/bundle", CPU).answers(np.load(root / "data/crops/eval.npy"))
+    blended = pd.read_csv(root / "data/ensemble/eval.csv")
+    assert (answers.number == blended["class"]).all()
+    for name, task in TASKS.items():
+        np.testing.assert_allclose(getattr(answers, name), blended[task.columns], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(answers.years, blended.years, rtol=1e-5)
+
+
+def test_the_bundle_goes_wherever_it_is_copied_to(finished, tmp_path):
+    shutil.copytree(finished.root / "models/bundle", tmp_path / "moved")
+    loaded = bundle.load(tmp_path / "moved", CPU)
+    assert loaded.manifest.metrics == json.loads((finished.root / "reports/metrics.json").read_text())
+    assert {network.model for network in loaded.manifest.networks} == {"mask", "gender", "age-class", "age-value"}
+    assert finished.run("dvc", "ls", ".", "models", "--dvc-only").split() == ["bundle", "trained"]
+
+
+def test_a_trained_network_says_the_same_as_onnx(finished, tmp_path):
+    model = inference.load(finished.root / "models/trained/age-value/0-0.safetensors", CPU)
+    onnx_export.write(model, True, tmp_path / "age.onnx")
+    crops = inference.resized(np.load(finished.root / "data/crops/eval.npy"), model.params.size)
+    wanted = inference.predict(model.network, model.target, crops, np.arange(len(crops)), model.params.size, 16, True)
+    session = onnxruntime.InferenceSession(tmp_path / "age.onnx", providers=["CPUExecutionProvider"])
+    for found, part in zip(session.run(None, {"crops": crops}), wanted, strict=True):
+        np.testing.assert_allclose(found, part, rtol=1e-3, atol=1e-4)
