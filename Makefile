@@ -2,12 +2,13 @@
 # make test   install what is missing, run every test
 # make recipe NAME=bench-cpu   run a recipe from recipes/ as a DVC experiment, keep its figures in reports/runs.csv;
 #                              SEED=1 trains with another seed
+# make report   one page with every figure and picture of the run, reports/report.html
 # make ledger   write reports/ledger.md: every recipe that was run, beside the one it starts from
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON ?= python3
 
-.PHONY: demo test recipe ledger current clean
+.PHONY: demo test report recipe ledger current clean
 
 demo: .venv/installed
 	dvc repro
@@ -22,6 +23,10 @@ demo: .venv/installed
 
 test: .venv/installed
 	python -m pytest
+
+report: .venv/installed
+	dvc repro report
+	@echo "reports/report.html: open it in a browser"
 
 # What a fresh clone must find: nothing to do but fetch or make what is missing.
 current: .venv/installed

@@ -89,6 +89,10 @@ class EnsembleParams(Section):
     decide: Literal["argmax", "offsets", "joint", "borders"]
 
 
+class ExplainParams(Section):
+    photos: int = Field(ge=0, le=48)
+
+
 SECTIONS: dict[str, type[Section]] = {
     "data": DataParams,
     "check": CheckParams,
@@ -100,6 +104,7 @@ SECTIONS: dict[str, type[Section]] = {
     "second": SecondParams,
     "predict": PredictParams,
     "ensemble": EnsembleParams,
+    "explain": ExplainParams,
 }
 
 
@@ -120,6 +125,7 @@ class Params:
     second: SecondParams
     predict: PredictParams
     ensemble: EnsembleParams
+    explain: ExplainParams
 
     @property
     def models(self) -> dict[str, ModelParams]:
