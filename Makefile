@@ -5,12 +5,13 @@
 # make mend   after damage or a crash that DVC does not survive: remove what is damaged, dvc repro makes it again
 # make recipe NAME=bench-cpu   run a recipe from recipes/ as a DVC experiment, keep its figures in reports/runs.csv;
 #                              SEED=1 trains with another seed
+# make report   one page with every figure and picture of the run, reports/report.html
 # make ledger   write reports/ledger.md: every recipe that was run, beside the one it starts from
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON ?= python3
 
-.PHONY: demo serve screenshot test mend recipe ledger current clean
+.PHONY: demo serve screenshot test mend report recipe ledger current clean
 
 demo: .venv/installed
 	dvc repro
@@ -32,6 +33,10 @@ screenshot: .venv/installed
 
 test: .venv/installed
 	python -m pytest
+
+report: .venv/installed
+	dvc repro report
+	@echo "reports/report.html: open it in a browser"
 
 # What a fresh clone must find: nothing to do but fetch or make what is missing.
 current: .venv/installed

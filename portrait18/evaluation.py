@@ -1,10 +1,10 @@
-"""What a report says beside the scores: baseline, calibration, recall per class, confusion, tables per group."""
+"""What a report says beside the scores: baseline, calibration, recall, confusion, per group and decade, the mistakes."""
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import classification_report, confusion_matrix, recall_score
 
-from portrait18.classes import ALL, COUNT, NAMES, TASKS
+from portrait18.classes import ALL, COUNT, NAMES, TASKS, decode
 from portrait18.metrics import macro_f1
 
 
@@ -83,3 +83,71 @@ def groups(table: pd.DataFrame) -> pd.DataFrame:
         parts.append(part.rename_axis("value").reset_index().assign(group=name))
     together = pd.concat(parts, ignore_index=True)
     return together[["group", "value", *[c for c in together if c not in ("group", "value")]]]
+
+
+def age_by_decade(
+    age: np.ndarray, group: np.ndarray, answered: np.ndarray, years: np.ndarray | None = None
+) -> pd.DataFrame:
+    """How far off age is in each decade of recorded age.
+
+    Args:
+        age: recorded, years (N,).
+        group, answered: index of the true age group and of the one answered (N,).
+        years: the age told (N,), where a model tells years.
+
+    Returns:
+        decade (`20s`), photos, wrong_group (share of photos, 0..1), mean_absolute_error_years and
+        mean_error_years (told minus recorded; over 0: taken for older); no number where no model tells years.
+    """
+    error = np.full(len(age), np.nan) if years is None else years - age
+    table = pd.DataFrame(
+        {
+            "decade": age // 10 * 10,
+            "photos": 1,
+            "wrong_group": group != answered,
+            "mean_absolute_error_years": np.abs(error),
+            "mean_error_years": error,
+        }
+    )
+    how = {"photos": "sum", **dict.fromkeys(table.columns[2:], "mean")}
+    by_decade = table.groupby("decade", as_index=False).agg(how)
+    return by_decade.assign(decade=by_decade.decade.astype(str) + "s")
+
+
+def mistakes(truth: pd.DataFrame, answered: np.ndarray, joint: np.ndarray) -> pd.DataFrame:
+    """The wrong answers, those furthest from the truth first, but each person once before anybody twice.
+
+    Args:
+        truth: photo, person, age, class of each photo, N rows.
+        answered: class numbers (N,).
+        joint: probabilities of the 18 classes (N, 18).
+
+    Returns:
+        photo, person, age, truth and answer (names of classes), probability (of the answer), probability_of_truth,
+        wrong (the tasks answered wrongly, `gender+age`).
+    """
+    classes, rows = truth["class"].to_numpy(), np.arange(len(truth))
+    true_parts, parts = decode(classes), decode(answered)
+    table = truth[["photo", "person", "age"]].assign(
+        truth=np.take(NAMES, classes),
+        answer=np.take(NAMES, answered),
+        probability=joint[rows, answered],
+        probability_of_truth=joint[rows, classes],
+        wrong=["+".join(t for t in TASKS if true_parts[t][i] != parts[t][i]) for i in rows],
+    )
+    table = table[classes != answered].sort_values(["probability_of_truth", "photo"])
+    turn = table.groupby("person").cumcount()  # else one hard face fills the sheet with its seven photos
+    return table.iloc[turn.argsort(kind="stable")].reset_index(drop=True)
+
+
+def captions(mistakes: pd.DataFrame, photos: pd.Series, count: int) -> dict[int, str]:
+    """Row of the crop store -> truth, answer and probability of the answer, for the first `count` mistakes.
+
+    Args:
+        mistakes: as from `mistakes`.
+        photos: photo names of the crop store, in its order.
+    """
+    row_of = dict(zip(photos, range(len(photos)), strict=True))
+    return {
+        row_of[m.photo]: f"{m.truth}\n-> {m.answer}\n{m.probability:.2f}" for m in mistakes.head(count).itertuples()
+    }

@@ -93,6 +93,10 @@ class ExportParams(Section):
     onnx: bool
 
 
+class ExplainParams(Section):
+    photos: int = Field(ge=0, le=48)
+
+
 SECTIONS: dict[str, type[Section]] = {
     "data": DataParams,
     "check": CheckParams,
@@ -105,6 +109,7 @@ SECTIONS: dict[str, type[Section]] = {
     "predict": PredictParams,
     "ensemble": EnsembleParams,
     "export": ExportParams,
+    "explain": ExplainParams,
 }
 
 
@@ -126,6 +131,7 @@ class Params:
     predict: PredictParams
     ensemble: EnsembleParams
     export: ExportParams
+    explain: ExplainParams
 
     @property
     def models(self) -> dict[str, ModelParams]:

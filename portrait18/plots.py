@@ -73,20 +73,37 @@ def calibration(tables: dict[str, pd.DataFrame], path: str | Path) -> None:
     _save(figure, path)
 
 
-def age_error(age: np.ndarray, years: np.ndarray, path: str | Path) -> None:
-    """Predicted minus recorded years for each decade, as boxes (quartiles, whiskers at 5 and 95 %)."""
-    decades = np.unique(age // 10 * 10)
-    figure, axes = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
-    axes.axhline(0, color=SOFT, linewidth=1)
-    axes.boxplot(
-        [(years - age)[age // 10 * 10 == d] for d in decades],
-        whis=(5, 95),
-        showfliers=False,
-        tick_labels=[f"{d}s" for d in decades],
-        medianprops={"color": ACCENT},
-    )
-    axes.set_xlabel("recorded age")
-    axes.set_ylabel("predicted minus recorded, years")
+def age_error(by_decade: pd.DataFrame, age: np.ndarray, years: np.ndarray | None, path: str | Path) -> None:
+    """Share of wrong age groups in each decade; where years are told, how far they are off, as boxes (5 to 95 %).
+
+    Args:
+        by_decade: see `evaluation.age_by_decade`.
+        age, years: recorded and told (N,); None where no model tells years.
+    """
+    told = years is not None
+    figure, panels = plt.subplots(1, 1 + told, figsize=(5 + 5 * told, 3.8), layout="constrained", squeeze=False)
+    left = panels[0, 0]
+    left.bar(by_decade.decade, by_decade.wrong_group, color=SOFT)
+    for x, (share, photos) in enumerate(zip(by_decade.wrong_group, by_decade.photos, strict=True)):
+        left.text(x, share, f"{share:.0%}\nof {photos}", ha="center", va="bottom", fontsize=8)
+    left.set_ylim(0, 1.15)
+    left.set_yticks(np.linspace(0, 1, 5))
+    left.set_title("Share of photos put into a wrong age group", loc="left")
+    if told:
+        right = panels[0, 1]
+        right.axhline(0, color=SOFT, linewidth=1)
+        decade = age // 10 * 10
+        off = by_decade.mean_absolute_error_years
+        right.boxplot(
+            [(years - age)[decade == d] for d in np.unique(decade)],
+            whis=(5, 95),
+            showfliers=False,
+            tick_labels=[f"{d}\n{years_off:.1f} off" for d, years_off in zip(by_decade.decade, off, strict=True)],
+            medianprops={"color": ACCENT},
+        )
+        right.set_title("Years told minus recorded; below, mean years off", loc="left")
+    for axes in panels[0]:
+        axes.set_xlabel("recorded age")
     _save(figure, path)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from portrait18 import ensembling, evaluation, metrics, params, plots, runs, tables
+from portrait18 import ensembling, evaluation, metrics, params, plots, runs, sheets, store, tables
 from portrait18.classes import AGE, COUNT, NAMES, TASKS
 from portrait18.errors import REMAKE, UserError, one_line_errors
 from portrait18.files import write_csv, write_json
@@ -26,7 +26,7 @@ def main() -> None:
         "people": truth.person.nunique(),
     }
     figures["baseline"] = evaluation.baseline(true_class, COUNT)
-    curves, long = {}, []
+    curves = {}
     for name, task in TASKS.items():
         t = truth["age_group" if task is AGE else name].to_numpy()
         d, p = answers[name].to_numpy(), answers[task.columns].to_numpy()
@@ -42,10 +42,13 @@ def main() -> None:
             OUT / f"confusion_{name}.csv",
         )
         curves[name] = evaluation.calibration(t, p)
-        long.append(curves[name].assign(task=name))
-    if "years" in answers:
-        figures["age"]["mean_absolute_error_years"] = float((answers.years - truth.age).abs().mean())
-        plots.age_error(truth.age.to_numpy(), answers.years.to_numpy(), OUT / "age_error.png")
+        write_csv(curves[name], OUT / f"calibration_{name}.csv")
+    years, age = answers.years.to_numpy() if "years" in answers else None, truth.age.to_numpy()
+    if years is not None:
+        figures["age"]["mean_absolute_error_years"] = float(np.abs(years - age).mean())
+    by_decade = evaluation.age_by_decade(age, truth.age_group.to_numpy(), answers.age.to_numpy(), years)
+    write_csv(by_decade, OUT / "age_by_decade.csv")
+    plots.age_error(by_decade, age, years, OUT / "age_error.png")
     plots.confusion(
         evaluation.confusion(true_class, decided, COUNT),
         [f"{i} {name}" for i, name in enumerate(NAMES)],
@@ -56,10 +59,14 @@ def main() -> None:
         OUT / "confusion.csv",
     )
     plots.calibration(curves, OUT / "calibration.png")
-    write_csv(pd.concat(long), OUT / "calibration.csv")
     write_csv(evaluation.report(true_class, decided), OUT / "classification_report.csv")
     predicted = answers[[*TASKS, "class"]].add_prefix("predicted_")
     write_csv(evaluation.groups(pd.concat([truth, predicted], axis=1)), OUT / "groups.csv")
+    mistakes = evaluation.mistakes(truth, decided, joint)
+    write_csv(mistakes, OUT / "mistakes.csv")
+    pixels, table = store.load(Path("data/crops"), "train")
+    shown = evaluation.captions(mistakes, table.photo, sheets.PHOTOS)
+    sheets.contact_sheet(pixels, shown, OUT / "mistakes.png", sheets.LARGE, none="no mistakes")
     p = params.load()
     wanted = [run for of_model in runs.wanted(p.matrix, p.second).values() for run in of_model]
     runs.forget_others(runs.LIVE, (run.live for run in wanted))

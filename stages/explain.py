@@ -1,0 +1,45 @@
+"""Grad-CAM heat maps of one trained model on a few held-out photos: where it looked when it was right, and when wrong."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from portrait18 import heatmaps, inference, params, sheets, store, tables
+from portrait18.classes import TASKS
+from portrait18.device import device, hold_memory, reproducible
+from portrait18.errors import one_line_errors
+from portrait18.files import write_csv
+from portrait18.runs import Run
+
+
+@one_line_errors
+def main(*words: str) -> None:
+    hold_memory()
+    reproducible()
+    p = params.load()
+    run = Run.parse(*words)
+    model = inference.load(run.weights, device())
+    predictions = tables.read(run.predictions)
+    held_out = predictions[predictions.set == "heldout"]
+    labels = tables.read("data/labels.csv")
+    count = p.explain.photos if heatmaps.can_be_drawn(model) else 0
+    tasks = heatmaps.tasks_of(model)
+    chosen = pd.concat([heatmaps.choose(task, held_out, labels, count) for task in tasks], ignore_index=True)
+
+    pixels, table = store.load(Path("data/crops"), "train")
+    row_of = dict(zip(table.photo, range(len(table)), strict=True))
+    drawn = [np.empty((0, *pixels.shape[1:]), np.uint8)]
+    for name, of_task in chosen.groupby("task", sort=False):
+        crops = pixels[[row_of[photo] for photo in of_task.photo]]
+        drawn.append(heatmaps.overlay(crops, heatmaps.grad_cam(model, crops, TASKS[name], of_task.answer.to_numpy())))
+    none = "explain.photos = 0" if not p.explain.photos else f"{model.params.backbone} has no last feature map"
+    captions = heatmaps.captions(chosen)
+    sheets.contact_sheet(np.concatenate(drawn), captions, f"reports/explain/{run.name}.png", sheets.LARGE, none)
+    write_csv(chosen, f"data/explain/{run.name}.csv")
+    print(f"{run}: heat maps of {len(chosen)} photos" if count else f"{run}: no heat maps, {none}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

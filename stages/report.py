@@ -1,0 +1,77 @@
+"""Gather the figures and pictures of a run on one page, reports/report.html."""
+
+import json
+from pathlib import Path
+
+from portrait18 import page, params, runs, sheets, tables
+from portrait18.classes import TASKS
+from portrait18.errors import one_line_errors
+from portrait18.files import whole
+
+REPORTS, HEATMAPS = Path("reports"), Path("data/explain")
+
+
+def _json(name: str) -> dict:
+    return json.loads((REPORTS / name).read_text())
+
+
+@one_line_errors
+def main() -> None:
+    p = params.load()
+    wanted = runs.wanted(p.matrix, p.second)
+    for folder, end in ((REPORTS / "explain", "png"), (HEATMAPS, "csv")):
+        runs.forget_others(folder, (folder / f"{model}.{end}" for model in p.matrix.models))
+    evaluated, ensemble = REPORTS / "evaluate", _json("ensemble.json")
+    mistakes, suspects = tables.read(evaluated / "mistakes.csv"), tables.read(REPORTS / "audit/suspects.csv")
+    suspects_of = {name: suspects[suspects.task == name] for name in TASKS}
+    html = page.render(
+        data=str(p.data.root),
+        checked=_json("check.json"),
+        metrics=_json("metrics.json"),
+        submission=_json("score.json"),
+        labels=_json("label/labels.json"),
+        cropped={name: _json(f"crop/{name}.json") for name in ("train", "eval")},
+        tasks=TASKS,
+        groups=tables.read(evaluated / "groups.csv").to_dict("records"),
+        decades=tables.read(evaluated / "age_by_decade.csv").to_dict("records"),
+        classes=tables.read(evaluated / "classification_report.csv").to_dict("records"),
+        trainings=page.trainings(wanted, p, ensemble, Path()),
+        mistakes=len(mistakes),
+        suspects={name: len(table) for name, table in suspects_of.items()},
+        params=Path("params.yaml").read_text(),
+        charts={
+            "curves": page.chart(evaluated / "learning_curves.png", "Held-out macro-F1 and loss over the epochs"),
+            "confusion": page.chart(evaluated / "confusion.png", "Confusion matrix of the 18 classes"),
+            "calibration": page.chart(evaluated / "calibration.png", "Accuracy over confidence for each task"),
+            "ages": page.chart(evaluated / "age_error.png", "Wrong age groups and years off in each decade"),
+            "counts": page.chart(REPORTS / "label/counts.png", "Photos in each class"),
+            **{name: page.chart(evaluated / f"confusion_{name}.png", f"Confusion matrix of {name}") for name in TASKS},
+        },
+        sheets={
+            (name, end): page.sheet(REPORTS / f"crop/{name}{end}.png", f"Contact sheet: {what}, set {name}")
+            for name in ("train", "eval")
+            for end, what in (("", "face crops"), ("_fallbacks", "photos where the first search found no face"))
+        },
+        photos={
+            "mistakes": page.photos(evaluated / "mistakes.png", page.mistakes(mistakes), sheets.LARGE),
+            "suspects": {
+                name: page.photos(REPORTS / f"audit/{name}.png", page.suspects(table), sheets.SMALL)
+                for name, table in suspects_of.items()
+            },
+            "heatmaps": {
+                model: page.photos(
+                    REPORTS / f"explain/{model}.png",
+                    page.looked_at(tables.read(HEATMAPS / f"{model}.csv")),
+                    sheets.LARGE,
+                )
+                for model in p.matrix.models
+            },
+        },
+    )
+    with whole(REPORTS / "report.html") as aside:
+        aside.write_text(html, encoding="utf-8")
+    print(f"{REPORTS / 'report.html'}: {len(html) / 1e6:.1f} MB, needs nothing beside it")
+
+
+if __name__ == "__main__":
+    main()
