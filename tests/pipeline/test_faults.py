@@ -148,7 +148,7 @@ def cut(project, name: str) -> None:
 @pytest.mark.pipeline
 def test_dvc_brings_back_what_was_damaged_beside_its_cache(project):
     before = project.lock()
-    for name in ("data/crops/train.npy", "data/labels.csv", "models/mask/0-0.safetensors", "reports/metrics.json"):
+    for name in ("data/crops/train.npy", "data/labels.csv", "models/trained/mask/0-0.safetensors", "reports/metrics.json"):
         replaced(project.root / name, -9)
     ran = project.repro()
     assert set(ran) <= {"evaluate"}, "figures are in git, not in DVC's cache: they are made again"
@@ -158,7 +158,7 @@ def test_dvc_brings_back_what_was_damaged_beside_its_cache(project):
 @pytest.mark.pipeline
 def test_what_was_damaged_in_the_cache_too_is_made_again_after_make_mend(project):
     before = project.lock()
-    damaged = ("data/crops/eval_around.npy", "data/labels.csv", "models/age-value/0-0.safetensors")
+    damaged = ("data/crops/eval_around.npy", "data/labels.csv", "models/trained/age-value/0-0.safetensors")
     for name in damaged:
         cut(project, name)
     project.run("dvc", "repro", check=False)  # DVC takes its links for good ones: this brings nothing back
@@ -204,5 +204,5 @@ def test_models_that_can_not_be_written_stop_a_training_before_it_begins(project
         models.chmod(0o755) if os.geteuid() else subprocess.run(["umount", "--lazy", str(models)], check=True)
     assert "Traceback" not in said and "epoch 1/1" not in said
     (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
-    assert "models/mask" in line and "then run the same command again" in line
+    assert "models/trained/mask" in line and "then run the same command again" in line
     assert "epoch 1/1" in project.run("dvc", "repro", "-s", "train@mask-0-0")

@@ -70,7 +70,7 @@ def test_a_second_clone_has_all_and_nothing_to_do(team):
     (promised,) = re.findall(r"^dvc repro +# (.*)", CLONE, re.MULTILINE)
     assert promised in team.said.splitlines() and "Running stage" not in team.said
     assert team.second.lock() == team.first.lock()
-    for name in ("data/submission.csv", "models/mask/0-0.safetensors", "reports/crop/train.png"):
+    for name in ("data/submission.csv", "models/trained/mask/0-0.safetensors", "reports/crop/train.png"):
         assert (team.second.root / name).read_bytes() == (team.first.root / name).read_bytes()
     mine, theirs = (sorted((clone.root / "data/competition").rglob("*.jpg")) for clone in (team.first, team.second))
     assert len(mine) == 12 * 7 + 10 and [p.read_bytes() for p in mine] == [p.read_bytes() for p in theirs]
