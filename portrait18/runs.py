@@ -9,7 +9,7 @@ from portrait18.params import MatrixParams, SecondParams
 
 PREDICTIONS, LIVE = Path("data/predictions"), Path("reports/train")
 WEIGHTS = Path("models/trained")
-RESUME = Path(".resume")  # what a killed run leaves for the next one; the stage after it clears it away
+RESUME = Path(".resume")  # what a killed run leaves for the next one; a later stage clears it away
 
 
 class Run(NamedTuple):
@@ -40,7 +40,7 @@ class Run(NamedTuple):
 
     @property
     def weights(self) -> Path:
-        return WEIGHTS / self.name / f"{self.fold}-{self.seed}.safetensors"
+        return _weights(self.name, self.fold, self.seed)
 
     @property
     def predictions(self) -> Path:
@@ -55,6 +55,22 @@ class Run(NamedTuple):
     @property
     def checkpoint(self) -> Path:
         return RESUME / f"{self.name}-{self.fold}-{self.seed}.pt"
+
+
+def forget_finished(but: Run | None = None) -> None:
+    """Remove the checkpoints of trainings whose model is there, but that of one run.
+
+    They outlive their training, which a kill before DVC has taken over its model would cost; that another
+    stage begins means that it has.
+    """
+    for path in sorted(RESUME.glob("*-*-*.pt")):
+        name, fold, seed = path.stem.rsplit("-", 2)
+        if (but is None or path != but.checkpoint) and _weights(name, fold, seed).exists():
+            path.unlink()
+
+
+def _weights(name: str, fold: int | str, seed: int | str) -> Path:
+    return WEIGHTS / name / f"{fold}-{seed}.safetensors"
 
 
 def crop_work(name: str) -> Path:

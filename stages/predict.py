@@ -12,7 +12,7 @@ from portrait18 import inference, params, splits, store, tables
 from portrait18.device import device, hold_memory, reproducible
 from portrait18.errors import memory_set_by, one_line_errors
 from portrait18.files import require_writable, write_csv
-from portrait18.runs import Run
+from portrait18.runs import Run, forget_finished
 
 
 @one_line_errors
@@ -25,6 +25,7 @@ def main(*words: str) -> None:
     labels = tables.read("data/labels.csv")
     held_out = np.flatnonzero(splits.held_out(labels, tables.read("data/folds.csv")) == run.fold)
     require_writable(run.predictions)
+    forget_finished()
     parts = []
     for which in ("train", "eval"):
         pixels, table = store.load(Path("data/crops"), which)
@@ -51,7 +52,6 @@ def main(*words: str) -> None:
         part.insert(0, "set", "heldout" if which == "train" else "eval")
         parts.append(part)
     write_csv(pd.concat(parts), run.predictions)
-    run.checkpoint.unlink(missing_ok=True)  # this stage follows the training: DVC has the model by now
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from portrait18 import distributed, inference, params, splits, store, tables, tr
 from portrait18.device import hold_memory
 from portrait18.errors import memory_set_by, one_line_errors
 from portrait18.files import require_writable
-from portrait18.runs import Run
+from portrait18.runs import Run, forget_finished
 
 
 @one_line_errors
@@ -29,6 +29,7 @@ def main(*words: str) -> None:
     run = Run.parse(*words)
     model = p.model(run.model)
     require_writable(run.weights)
+    forget_finished(but=run)
     if run.second:
         crops, known = store.load(Path("data/crops"), "eval")
         more = tables.read(run.pseudo_labels).set_index("photo").loc[known.photo].reset_index()

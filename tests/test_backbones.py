@@ -148,6 +148,7 @@ def test_pickles_are_refused_unopened(tmp_path, name):
     torch.save(planted, tmp_path / name)
     with pytest.raises(UserError, match=r"only \.safetensors files are read"):
         small(weights=str(tmp_path / name))
+    assert not planted.path.exists()
 
 
 @pytest.mark.parametrize("kept", [0, 5, 1000, -1])

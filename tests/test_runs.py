@@ -47,3 +47,19 @@ def test_outs_of_other_runs_are_forgotten(tmp_path, capsys):
 
 def test_forgetting_in_a_folder_that_is_not_there_is_no_error(tmp_path):
     runs.forget_others(tmp_path / "none", [])
+
+
+def test_checkpoints_go_when_their_model_is_there_but_not_that_of_the_run_at_hand(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done, again = runs.Run("age-class", 0, 0), runs.Run("age-class", 0, 0, second=True)
+    half, at_hand = runs.Run("age-value", 1, 10), runs.Run("mask", 0, 0)
+    for run in (done, again, half, at_hand):
+        run.checkpoint.parent.mkdir(exist_ok=True)
+        run.checkpoint.touch()
+    for run in (done, again, at_hand):
+        run.weights.parent.mkdir(parents=True)
+        run.weights.touch()
+    runs.forget_finished(but=at_hand)
+    assert sorted(p.name for p in runs.RESUME.iterdir()) == ["age-value-1-10.pt", "mask-0-0.pt"]
+    runs.forget_finished()
+    assert [p.name for p in runs.RESUME.iterdir()] == ["age-value-1-10.pt"]
