@@ -71,9 +71,9 @@ def _holds(path: Path, shape: tuple[int, ...]) -> bool:
     """Whether the file is an array of uint8 of this shape; after a power cut it may be anything."""
     try:
         pixels = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
+    except Exception:  # NumPy reads its header as Python, so a damaged one raises anything
         return False
-    return pixels.shape == shape and pixels.dtype == np.uint8
+    return pixels.shape == shape and pixels.dtype == np.uint8 and pixels.flags.c_contiguous
 
 
 def _entry(line: str, start: int) -> dict[int, list] | None:

@@ -31,8 +31,16 @@ class Joined:
 
 def load(folder: Path, name: str) -> tuple[np.ndarray, pd.DataFrame]:
     """The crops of a set as a read-only memory map (N, size, size, 3), and their table."""
+    path = folder / f"{name}.npy"
     try:
-        pixels = np.load(folder / f"{name}.npy", mmap_mode="r")
-    except (ValueError, EOFError) as error:
-        raise UserError(f"{folder / name}.npy is damaged ({error}); delete it and run dvc repro") from None
-    return pixels, tables.read(folder / f"{name}.csv")
+        pixels = np.load(path, mmap_mode="r")
+        path = path.with_suffix(".csv")
+        table = tables.read(path)
+    except OSError:
+        raise
+    except Exception as error:  # NumPy reads its header as Python, so a damaged one raises anything
+        raise UserError(f"{path} is damaged ({' '.join(str(error).split())}); delete it and run dvc repro") from None
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or len(pixels) != len(table) or "photo" not in table:
+        told = f"{len(table)} rows beside {pixels.dtype} {pixels.shape}"
+        raise UserError(f"{path} is damaged ({told}); delete it and run dvc repro")
+    return pixels, table

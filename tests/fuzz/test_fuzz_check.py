@@ -23,10 +23,16 @@ from portrait18.errors import printable
 from stages import check
 
 PHOTO = photo_bytes(1, 20, 20)
-SOUND = st.sampled_from(["000001", "000001-1", "NA", "1e5", "-x", "a b", "con", "Ω", "é", "e\u0301", 'q"', "c,d", "'", "..x"])
+SOUND = st.sampled_from(
+    ["000001", "000001-1", "NA", "1e5", "-x", "a b", "con", "Ω", "é", "e\u0301", 'q"', "c,d", "'", "..x"]
+)
 IDS = SOUND | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/_"), min_size=1, max_size=12)
-ROGUE = st.sampled_from(["a\nb", "a\x1b[31m", "a\\b", "", "x_y", "\udcff", "a\u2028b"])  # \udcff: a byte that is no UTF-8
-AGES = st.integers(0, 130).map(str) | st.sampled_from(["-5", "4.5", "nan", "", "old", "007", "1000", "٤٥", " 30", "1e1"])
+ROGUE = st.sampled_from(
+    ["a\nb", "a\x1b[31m", "a\\b", "", "x_y", "\udcff", "a\u2028b"]
+)  # \udcff: a byte that is no UTF-8
+AGES = st.integers(0, 130).map(str) | st.sampled_from(
+    ["-5", "4.5", "nan", "", "old", "007", "1000", "٤٥", " 30", "1e1"]
+)
 ROWS = ["sound"] * 6 + ["none", "other gender", "other age", "twice", "no folder"]
 FILES = ["sound"] * 12 + ["none", "double", "torn", "text", "folder", "passwd", "pipe", "zeros", "link", "loop"]
 GOOD_FILES = ("sound", "link", "double")
@@ -89,7 +95,9 @@ def place(path: Path, kind: str, elsewhere: Path) -> None:
     elif kind == "pipe":
         os.mkfifo(path)
     elif kind != "none":
-        path.symlink_to({"passwd": "/etc/passwd", "zeros": "/dev/zero", "link": elsewhere, "loop": path.absolute()}[kind])
+        path.symlink_to(
+            {"passwd": "/etc/passwd", "zeros": "/dev/zero", "link": elsewhere, "loop": path.absolute()}[kind]
+        )
 
 
 def write(root: Path, everybody: list[Person]) -> tuple[dict, list[str]]:
@@ -196,7 +204,9 @@ def test_people_get_their_true_labels_or_a_line(loaded, everybody):
 
 
 @tries(60)
-@given(st.lists(st.tuples(EVAL | EVAL_ROGUE, st.sampled_from(["sound", "none", "torn", "pipe"])), min_size=1, max_size=4))
+@given(
+    st.lists(st.tuples(EVAL | EVAL_ROGUE, st.sampled_from(["sound", "none", "torn", "pipe"])), min_size=1, max_size=4)
+)
 def test_photos_to_label_keep_their_order_or_get_a_line(loaded, listed):
     names = [name for name, _ in listed]
     with data_set() as root:
@@ -217,7 +227,17 @@ def test_photos_to_label_keep_their_order_or_get_a_line(loaded, listed):
             assert evaluated.width.tolist() == [20 if kinds[name] == "sound" else 0 for name in names]
 
 
-PATHS = ["../../../etc", "/etc", "..", ".", "", "x/../000001_female_Asian_45", "000001_female_Asian_45/", "a\\b", "a\nb"]
+PATHS = [
+    "../../../etc",
+    "/etc",
+    "..",
+    ".",
+    "",
+    "x/../000001_female_Asian_45",
+    "000001_female_Asian_45/",
+    "a\\b",
+    "a\nb",
+]
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -17,7 +17,24 @@ from portrait18 import params
 from portrait18.errors import UserError
 
 RAW = yaml.safe_load((REPO / "params.yaml").read_text())
-TEXTS = ["1e-05", "nan", "inf", "-inf", "1e999", "7", " 3 ", "1_0", "0x10", "true", "no", "", "../../x", "a\nb", "\x1b[0m", "٣"]
+TEXTS = [
+    "1e-05",
+    "nan",
+    "inf",
+    "-inf",
+    "1e999",
+    "7",
+    " 3 ",
+    "1_0",
+    "0x10",
+    "true",
+    "no",
+    "",
+    "../../x",
+    "a\nb",
+    "\x1b[0m",
+    "٣",
+]
 NUMBERS = st.integers() | st.floats() | st.sampled_from([2**63, 2**64, -(10**30), 10**400, 1e308, 5e-324, -0.0])
 SCALARS = st.none() | st.booleans() | NUMBERS | st.sampled_from(TEXTS) | st.text(max_size=5) | st.dates()
 VALUES = st.recursive(
@@ -37,7 +54,9 @@ def keys(section: dict, above: tuple = ()) -> list[tuple]:
 
 KEYS = keys(RAW)
 #: Keys of one number, with their section's name and class.
-SINGLE = [(n, k) for n, kind in params.SECTIONS.items() for k, f in kind.model_fields.items() if f.annotation in (int, float)]
+SINGLE = [
+    (n, k) for n, kind in params.SECTIONS.items() for k, f in kind.model_fields.items() if f.annotation in (int, float)
+]
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +128,11 @@ def test_any_content_is_refused(path, raw):
 
 
 @tries(150)
-@given(st.sampled_from(SINGLE), st.integers(0, 60) | st.floats(0, 1), st.sampled_from([str, repr, "{:e}".format, " {} ".format]))
+@given(
+    st.sampled_from(SINGLE),
+    st.integers(0, 60) | st.floats(0, 1),
+    st.sampled_from([str, repr, "{:e}".format, " {} ".format]),
+)
 def test_a_number_written_as_text_is_the_same_number(path, key, number, write):
     as_number, as_text = (load(path, changed(key, value)) for value in (number, write(number)))
     assert (as_number is None) == (as_text is None) or write not in (str, repr)
@@ -124,7 +147,9 @@ def test_a_number_written_as_text_is_the_same_number(path, key, number, write):
 def test_a_file_with_wrong_characters_is_read_or_refused(path, data):
     text = (REPO / "params.yaml").read_text().split("\n  # One section for each model.")[0]
     at = data.draw(st.integers(0, len(text) - 1))
-    junk = data.draw(st.text(max_size=4) | st.sampled_from(["\t", ": ", "- ", "*a", "&a", "!!bool x", "{", "'", "\0", "%", "? "]))
+    junk = data.draw(
+        st.text(max_size=4) | st.sampled_from(["\t", ": ", "- ", "*a", "&a", "!!bool x", "{", "'", "\0", "%", "? "])
+    )
     path.write_bytes((text[:at] + junk + text[at + data.draw(st.integers(0, 3)) :]).encode("utf-8", "replace"))
     load_file(path)
 
@@ -146,7 +171,9 @@ def test_aliases_that_stand_for_billions_give_short_lines(path):
     assert any("split.seed" in line for line in load.lines)
 
 
-@pytest.mark.parametrize("name", ["../../x", "a/b", "..", "", "a b", "a\nb", "-x", "x" * 200, "é", "/tmp/x", "a.b", "a@b"])
+@pytest.mark.parametrize(
+    "name", ["../../x", "a/b", "..", "", "a b", "a\nb", "-x", "x" * 200, "é", "/tmp/x", "a.b", "a@b"]
+)
 def test_a_model_s_name_that_leads_out_of_its_folder_is_refused(path, name):
     raw = changed(("train", name), {"task": "mask", "target": "classes", "lr": 0.1, "epochs": 1})
     raw["matrix"]["models"] = [*RAW["matrix"]["models"], name]

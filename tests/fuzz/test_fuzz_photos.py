@@ -110,7 +110,10 @@ def test_a_photo_with_wrong_bytes_is_read_or_refused(file, data):
 
 
 @tries(100)
-@given(st.binary(max_size=300), st.sampled_from([b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"BM"]))
+@given(
+    st.binary(max_size=300),
+    st.sampled_from([b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"BM"]),
+)
 @example(b"<html><body>Not found</body></html>", b"")
 def test_other_bytes_are_refused(data, start):
     decode(start + data)
