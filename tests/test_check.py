@@ -239,3 +239,11 @@ def test_one_photo_under_two_ids_is_warned_of(capsys):
     check.main()
     assert f"{other} is the same file as {PEOPLE[0]}/mask1.jpg, of another id" in capsys.readouterr().err
     assert found()[2]["warnings"] == 1
+
+
+def test_one_photo_under_two_mask_states_is_warned_of(capsys):
+    (WHO / "normal.jpg").write_bytes((WHO / "mask1.jpg").read_bytes())
+    (WHO / "mask3.jpg").write_bytes((WHO / "mask2.jpg").read_bytes())
+    check.main()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{WHO}/normal.jpg is the same file as {PEOPLE[0]}/mask1.jpg, of another mask state" in line

@@ -172,3 +172,8 @@ def test_wrapped_function_keeps_name_arguments_and_result():
         return a + b
 
     assert add(2, b=3) == 5 and add.__name__ == "add" and add.__doc__ == "Sum."
+
+
+def test_what_breaks_a_line_or_steers_a_terminal_is_escaped():
+    (line,) = UserError("a\nb\x1b[31m\udcff\u2028é ü").problems
+    assert line == r"a\nb\x1b[31m\udcff\u2028é ü"

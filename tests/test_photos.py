@@ -117,6 +117,20 @@ def test_sixteen_bits_are_scaled_not_clipped():
     np.testing.assert_allclose(pixels[0, :, 0], np.linspace(0, 255, 48), atol=1)
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_more_than_sixteen_bits_are_refused_not_clipped(kind):
+    ramp = np.broadcast_to(np.linspace(0, 1 if kind is np.float32 else 2**31 - 1, 48).astype(kind), (32, 48))
+    with pytest.raises(photos.BadPhoto, match="more than 16 bits"):
+        photos.decode(encoded(Image.fromarray(ramp), "TIFF"))
+
+
+def test_a_file_larger_than_any_photo_of_the_limit_is_not_read(tmp_path):
+    with open(tmp_path / "a.jpg", "wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(photos.BadPhoto, match="has 1099511627776 bytes, at most 400000000 are read"):
+        photos.read(tmp_path / "a.jpg")
+
+
 @pytest.mark.parametrize(
     "image",
     [Image.new("RGBA", (32, 32), (255, 0, 0, 0)), Image.new("LA", (32, 32), (200, 0))],

@@ -11,9 +11,7 @@ TIMES = int(os.environ.get("FUZZ", "0"))
 _PROFILE = settings(
     derandomize=not TIMES,
     deadline=None,  # machines are busy
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
-    print_blob=True,
-    phases=[__import__("hypothesis").Phase.explicit, __import__("hypothesis").Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 

@@ -1,0 +1,116 @@
+"""Whatever a crash left of the crops: what is sound is gone on with, the rest is done again or named."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from effort import tries
+from hypothesis import example, given
+from hypothesis import strategies as st
+from tiny import crop_params
+
+from portrait18 import store
+from portrait18.errors import UserError
+from portrait18.files import write_csv
+from portrait18.journal import Journal
+from portrait18.surroundings import NUMBERS
+
+INVENTORY = pd.DataFrame({"photo": [f"{i}.jpg" for i in range(6)], "width": 40, "height": 40})
+ROWS = [["mtcnn", 1.5, 2.0, 30.0, 31.0, 0.0, 0.99, [i] * NUMBERS] for i in range(6)]
+CHANGES = st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 255)), min_size=1, max_size=4)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+def begun(work: Path) -> dict[int, list]:
+    """Leave what a run killed after its third chunk leaves; returns its chunks."""
+    (work / "rows.jsonl").unlink(missing_ok=True)
+    journal = Journal(work, INVENTORY, crop_params())
+    for start in (0, 2, 4):
+        journal.add(start, ROWS[start : start + 2])
+    return journal.chunks
+
+
+def opened(work: Path) -> Journal:
+    """The journal goes on, and what it then holds is sound."""
+    journal = Journal(work, INVENTORY, crop_params())
+    assert journal.pixels.shape == (6, 32, 32, 3) and journal.pixels.dtype == np.uint8
+    assert list(journal.chunks) == list(range(0, 2 * len(journal.chunks), 2))
+    assert all(len(row) == 8 and len(row[7]) == NUMBERS for rows in journal.chunks.values() for row in rows)
+    assert len((work / "rows.jsonl").read_text().splitlines()) == 1 + len(journal.chunks)
+    return journal
+
+
+JUNK = [
+    "\0" * 50,
+    "\n",
+    "[]",
+    "{}",
+    "[0, []]",
+    '[4, [["mtcnn"]]]',
+    "null",
+    "[NaN, 1]",
+    "[4, 5]",
+    "[[0], 1]",
+    "[" * 10**5,
+]
+
+
+@tries(60)
+@given(st.integers(0, 4000), st.sampled_from(JUNK) | st.text(st.characters(codec="utf-8"), max_size=20))
+@example(0, "")
+@example(10**6, json.dumps([4, ROWS[4:]]) + "\n")
+@example(10**6, "\0\0\0\n")
+def test_of_a_journal_cut_off_anywhere_the_whole_lines_are_gone_on_with(work, cut, junk):
+    chunks = begun(work)
+    content = (work / "rows.jsonl").read_bytes()[:cut]
+    (work / "rows.jsonl").write_bytes(content + junk.encode())
+    found = opened(work).chunks
+    assert found == {start: chunks[start] for start in list(chunks)[: len(found)]}
+    assert len(found) >= content.count(b"\n") - 1
+
+
+@tries(60)
+@given(CHANGES)
+def test_a_journal_with_wrong_bytes_is_no_traceback(work, changes):
+    begun(work)
+    content = bytearray((work / "rows.jsonl").read_bytes())
+    for at, byte in changes:
+        content[at % len(content)] = byte
+    (work / "rows.jsonl").write_bytes(content)
+    opened(work)
+
+
+@tries(50)
+@given(st.lists(st.tuples(st.integers(0, 140), st.integers(0, 255)), max_size=3), st.integers(0, 20000) | st.none())
+def test_pixels_that_are_not_those_of_the_journal_are_made_again(work, changes, cut):
+    begun(work)
+    content = bytearray((work / "pixels.npy").read_bytes())
+    for at, byte in changes:
+        content[at] = byte
+    (work / "pixels.npy").write_bytes(content[:cut])
+    opened(work)
+
+
+@tries(60)
+@given(st.sampled_from(["a.npy", "a.csv"]), CHANGES, st.integers(0, 20000) | st.none())
+@example("a.csv", [(0, 112)], 20)
+def test_a_damaged_store_is_read_or_named(work, name, changes, cut):
+    np.save(work / "a.npy", np.zeros((4, 8, 8, 3), np.uint8))
+    write_csv(pd.DataFrame({"photo": list("abcd"), "x0": 1.5, "found": "mtcnn"}), work / "a.csv")
+    content = bytearray((work / name).read_bytes())
+    for at, byte in changes:
+        content[at % min(len(content), 200)] = byte
+    (work / name).write_bytes(content[:cut])
+    try:
+        pixels, table = store.load(work, "a")
+    except UserError as error:
+        (line,) = error.problems
+        assert "is damaged" in line and f"{work}/a." in line
+    else:
+        assert len(pixels) == len(table) and pixels.dtype == np.uint8 and pixels.ndim == 4

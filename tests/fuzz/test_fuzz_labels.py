@@ -1,0 +1,92 @@
+"""Any row of label_fixes.csv: it changes what it names and nothing else, or is refused by its line."""
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from effort import tries
+from hypothesis import example, given
+from hypothesis import strategies as st
+from synthetic import STATES
+
+from portrait18 import labels
+from portrait18.classes import GENDER, MASK, encode
+from portrait18.errors import UserError
+from portrait18.params import LabelParams
+
+PARAMS = LabelParams(young_below=30, old_from=60, drop_ages=[], fixes="sure")
+PEOPLE = {"000001": (0, 25), "1": (1, 45), "NA": (0, 60)}
+HEAD = ["person", "photo", "column", "value", "agreement", "why"]
+
+
+def or_odd(*sound: str) -> st.SearchStrategy[str]:
+    """Mostly one of these, else anything that a CSV can hold."""
+    odd = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=4)
+    return st.one_of(*[st.sampled_from(sound)] * 9, odd)
+
+
+ROW = st.tuples(
+    or_odd(*PEOPLE, "2"),
+    or_odd("", "", *STATES),
+    or_odd("mask", "gender"),
+    or_odd("male", "female", "worn", "incorrect", "none"),
+    or_odd("sure", "sure", "some"),
+    or_odd("", "swapped"),
+)
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("fixes") / "label_fixes.csv"
+
+
+def inventory() -> pd.DataFrame:
+    rows = [
+        (f"{who}/{state}.jpg", who, who, gender, age, 2 if state == "normal" else int(state == "incorrect_mask"))
+        for who, (gender, age) in PEOPLE.items()
+        for state in STATES
+    ]
+    return pd.DataFrame(rows, columns=["photo", "folder", "person", "gender", "age", "mask"]).assign(extra=0)
+
+
+def sound(rows: list[tuple]) -> bool:
+    values = {"mask": MASK.classes, "gender": GENDER.classes}
+    told: dict = {}
+    for who, photo, column, value, agreement, _ in rows:
+        if value not in values.get(column, ()) or agreement not in ("sure", "some"):
+            return False
+        if photo not in ("", *STATES) or (column == "mask" and not photo):
+            return False
+        if told.setdefault((who, photo, column), value) != value:
+            return False
+    return True
+
+
+@tries(250)
+@given(st.lists(ROW, max_size=3))
+@example([("1", "", "gender", "male", "sure", ""), ("1", "", "gender", "female", "sure", "")])
+@example([("1", "", "mask", "worn", "sure", "")])
+def test_fixes_change_what_they_name_and_nothing_else(path, rows):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([HEAD, *rows])
+    try:
+        fixes = labels.read_fixes(path)
+    except UserError as error:
+        assert not sound(rows)
+        assert all("label_fixes.csv line " in p and p.isprintable() for p in error.problems)
+        return
+    assert sound(rows)
+    truth = {row.photo: {"mask": row.mask, "gender": row.gender} for row in inventory().itertuples()}
+    for who, photo, column, value, agreement, _ in rows:
+        classes = MASK.classes if column == "mask" else GENDER.classes
+        for name, of_photo in truth.items():
+            if agreement == "sure" and name.split("/")[0] == who and (not photo or name.endswith(f"/{photo}.jpg")):
+                of_photo[column] = classes.index(value)
+    made, _ = labels.make(inventory(), fixes, PARAMS)
+    for row in made.itertuples(index=False):
+        gender, mask = truth[row.photo]["gender"], truth[row.photo]["mask"]
+        years = PEOPLE[row.person][1]
+        group = (years >= 30) + (years >= 60)
+        assert (row.mask, row.gender, row.age, row.age_group) == (mask, gender, years, group)
+        assert made["class"][made.photo == row.photo].tolist() == [encode(mask, gender, group)]
