@@ -103,6 +103,7 @@ def run(args: argparse.Namespace) -> int:
     from portrait18.device import device, reproducible
 
     reproducible()
+    sys.stdout.reconfigure(errors="surrogateescape")  # names of files need not be UTF-8
     ensemble = bundle.load(args.bundle, device(), args.min_face)
     bad = []
     try:
@@ -145,6 +146,8 @@ def _answer(ensemble, photos: list[tuple[Path, np.ndarray]], whole: bool) -> lis
 
 def _copies(paths: list[Path], out: Path) -> dict[Path, Path]:
     """Where each drawn copy goes: under `out` as the photos lie to each other."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--draw {out} is a file; name a folder, new or not")
     full = {path: path.absolute() for path in paths}
     common = Path(os.path.commonpath([path.parent for path in full.values()]))
     copies = {}

@@ -125,9 +125,19 @@ def test_copies_never_take_the_place_of_the_photos(predict, folder, capsys):
     assert (folder / "photos/pair.png").read_bytes() == before
 
 
+def test_a_name_that_is_no_text_is_printed_as_it_is(folder):
+    try:
+        (folder / "photos/zero.jpg").rename(os.fsdecode(bytes(folder) + b"/\xff.jpg"))
+    except OSError:
+        pytest.skip("this file system has no such names")
+    done = module(folder, "predict", os.fsdecode(b"\xff.jpg"), "--bundle", "bundle", stdout=subprocess.PIPE)
+    assert done.returncode == 0 and os.fsencode(done.stdout) == b"\xff.jpg  no face found\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
+        (["photos", "--draw", "photos/pair.png"], 1, "is a file; name a folder"),
         (["nowhere.jpg", "x*.jpg"], 1, "nowhere.jpg: no such file"),
         (["photos", "--bundle", "elsewhere"], 1, "elsewhere holds no bundle"),
         (["photos", "--min-face", "2"], 2, "2 must be a share"),
@@ -164,7 +174,14 @@ def test_photos_in_chunks_are_answered_as_together(predict, monkeypatch):
 
 def module(folder, *arguments, **how):
     env = {**os.environ, "PYTHONPATH": str(REPO)}
-    return subprocess.run([sys.executable, "-m", "portrait18", *arguments], cwd=folder, env=env, text=True, **how)
+    return subprocess.run(
+        [sys.executable, "-m", "portrait18", *arguments],
+        cwd=folder,
+        env=env,
+        text=True,
+        errors="surrogateescape",
+        **how,
+    )
 
 
 def test_as_a_module_with_clean_output_and_a_reader_that_leaves(folder):
