@@ -1,0 +1,95 @@
+"""From a request's uploads to its answers: checked, decoded, given to the batcher."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+
+from portrait18 import photos
+from portrait18.server import limits
+from portrait18.server.batching import Batcher, Ensemble, answer
+from portrait18.server.problems import PhotoProblem, Refused
+from portrait18.server.settings import Settings
+from portrait18.server.telemetry import Telemetry
+from portrait18.server.uploads import Upload
+
+#: Decoded photos lie in memory for this many of the largest allowed at a time, or for those of one request.
+_LARGEST_AT_A_TIME = 4
+T = TypeVar("T")
+
+
+class Answering:
+    """Answers uploads with one ensemble; decodes in threads, so that requests are read meanwhile."""
+
+    def __init__(self, ensemble: Ensemble, settings: Settings, telemetry: Telemetry):
+        self._telemetry, self._max_pixels = telemetry, settings.max_pixels
+        self._budget = limits.Budget(_LARGEST_AT_A_TIME * settings.max_pixels)
+        self._decoders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="decode")
+        work = partial(answer, ensemble, telemetry)
+        self.batcher = Batcher(work, settings.batch, settings.wait_ms / 1000, telemetry)
+
+    async def close(self) -> None:
+        await self.batcher.close()
+        self._decoders.shutdown(cancel_futures=True)
+
+    async def __call__(self, uploads: list[Upload]) -> dict[str, Any]:
+        """The answers, as `replies.Reply` has them.
+
+        Raises:
+            Refused: 422 with every photo that can't be used.
+        """
+        sizes = await self._of_each(limits.pixels, uploads)
+        async with self._budget.hold(sum(sizes)):
+            with self._telemetry.phase("decode"):
+                decoded = await self._of_each(photos.decode, uploads)
+            faces = await self.batcher(decoded)
+        self._telemetry.photos.inc(len(uploads))
+        self._telemetry.faces.inc(sum(map(len, faces)))
+        return {
+            "photos": [
+                {"width": photo.shape[1], "height": photo.shape[0], "faces": of_photo}
+                for photo, of_photo in zip(decoded, faces, strict=True)
+            ]
+        }
+
+    async def _of_each(self, function: Callable[[bytes, int], T], uploads: list[Upload]) -> list[T]:
+        loop = asyncio.get_running_loop()
+        calls = (loop.run_in_executor(self._decoders, function, upload.data, self._max_pixels) for upload in uploads)
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        bad = []
+        for i, (upload, result) in enumerate(zip(uploads, results, strict=True)):
+            if isinstance(result, photos.BadPhoto):
+                bad.append(PhotoProblem(index=i, name=upload.name, reason=str(result)))
+            elif isinstance(result, BaseException):
+                raise result
+        if bad:
+            raise Refused(422, f"{len(bad)} of {len(uploads)} photos can't be used", bad)
+        return results
+
+
+async def unless_gone(request: Request, work: Awaitable[T]) -> T:
+    """Await `work`, which is cancelled when the client hangs up.
+
+    Raises:
+        ClientDisconnect: it did.
+    """
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    tasks = [asyncio.ensure_future(work), asyncio.create_task(gone())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not tasks[0].done():
+            raise ClientDisconnect
+        return tasks[0].result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

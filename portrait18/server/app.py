@@ -1,0 +1,158 @@
+"""The routes: POST /predict, GET /health and /metrics, the page at / and the interface's description at /docs."""
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import ClientDisconnect
+
+from portrait18.server import limits, problems, uploads
+from portrait18.server.answering import Answering, unless_gone
+from portrait18.server.batching import Ensemble
+from portrait18.server.edge import edge
+from portrait18.server.problems import Refused
+from portrait18.server.replies import Health, Limits, Reply
+from portrait18.server.settings import Settings
+from portrait18.server.static import add_page
+from portrait18.server.telemetry import Telemetry
+
+
+def create_app(ensemble: Ensemble, settings: Settings, device: str = "cpu", networks: int = 0) -> FastAPI:
+    """The server of one loaded ensemble.
+
+    Args:
+        ensemble: a bundle, or anything that finds crops and answers them as one does.
+        device: where it runs, for /health.
+        networks: how many it holds, for /health.
+    """
+    telemetry = Telemetry()
+    gate = limits.Gate(settings.queue)
+    answering = Answering(ensemble, settings, telemetry)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        answering.batcher.start()
+        yield
+        await answering.close()
+
+    app = FastAPI(
+        title="Portrait18",
+        version="1",
+        summary="Tells from a photo whether a mask is worn, the gender and the age group of every face.",
+        docs_url=None,  # FastAPI's own pages load their scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.add_middleware(edge, telemetry=telemetry, routes=app.routes)
+    add_page(app)
+    problems.add_to(app)
+    key = [] if settings.api_key is None else [_asks_for(settings.api_key.get_secret_value().encode())]
+
+    @app.post(
+        "/predict",
+        summary="Answers for every face of one photo or several",
+        response_model=Reply,
+        response_description="the answers, a photo each, in the order they were sent",
+        dependencies=key,
+        openapi_extra=_body(settings),
+        responses=problems.documented(
+            _400="the body is not a well-formed form",
+            **({"_401": "no key, or a wrong one"} if key else {}),
+            _408="the upload took too long",
+            _413="too many bytes or photos",
+            _415="the body is not a form",
+            _422="photos that can't be used, all of them listed; no answers for the others either",
+            _500="the server failed",
+            _503="too many photos are waiting; Retry-After says for how many seconds to wait",
+            _504="the answer took too long",
+        ),
+    )
+    async def predict(request: Request) -> Response:
+        """Send the photos as the form's field photos, which may be repeated. Nothing of them is kept."""
+        with gate.enter():
+            with telemetry.phase("upload"):
+                batch = await _uploads(request, settings)
+            with gate.enter(len(batch) - 1):
+                try:
+                    async with asyncio.timeout(settings.timeout_s):
+                        found = await unless_gone(request, answering(batch))
+                except TimeoutError:
+                    refusal = f"no answer within {settings.timeout_s:g} s; send fewer or smaller photos"
+                    raise Refused(504, refusal) from None
+        return Response(Reply.model_validate(found).model_dump_json(by_alias=True), media_type="application/json")
+
+    @app.get(
+        "/health",
+        summary="Whether the server can answer, and what it lets in",
+        response_description="it can",
+        responses={503: {"model": Health, "description": "it can't: start it again"}},
+    )
+    async def health(response: Response) -> Health:
+        alive = answering.batcher.alive
+        response.status_code = 200 if alive else 503
+        return Health(
+            status="ok" if alive else "broken",
+            device=device,
+            networks=networks,
+            waiting=gate.inside,
+            limits=Limits(
+                bytes=settings.max_bytes,
+                pixels=settings.max_pixels,
+                photos=settings.max_photos,
+                seconds=settings.timeout_s,
+            ),
+            needs_key=settings.api_key is not None,
+        )
+
+    @app.get(
+        "/metrics",
+        summary="Counters for Prometheus",
+        dependencies=key,
+        response_class=Response,
+        response_description="Prometheus' text format",
+        responses={
+            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+            **(problems.documented(_401="no key, or a wrong one") if key else {}),
+        },
+    )
+    async def metrics() -> Response:
+        return Response(telemetry.text(), media_type=CONTENT_TYPE_LATEST)
+
+    app.add_exception_handler(ClientDisconnect, lambda *_: Response(status_code=499))
+    return app
+
+
+def _asks_for(key: bytes):
+    async def has_key(
+        sent: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
+    ) -> None:
+        # Headers arrive as Latin-1, whatever bytes they are.
+        if sent is None or not hmac.compare_digest(sent.credentials.encode("latin-1"), key):
+            refusal = "this server asks for a key; send it as Authorization: Bearer KEY"
+            raise Refused(401, refusal, headers={"WWW-Authenticate": "Bearer"})
+
+    return Depends(has_key)
+
+
+def _body(settings: Settings) -> dict:
+    photo = {"type": "string", "format": "binary"}
+    many = {"type": "array", "items": photo, "minItems": 1, "maxItems": settings.max_photos}
+    form = {"type": "object", "properties": {uploads.FIELD: many}, "required": [uploads.FIELD]}
+    schema = {**form, "additionalProperties": False}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+async def _uploads(request: Request, settings: Settings) -> list[uploads.Upload]:
+    kind, length = (request.headers.get(name) for name in ("content-type", "content-length"))
+    try:
+        async with asyncio.timeout(settings.timeout_s):
+            return await uploads.read(request.stream(), kind, length, settings.max_bytes, settings.max_photos)
+    except TimeoutError:
+        raise Refused(
+            408, f"the upload took more than {settings.timeout_s:g} s; send fewer or smaller photos"
+        ) from None

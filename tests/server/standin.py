@@ -1,0 +1,108 @@
+"""A stand-in for a bundle whose answers can be told from a photo's colour, and a server of it."""
+
+import asyncio
+import io
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import numpy as np
+import uvicorn
+from PIL import Image
+
+from portrait18 import bundle
+from portrait18.faces import Face
+from portrait18.server.app import create_app
+from portrait18.server.settings import Settings
+
+SIZE = 8
+
+
+def png(red: int = 0, faces: int = 1, width: int = 60, height: int = 80, kind: str = "PNG") -> bytes:
+    """A photo whose red tells the class and whose green the number of faces."""
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), (red, 40 * faces, 0)).save(out, kind)
+    return out.getvalue()
+
+
+class StandIn:
+    """Finds `green / 40` faces beside one another; answers class `red % 18` for each.
+
+    Blue 255 makes it fail. While `gate` is clear, its work stands still.
+    """
+
+    size = SIZE
+
+    def __init__(self):
+        self.batches: list[int] = []
+        self.threads: set[str] = set()
+        self.gate = threading.Event()
+        self.gate.set()
+        self.started = threading.Event()
+
+    def crops(self, photos: list[np.ndarray]) -> list[list[bundle.Found]]:
+        self.batches.append(len(photos))
+        self.threads.add(threading.current_thread().name)
+        self.started.set()
+        assert self.gate.wait(20)
+        found = []
+        for photo in photos:
+            red, green, blue = (int(v) for v in photo[0, 0])
+            if blue == 255:
+                raise RuntimeError("this photo breaks the networks")
+            height, width = photo.shape[:2]
+            count = round(green / 40)
+            side = width / max(count, 1)
+            crop = np.full((SIZE, SIZE, 3), red, np.uint8)
+            found.append(
+                [
+                    bundle.Found(Face(i * side, height / 4, (i + 1) * side, height / 2, 0.0, 0.9), "mtcnn", crop)
+                    for i in range(count)
+                ]
+            )
+        return found
+
+    def answers(self, crops: np.ndarray) -> bundle.Answers:
+        number = crops[:, 0, 0, 0].astype(np.int64) % 18
+
+        def probabilities(index: np.ndarray, count: int) -> np.ndarray:
+            sure = np.eye(count)[index]
+            return 0.75 * sure + 0.25 * (1 - sure) / (count - 1)
+
+        return bundle.Answers(
+            mask=probabilities(number // 6, 3),
+            gender=probabilities(number // 3 % 2, 2),
+            age=probabilities(number % 3, 3),
+            years=20.0 + crops[:, 0, 0, 0],
+            number=number,
+        )
+
+
+@contextmanager
+def serving(ensemble=None, **changes) -> Iterator[str]:
+    """Serve on a free port of loopback; gives the address."""
+    app = create_app(ensemble or StandIn(), Settings(**changes))
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
+    thread.start()
+    address = "http://{}:{}".format(*listening.getsockname())
+    try:
+        while True:
+            try:
+                httpx.get(f"{address}/health", timeout=10)
+                break
+            except httpx.ConnectError:
+                assert thread.is_alive()
+        yield address
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def post(address: str, *photos: bytes, **options) -> httpx.Response:
+    files = [("photos", (f"{i}.png", photo)) for i, photo in enumerate(photos)]
+    return httpx.post(f"{address}/predict", files=files, timeout=30, **options)
