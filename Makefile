@@ -1,4 +1,6 @@
 # make demo   install, run the pipeline on the demo photos, print the scores
+# make serve   answer for photos over HTTP, with a page, by the networks of the last dvc repro: http://127.0.0.1:8000/
+#              ARGS="--port 8080" and others, see portrait18 serve --help
 # make test   install what is missing, run every test
 # make recipe NAME=bench-cpu   run a recipe from recipes/ as a DVC experiment, keep its figures in reports/runs.csv;
 #                              SEED=1 trains with another seed
@@ -7,7 +9,7 @@
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON ?= python3
 
-.PHONY: demo test recipe ledger current clean
+.PHONY: demo serve screenshot test recipe ledger current clean
 
 demo: .venv/installed
 	dvc repro
@@ -19,6 +21,13 @@ demo: .venv/installed
 	@echo "figures         reports/metrics.json     (dvc metrics show)"
 	@echo "plots           reports/evaluate/        (dvc plots show)"
 	@echo "contact sheets  reports/crop/"
+
+serve: .venv/installed
+	@python -m portrait18 serve $(ARGS)
+
+# The page's picture in the README; Chromium must be on the PATH.
+screenshot: .venv/installed
+	@PYTHONPATH=. python tests/server/browser.py models/bundle "$(or $(PHOTO),data/demo/train/images/000018_male_Asian_64/incorrect_mask.jpg)" docs/page.png
 
 test: .venv/installed
 	python -m pytest

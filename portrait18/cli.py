@@ -5,13 +5,14 @@ import sys
 
 from portrait18 import predicting
 from portrait18.errors import one_line_errors
+from portrait18.server import command
 
 DESCRIPTION = """\
 Tells from portrait photos whether a mask is worn, worn incorrectly or not worn, the gender and the age group
 (under 30, 30 to 59, 60 and over), with a trained ensemble: the folder that the pipeline's stage export writes.
 """
 #: Each adds its sub-parser, whose default `run` takes the parsed arguments and returns the exit status.
-COMMANDS = (predicting.add_command,)
+COMMANDS = (predicting.add_command, command.add_command)
 
 
 @one_line_errors

@@ -1,4 +1,4 @@
-"""A trained ensemble over HTTP, and a page that uses it: `make serve`.
+"""A trained ensemble over HTTP, and a page that uses it: `portrait18 serve`, `make serve`.
 
 settings    flags and environment variables    app         the routes
 uploads     the photos out of a request's body answering   from uploads to answers
@@ -6,4 +6,5 @@ limits      what is let in, and how much       batching    photos of many reques
 problems    what every refusal looks like      replies     what an answer looks like
 edge        headers and the log line           telemetry   what /metrics tells
 static      serves page/: the page at /, and /docs
+command     portrait18 serve
 """

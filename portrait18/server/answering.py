@@ -11,6 +11,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from portrait18 import photos
+from portrait18.photos import BadPhoto
 from portrait18.server import limits
 from portrait18.server.batching import Batcher, Ensemble, answer
 from portrait18.server.problems import PhotoProblem, Refused
@@ -44,9 +45,12 @@ class Answering:
             Refused: 422 with every photo that can't be used.
         """
         sizes = await self._of_each(limits.pixels, uploads)
-        async with self._budget.hold(sum(sizes)):
+        async with self._budget.hold(sum(size for size in sizes if not isinstance(size, BadPhoto))):
             with self._telemetry.phase("decode"):
-                decoded = await self._of_each(photos.decode, uploads)
+                # All of them, also where some are bad already: who sent them is told of all at once.
+                decoded = await self._of_each(photos.decode, uploads, sizes)
+            if bad := [_problem(i, uploads[i], e) for i, e in enumerate(decoded) if isinstance(e, BadPhoto)]:
+                raise Refused(422, f"{len(bad)} of {len(uploads)} photos can't be used", bad)
             faces = await self.batcher(decoded)
         self._telemetry.photos.inc(len(uploads))
         self._telemetry.faces.inc(sum(map(len, faces)))
@@ -57,19 +61,24 @@ class Answering:
             ]
         }
 
-    async def _of_each(self, function: Callable[[bytes, int], T], uploads: list[Upload]) -> list[T]:
-        loop = asyncio.get_running_loop()
-        calls = (loop.run_in_executor(self._decoders, function, upload.data, self._max_pixels) for upload in uploads)
-        results = await asyncio.gather(*calls, return_exceptions=True)
-        bad = []
-        for i, (upload, result) in enumerate(zip(uploads, results, strict=True)):
-            if isinstance(result, photos.BadPhoto):
-                bad.append(PhotoProblem(index=i, name=upload.name, reason=str(result)))
-            elif isinstance(result, BaseException):
-                raise result
-        if bad:
-            raise Refused(422, f"{len(bad)} of {len(uploads)} photos can't be used", bad)
-        return results
+    async def _of_each(self, function: Callable, uploads: list[Upload], before: list | None = None) -> list:
+        """`function` of each photo; a `BadPhoto` where it raises one, or where there was one before."""
+        loop, limit = asyncio.get_running_loop(), self._max_pixels
+
+        def call(data: bytes, before):
+            try:
+                return before if isinstance(before, BadPhoto) else function(data, limit)
+            except BadPhoto as error:
+                return error
+
+        calls = zip(uploads, before or [None] * len(uploads), strict=True)
+        return await asyncio.gather(
+            *(loop.run_in_executor(self._decoders, call, upload.data, bad) for upload, bad in calls)
+        )
+
+
+def _problem(index: int, upload: Upload, error: BadPhoto) -> PhotoProblem:
+    return PhotoProblem(index=index, name=upload.name, reason=str(error))
 
 
 async def unless_gone(request: Request, work: Awaitable[T]) -> T:

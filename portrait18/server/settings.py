@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         field = Settings.model_fields[name]
         stands = "" if field.default is None else f" ({field.default})"
         parser.add_argument(
-            f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, metavar="X", help=f"{field.description}{stands}"
+            f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, help=f"{field.description}{stands}"
         )
     parser.epilog = (
         f"Each can also be set in the environment: {ENVIRONMENT}PORT for --port, and so on. {ENVIRONMENT}API_KEY, there"

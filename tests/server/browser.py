@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Page, expect, sync_playwright
+from standin import serving
+
+from portrait18 import bundle, device
 
 CHROMIUM = shutil.which("chromium")
 
@@ -42,7 +45,13 @@ def shoot(address: str, photo: str, picture: str) -> None:
         page.screenshot(path=picture, full_page=True)
 
 
+def main(bundle_folder: str, photo: str, picture: str) -> None:
+    device.reproducible()
+    with serving(bundle.load(bundle_folder, device.device())) as address:
+        shoot(address, photo, picture)
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 4 or CHROMIUM is None:
-        sys.exit("usage: python tests/server/browser.py ADDRESS PHOTO PICTURE (Chromium must be on the PATH)")
-    shoot(*sys.argv[1:])
+        sys.exit("usage: browser.py BUNDLE PHOTO PICTURE; Chromium must be on the PATH")
+    main(*sys.argv[1:])

@@ -15,6 +15,7 @@ from PIL import Image
 from portrait18 import bundle
 from portrait18.faces import Face
 from portrait18.server.app import create_app
+from portrait18.server.command import configured
 from portrait18.server.settings import Settings
 
 SIZE = 8
@@ -85,7 +86,7 @@ def serving(ensemble=None, **changes) -> Iterator[str]:
     """Serve on a free port of loopback; gives the address."""
     app = create_app(ensemble or StandIn(), Settings(**changes))
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
+    server = uvicorn.Server(configured(app))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
     thread.start()
     address = "http://{}:{}".format(*listening.getsockname())

@@ -1,0 +1,268 @@
+import io
+import json
+import logging
+import re
+import socket
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from malformed import malformed
+from PIL import Image
+from standin import StandIn, png, post, serving
+
+from portrait18.server.edge import HEADERS
+
+
+@pytest.fixture(scope="module")
+def address():
+    with serving() as address:
+        yield address
+
+
+def problem(reply: httpx.Response) -> dict:
+    """A refusal's body, which has one shape."""
+    assert reply.headers["content-type"] == "application/problem+json"
+    told = reply.json()
+    assert set(told) == {"type", "title", "status", "detail", "photos"}
+    assert told["status"] == reply.status_code and told["detail"] and told["title"]
+    return told
+
+
+def metric(address: str, line: str) -> float:
+    text = httpx.get(f"{address}/metrics").text
+    return float((re.search(rf"^{re.escape(line)} (\S+)$", text, re.MULTILINE) or [0, 0])[1])
+
+
+def test_each_photo_gets_its_own_answers_in_the_order_sent(address):
+    reply = post(address, png(13, 1), png(4, 2), png(1, 0, 90, 70))
+    assert reply.status_code == 200
+    first, second, third = reply.json()["photos"]
+    assert (third["width"], third["height"], third["faces"]) == (90, 70, [])
+    assert [face["class"] for face in second["faces"]] == [4, 4]
+    (face,) = first["faces"]
+    assert face == {
+        "box": [0, 20, 60, 40],
+        "score": 0.9,
+        "found": "mtcnn",
+        "class": 13,
+        "name": "none male 30-59",
+        "mask": {"answer": "none", "probabilities": {"worn": 0.125, "incorrect": 0.125, "none": 0.75}},
+        "gender": {"answer": "male", "probabilities": {"male": 0.75, "female": 0.25}},
+        "age": {"answer": "middle", "probabilities": {"young": 0.125, "middle": 0.75, "old": 0.125}},
+        "years": 33,
+    }
+
+
+def test_photos_are_turned_upright_before_faces_are_looked_for(address):
+    out, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6  # the camera was held on its side
+    Image.new("RGB", (60, 80), (5, 40, 0)).save(out, "PNG", exif=exif)
+    (photo,) = post(address, out.getvalue()).json()["photos"]
+    assert (photo["width"], photo["height"]) == (80, 60)
+    assert photo["faces"][0]["box"] == [0, 15, 80, 30]
+
+
+def test_all_bad_photos_of_a_request_are_told_at_once_and_none_is_answered(address):
+    reply = post(address, png(), b"text", png(width=10), png(), png(width=90, kind="BMP")[:-200])
+    told = problem(reply)
+    assert reply.status_code == 422 and told["detail"] == "3 of 5 photos can't be used"
+    assert [(photo["index"], photo["name"]) for photo in told["photos"]] == [(1, "1.png"), (2, "2.png"), (4, "4.png")]
+    text, small, cut = (photo["reason"] for photo in told["photos"])
+    assert text == "is not an image; send one of JPEG, PNG, WEBP, BMP, GIF, TIFF"
+    assert small.startswith("has 10x80 px") and cut.startswith("cannot be decoded")
+
+
+def test_200_malformed_bodies_get_200_clean_refusals(address):
+    statuses = []
+    with httpx.Client() as client:
+        for number in range(200):
+            kind, body = malformed(number)
+            headers = {} if kind is None else {"Content-Type": kind}
+            reply = client.post(f"{address}/predict", content=body, headers=headers)
+            assert 400 <= reply.status_code < 500, (number, reply.text)
+            problem(reply)
+            statuses.append(reply.status_code)
+    assert set(statuses) == {400, 413, 415, 422}
+    assert post(address, png()).status_code == 200
+
+
+def test_requests_that_come_together_are_worked_on_together_in_one_thread():
+    ensemble = StandIn()
+    with serving(ensemble, batch=4) as address, ThreadPoolExecutor(9) as pool:
+        ensemble.gate.clear()
+        replies = [pool.submit(post, address, png(0))]
+        assert ensemble.started.wait(10)
+        replies += [pool.submit(post, address, png(red)) for red in range(1, 9)]
+        while httpx.get(f"{address}/health").json()["waiting"] < 9 or metric(address, "portrait18_waiting_photos") < 8:
+            time.sleep(0.01)
+        ensemble.gate.set()
+        found = [reply.result().json()["photos"][0]["faces"][0]["class"] for reply in replies]
+    assert found == list(range(9))
+    assert ensemble.batches == [1, 4, 4]
+    assert len(ensemble.threads) == 1
+
+
+def test_beyond_the_queue_requests_are_sent_away_for_a_second():
+    ensemble = StandIn()
+    with serving(ensemble, queue=3, max_photos=3) as address, ThreadPoolExecutor(3) as pool:
+        ensemble.gate.clear()
+        first = pool.submit(post, address, png(), png())
+        assert ensemble.started.wait(10)
+        full = post(address, png(), png())
+        assert full.status_code == 503 and full.headers["retry-after"] == "1"
+        problem(full)
+        last = pool.submit(post, address, png())
+        ensemble.gate.set()
+        assert first.result().status_code == last.result().status_code == 200
+        assert post(address, png(), png(), png()).status_code == 200  # nobody is counted who has left
+        assert httpx.get(f"{address}/health").json()["waiting"] == 0
+
+
+def test_what_takes_too_long_ends():
+    ensemble = StandIn()
+    with serving(ensemble, timeout_s=0.2) as address:
+        ensemble.gate.clear()
+        late = post(address, png())
+        assert late.status_code == 504 and "0.2 s" in problem(late)["detail"]
+        ensemble.gate.set()
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as slow:
+            head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+            slow.sendall(f"{head}Content-Length: 1000\r\n\r\n--b\r\n".encode())
+            assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
+        assert post(address, png()).status_code == 200
+
+
+def test_a_client_that_hangs_up_is_not_worked_for():
+    ensemble = StandIn()
+    with serving(ensemble, batch=1) as address:
+        ensemble.gate.clear()
+        with ThreadPoolExecutor(2) as pool:
+            stays = pool.submit(post, address, png())
+            assert ensemble.started.wait(10)
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(f"{address}/predict", files={"photos": png(5)}, timeout=0.5)
+            while httpx.get(f"{address}/health").json()["waiting"] > 1:
+                time.sleep(0.01)
+            ensemble.gate.set()
+            assert stays.result().status_code == 200
+        assert ensemble.batches == [1]
+        assert metric(address, 'portrait18_requests_total{method="POST",path="/predict",status="499"}') == 1
+
+
+def test_a_photo_that_breaks_the_networks_is_a_500_that_tells_nothing_and_costs_no_neighbour(caplog):
+    ensemble = StandIn()
+    breaks = io.BytesIO()
+    Image.new("RGB", (30, 30), (0, 0, 255)).save(breaks, "PNG")
+    with serving(ensemble) as address, ThreadPoolExecutor(3) as pool:
+        ensemble.gate.clear()
+        first = pool.submit(post, address, png())
+        assert ensemble.started.wait(10)
+        bad, good = pool.submit(post, address, breaks.getvalue()), pool.submit(post, address, png(3))
+        while httpx.get(f"{address}/health").json()["waiting"] < 3:
+            time.sleep(0.01)
+        ensemble.gate.set()
+        assert first.result().status_code == good.result().status_code == 200
+        assert bad.result().status_code == 500 and "networks" not in problem(bad.result())["detail"]
+        assert bad.result().headers["content-security-policy"]
+        assert httpx.get(f"{address}/health").status_code == 200
+    assert "this photo breaks the networks" in caplog.text
+
+
+def test_with_a_key_only_its_holder_is_answered_and_counted_for():
+    with serving(api_key="käse") as address:
+        for sent in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic käse"}, {"X-API-Key": "käse"}):
+            headers = {name: value.encode() for name, value in sent.items()}
+            for reply in (post(address, png(), headers=headers), httpx.get(f"{address}/metrics", headers=headers)):
+                assert reply.status_code == 401 and reply.headers["www-authenticate"] == "Bearer"
+                problem(reply)
+        right = {"Authorization": "Bearer käse".encode()}
+        assert post(address, png(), headers=right).status_code == 200
+        assert httpx.get(f"{address}/metrics", headers=right).status_code == 200
+        assert httpx.get(f"{address}/health").json()["needs_key"] is True
+        assert httpx.get(address).status_code == 200
+        # Without the key not even the body is looked at.
+        assert httpx.post(f"{address}/predict", content=b"x").status_code == 401
+
+
+def test_photos_and_their_names_are_neither_written_nor_logged(address, caplog):
+    caplog.set_level(logging.DEBUG)
+    written = []
+
+    def watch(event: str, args: tuple) -> None:
+        if event == "open" and watching and (re.search("[wax+]", str(args[1] or "")) or (args[2] or 0) & 3):
+            written.append(args)
+
+    sys.addaudithook(watch)  # never to be removed: `watching` ends it
+    watching = True
+    large = png(3, width=900, height=900, kind="BMP")
+    assert len(large) > 2_000_000  # what form parsers put on the disk
+    files = [("photos", ("secret-name.png", large))]
+    assert httpx.post(f"{address}/predict?secret=1", files=files).status_code == 200
+    assert httpx.post(f"{address}/predict", files=[("photos", ("secret-name.png", b"secret"))]).status_code == 422
+    assert httpx.get(f"{address}/secret-name.png").status_code == 404
+    watching = False
+    assert written == []
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith(("portrait18", "uvicorn"))]
+    assert len(lines) == 3 and not any("secret" in line for line in lines)
+    assert [re.sub(r"\d+ ms", "_ ms", line) for line in lines] == [
+        "POST /predict 200 _ ms",
+        "POST /predict 422 _ ms",
+        "GET (unknown) 404 _ ms",
+    ]
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/script.js", "/health", "/openapi.json", "/nowhere", "/predict"])
+def test_every_reply_has_the_headers_that_keep_the_page_to_itself(address, path):
+    reply = httpx.get(address + path)
+    for name, value in HEADERS.items():
+        assert reply.headers[name] == value
+    assert "unsafe" not in reply.headers["content-security-policy"]
+    assert reply.headers["cache-control"] in ("no-store", "no-cache")
+    if reply.status_code >= 400:
+        problem(reply)
+
+
+def test_metrics_count_what_was_asked(address):
+    def total(name: str) -> float:
+        return metric(address, f"portrait18_{name}")
+
+    names = ["photos_total", "faces_total", 'requests_total{method="POST",path="/predict",status="200"}']
+    names += [f'phase_seconds_count{{phase="{p}"}}' for p in ("upload", "decode", "wait", "detect", "answer")]
+    before = [total(name) for name in names]
+    post(address, png(1, 2), png(1, 0))
+    httpx.request("BREW", f"{address}/coffee")
+    growth = [total(name) - b for name, b in zip(names, before, strict=True)]
+    assert growth[:5] == [2, 2, 1, 1, 1]
+    assert growth[5] == 2 and growth[6] >= 1 and growth[7] >= 1
+    assert total('requests_total{method="(other)",path="(unknown)",status="404"}') == 1
+    assert "coffee" not in httpx.get(f"{address}/metrics").text
+
+
+def test_a_server_told_to_stop_answers_who_is_inside_first():
+    ensemble = StandIn()
+    with ThreadPoolExecutor(1) as pool:
+        with serving(ensemble) as address:
+            ensemble.gate.clear()
+            inside = pool.submit(post, address, png(5))
+            assert ensemble.started.wait(10)
+            threading.Timer(0.3, ensemble.gate.set).start()
+        assert inside.result().json()["photos"][0]["faces"][0]["class"] == 5
+
+
+def test_the_description_and_its_examples_are_what_is_answered(address):
+    from portrait18.server.replies import Reply
+
+    described = httpx.get(f"{address}/openapi.json").json()
+    assert set(described["paths"]) == {"/predict", "/health", "/metrics"}
+    real = post(address, png(13)).json()
+    face = described["components"]["schemas"]["FaceReply"]
+    assert list(face["properties"]) == list(real["photos"][0]["faces"][0])
+    assert Reply.model_validate(real).model_dump(by_alias=True, mode="json") == real
+    refusals = described["paths"]["/predict"]["post"]["responses"]
+    assert set(refusals) == {"200", "400", "408", "413", "415", "422", "500", "503", "504"}
+    assert "Problem" in described["components"]["schemas"] and "http" not in json.dumps(refusals)
