@@ -56,7 +56,7 @@ class _Form:
             raise Refused(422, f"the form has a field that is not known; name every photo's field {FIELD}")
         if len(self.uploads) == self._max_photos:
             raise Refused(
-                413, f"at most {self._max_photos} photos are allowed in a request; send the others in another"
+                422, f"at most {self._max_photos} photos are allowed in a request; send the others in another"
             )
         name = options.get(b"filename")
         self._file = None if name is None else name.decode(errors="replace")[:_NAME_LENGTH]
@@ -84,7 +84,8 @@ async def read(
         length: the header Content-Length.
 
     Raises:
-        Refused: 400 not a well-formed form, 413 too many bytes or photos, 415 not a form, 422 other fields or none.
+        Refused: 400 not a well-formed form, 413 too many bytes, 415 not a form, 422 other fields, too many photos
+            or none.
     """
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data":

@@ -60,7 +60,7 @@ def test_a_body_that_says_it_is_too_large_is_not_read():
 def test_so_many_photos_and_not_one_more():
     assert len(uploads(form(*[part(b"x")] * 3))) == 3
     status, detail = refusal(form(*[part(b"x")] * 4))
-    assert status == 413 and "at most 3 photos" in detail
+    assert status == 422 and "at most 3 photos" in detail
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,71 @@
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx
+import numpy as np
+import pytest
+from bundling import CPU
+from synthetic import REPO
+from tiny import demo_photo
+
+from portrait18 import bundle
+from portrait18.errors import UserError
+from portrait18.server.command import bind
+
+PHOTO = REPO / "data/demo/train/images/000018_male_Asian_64/normal.jpg"
+
+
+def portrait18(*flags: str, **options) -> subprocess.Popen:
+    command = [sys.executable, "-m", "portrait18", "serve", *flags]
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env=environment, **pipes, **options)
+
+
+def test_a_bundle_is_served_as_it_answers_itself_until_told_to_stop(make_bundle):
+    folder = make_bundle()
+    with portrait18("--port", "0", "--bundle", str(folder)) as server:
+        try:
+            line = server.stdout.readline()
+            address = re.match(r"http://127\.0\.0\.1:\d+", line)[0]
+            with httpx.Client(transport=httpx.HTTPTransport(retries=5)) as client:
+                reply = client.post(f"{address}/predict", files={"photos": PHOTO.read_bytes()}, timeout=60)
+                health = client.get(f"{address}/health").json()
+        finally:
+            server.send_signal(signal.SIGTERM)
+            out, err = server.communicate(timeout=20)
+    assert server.returncode == 0
+    assert "Traceback" not in err and re.search(r"POST /predict 200 \d+ ms", err)
+    assert (health["status"], health["networks"]) == ("ok", 5)
+    ensemble = bundle.load(folder, CPU)
+    ((found,),) = ensemble.crops([demo_photo()])
+    expected = bundle.record(found, ensemble.answers(np.stack([found.crop])), 0)
+    (face,) = reply.json()["photos"][0]["faces"]
+    assert face["box"] == pytest.approx(expected["box"], abs=0.5)
+    assert face["class"] == expected["class"]
+    for task in ("mask", "gender", "age"):
+        assert face[task]["probabilities"] == pytest.approx(expected[task]["probabilities"], abs=1e-3)
+
+
+def test_without_a_bundle_it_says_what_makes_one(tmp_path):
+    with portrait18("--port", "0", cwd=tmp_path) as server:
+        out, err = server.communicate(timeout=120)
+    assert (server.returncode, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("error: models/bundle holds no bundle; make demo makes the demo's, dvc repro ")
+
+
+def test_a_taken_port_is_told_before_anything_is_loaded():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        with pytest.raises(UserError, match=r"can't listen at 127.0.0.1 port \d+ \(.+\); set another --host or --port"):
+            bind("127.0.0.1", other.getsockname()[1])
+
+
+def test_the_port_is_on_the_address_asked_for_alone():
+    with bind("127.0.0.1", 0) as listening:
+        assert listening.getsockname()[0] == "127.0.0.1"
+    with pytest.raises(UserError, match="can't listen at no.such.host.invalid"):
+        bind("no.such.host.invalid", 80)
