@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from standin import serving
 
 from portrait18 import bundle, device
@@ -15,29 +15,23 @@ CHROMIUM = shutil.which("chromium")
 
 
 @contextmanager
-def page_of(address: str, width: int = 1100, height: int = 800, camera: bool = False, **options) -> Iterator[Page]:
-    """An open page.
-
-    Args:
-        camera: there is one (a made-up one), and the page may use it; else it is refused.
-        options: of Playwright's `new_context`, such as `color_scheme`.
-    """
-    flags = ["--no-sandbox"]
-    if camera:
-        flags += ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+def chromium() -> Iterator[Browser]:
+    """A browser, which has a made-up camera."""
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        flags = ["--no-sandbox", "--use-fake-device-for-media-stream"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         try:
-            page = chromium.new_context(viewport={"width": width, "height": height}, **options).new_page()
-            page.goto(address)
-            yield page
+            yield browser
         finally:
-            chromium.close()
+            browser.close()
 
 
-def shoot(address: str, photo: str, picture: str) -> None:
+def shoot(address: str, photo: str, picture: str, browser: Browser) -> None:
     """Write a picture (PNG) of the page at `address` with its answers to a photo."""
-    with page_of(address, height=100, reduced_motion="reduce", color_scheme="light") as page:
+    size = {"width": 1100, "height": 100}
+    with browser.new_context(viewport=size, reduced_motion="reduce", color_scheme="light") as context:
+        page = context.new_page()
+        page.goto(address)
         page.set_input_files("#files", photo)
         expect(page.locator(".photo .face").first).to_be_visible(timeout=60_000)
         page.wait_for_function("[...document.images].every((image) => image.complete)")
@@ -47,8 +41,8 @@ def shoot(address: str, photo: str, picture: str) -> None:
 
 def main(bundle_folder: str, photo: str, picture: str) -> None:
     device.reproducible()
-    with serving(bundle.load(bundle_folder, device.device())) as address:
-        shoot(address, photo, picture)
+    with serving(bundle.load(bundle_folder, device.device())) as address, chromium() as browser:
+        shoot(address, photo, picture, browser)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,259 @@
+"""The page in a real browser."""
+
+import re
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from browser import CHROMIUM, chromium, expect, shoot
+from PIL import Image
+from standin import StandIn, png, serving
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not on the PATH (Debian: apt install chromium)")
+
+
+@pytest.fixture(scope="module")
+def address():
+    with serving() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def watched(browser):
+    """watched(address, path) is an open page that asks nobody but its own server, and breaks no policy or script."""
+    return partial(_watched, browser)
+
+
+@contextmanager
+def _watched(browser, address: str, path: str = "/", width: int = 1100, height: int = 800, **how):
+    asked, faults = [], []
+    with browser.new_context(viewport={"width": width, "height": height}, **how) as context:
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda line: faults.append(line.text) if not re.search("status of [45]", line.text) else "")
+        page.goto(address + path)
+        yield page
+    assert len(asked) >= 4
+    assert [url for url in asked if not url.startswith((address + "/", f"blob:{address}/"))] == []
+    # What a phone's or a screen reader's user would see as nothing happening.
+    assert [fault for fault in faults if fault] == []
+
+
+def photo(name: str, *args, **kwargs) -> dict:
+    return {"name": name, "mimeType": "image/png", "buffer": png(*args, **kwargs)}
+
+
+def test_a_photo_is_answered_with_bars_and_its_face_boxed(address, watched):
+    with watched(address) as page:
+        page.set_input_files("#files", [photo("me.png", 13, width=300, height=400)])
+        expect(page.locator("#status")).to_have_text("me.png: Mask not worn, male, 30 to 59")
+        card = page.get_by_role("article")
+        expect(card.get_by_role("heading", level=2)).to_have_text("me.png")
+        shares = [item.text_content() for item in card.get_by_role("listitem").all()]
+        assert shares == [
+            *("worn13 %", "worn incorrectly13 %", "not worn75 %"),
+            *("male75 %", "female25 %"),
+            *("under 3013 %", "30 to 5975 %", "60 and over13 %"),
+        ]
+        assert card.locator(".answer .class").all_text_contents() == ["not worn", "male", "30 to 59"]
+        expect(card.get_by_text("Age group, about 33 years")).to_be_visible()
+        # A bar is as long as its share, and the box lies where the face is: over the second quarter of the height.
+        for bar in card.locator("li").all():
+            track, fill = bar.locator(".track").bounding_box(), bar.locator(".fill")
+            expect(fill).to_have_css("transition-property", "width")
+            page.wait_for_function("e => e.getAnimations().length === 0", arg=fill.element_handle())
+            share = float(bar.locator(".share").text_content().removesuffix(" %")) / 100
+            assert fill.bounding_box()["width"] / track["width"] == pytest.approx(share, abs=0.02)
+        image, box = card.locator("img").bounding_box(), card.locator(".box").bounding_box()
+        assert (box["x"], box["width"]) == pytest.approx((image["x"], image["width"]), abs=1)
+        assert (box["y"] - image["y"]) / image["height"] == pytest.approx(1 / 4, abs=0.01)
+        assert box["height"] / image["height"] == pytest.approx(1 / 4, abs=0.01)
+        expect(card.locator("img")).to_have_attribute("alt", "The photo, with 1 face")
+
+
+def test_each_photo_and_each_face_gets_its_own_answers_and_a_text_file_its_reason(address, watched):
+    with watched(address) as page:
+        text = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"not a photo"}
+        page.set_input_files("#files", [photo("two.png", 0, 2), text, photo("none.png", 0, 0)])
+        expect(page.locator("#status")).to_have_text("3 photos: 2 faces, 1 could not be used.")
+        two, bad, none = page.get_by_role("article").all()
+        assert [heading.text_content() for heading in two.get_by_role("heading", level=3).all()] == [
+            "Face 1: mask worn, male, under 30",
+            "Face 2: mask worn, male, under 30",
+        ]
+        expect(two.locator(".box")).to_have_count(2)
+        expect(bad).to_contain_text("This file is not an image; send one of JPEG, PNG")
+        expect(bad.locator("img, .face")).to_have_count(0)
+        expect(none).to_contain_text("No face was found.")
+        page.set_input_files("#files", [photo("two.png", 17)])
+        expect(page.get_by_role("article")).to_have_count(
+            4
+        )  # the same file may be chosen again; the newest comes first
+        expect(page.get_by_role("article").first).to_contain_text("Mask not worn, female, 60 and over")
+
+
+def test_the_keyboard_reaches_all_of_it_in_the_order_it_is_seen(address, watched):
+    with watched(address) as page:
+        page.set_input_files("#files", [photo("two.png", 4, 2)])
+        expect(page.locator(".box")).to_have_count(2)
+        page.locator("body").click(position={"x": 1, "y": 1})
+        order = []
+        for _ in range(5):
+            page.keyboard.press("Tab")
+            order.append(page.evaluate("document.activeElement.id || document.activeElement.ariaLabel || 'link'"))
+        assert order[:2] == ["files", "open-camera"]
+        assert order[2] == "Face 1: mask worn, female, 30 to 59; go to its answers"
+        assert order[3].startswith("Face 2") and order[4] == "link"
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Face 2")).to_be_focused()
+        assert "shown" in page.locator(".box").nth(1).get_attribute("class")
+        expect(page.get_by_role("status")).to_contain_text("2 faces")
+        expect(page.get_by_label("Choose photos")).to_have_count(1)
+
+
+def test_a_dropped_photo_is_answered(address, watched):
+    with watched(address) as page:
+        page.evaluate(
+            """data => {
+                const moved = new DataTransfer();
+                moved.items.add(new File([Uint8Array.from(data)], "dropped.png"));
+                document.getElementById("drop").dispatchEvent(
+                    new DragEvent("drop", { dataTransfer: moved, bubbles: true, cancelable: true }));
+            }""",
+            list(png(4)),
+        )
+        expect(page.locator("#status")).to_have_text("dropped.png: Mask worn, female, 30 to 59")
+
+
+def test_the_camera_takes_a_photo_and_is_let_go(address, watched):
+    with watched(address, permissions=["camera"]) as page:
+        page.get_by_role("button", name="Use the camera").click()
+        shoot_button = page.get_by_role("button", name="Take the photo")
+        expect(shoot_button).to_be_focused()
+        page.wait_for_function("document.querySelector('video').videoWidth > 0")
+        shoot_button.click()
+        expect(page.locator("#status")).to_contain_text("Camera photo 1: ")
+        page.keyboard.press("Escape")
+        expect(page.locator("#camera")).to_be_hidden()
+        assert page.evaluate("document.querySelector('video').srcObject") is None
+        expect(page.get_by_role("button", name="Use the camera")).to_be_focused()
+
+
+def test_a_refused_camera_says_what_to_do(address, watched):
+    with watched(address) as page:
+        page.get_by_role("button", name="Use the camera").click()
+        expect(page.locator("#status")).to_contain_text(
+            re.compile("(refused|No camera).* choose a photo", re.IGNORECASE)
+        )
+        expect(page.locator("#camera")).to_be_hidden()
+
+
+def test_a_phone_sees_all_of_it_without_scrolling_sideways(address, watched):
+    for path in ("/", "/docs"):
+        with watched(address, path, width=320, height=600) as page:
+            if path == "/":
+                name = 30 * "very-long-name" + ".png"
+                page.set_input_files("#files", [photo(name, 7, 3, width=900, height=600)])
+                expect(page.locator(".face")).to_have_count(3)
+            else:
+                expect(page.get_by_role("heading", name="POST /predict")).to_be_visible()
+            assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_in_both_schemes_and_nothing_moves_for_who_asks_for_that(address, watched, scheme):
+    with watched(address, color_scheme=scheme, reduced_motion="reduce") as page:
+        page.set_input_files("#files", [photo("me.png", 4), {**photo("x.png"), "buffer": b"x"}])
+        expect(page.locator("[aria-busy=true]")).to_have_count(0)
+        told = page.evaluate(_CONTRASTS)
+        assert len(told) > 15
+        assert [item for item in told if item[1] < 4.5] == []
+        assert page.evaluate("getComputedStyle(document.querySelector('.fill')).transitionDuration") == "0s"
+    assert ("dark" == scheme) == (told[0][2] > 128)
+
+
+#: Of every element with text of its own: the text, its contrast by WCAG 2.2, and how light it is (0 to 255).
+_CONTRASTS = """() => {
+  const parse = (c) => c.match(/[\\d.]+/g).map(Number);
+  const light = (c) => c.slice(0, 3).map((v) => v / 255)
+    .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = (e) => {
+    for (; e; e = e.parentElement) {
+      const c = parse(getComputedStyle(e).backgroundColor);
+      if (c.length < 4 || c[3] > 0) return c;
+    }
+  };
+  return [...document.body.querySelectorAll("*")]
+    .filter((e) => e.checkVisibility() && [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
+    .map((e) => {
+      const text = parse(getComputedStyle(e).color);
+      const [a, b] = [light(text), light(ground(e))].sort((x, y) => y - x);
+      return [e.textContent.trim(), (a + 0.05) / (b + 0.05), text[0]];
+    });
+}"""
+
+
+def test_a_server_with_a_key_is_given_it_once(watched):
+    with serving(api_key="secret") as address, watched(address) as page:
+        key = page.get_by_label("This server asks for a key")
+        expect(key).to_be_visible()
+        page.set_input_files("#files", [photo("me.png")])
+        expect(page.locator("#status")).to_contain_text("asks for a key")
+        key.fill("secret")
+        page.keyboard.press("Enter")
+        expect(key).to_be_hidden()
+        page.set_input_files("#files", [photo("me.png", 4)])
+        expect(page.locator("#status")).to_have_text("me.png: Mask worn, female, 30 to 59")
+
+
+def test_a_photo_larger_than_the_server_takes_is_sent_smaller(watched):
+    class Colour(StandIn):
+        sizes = []
+
+        def crops(self, photos):
+            self.sizes += [photo.shape[:2] for photo in photos]
+            return super().crops(photos)
+
+    ensemble = Colour()
+    with serving(ensemble, max_pixels=1_000_000) as address, watched(address) as page:
+        page.set_input_files("#files", [photo("big.bmp", 200, 2, width=1600, height=900, kind="BMP")])
+        expect(page.locator("#status")).to_contain_text("big.bmp: 2 faces")
+        expect(page.locator(".box").nth(1)).to_be_visible()
+    ((height, width),) = ensemble.sizes
+    assert height * width <= 1_000_000 < 1.01 * height * width
+    assert width / height == pytest.approx(16 / 9, rel=0.01)
+
+
+def test_a_busy_server_is_asked_again(watched):
+    ensemble = StandIn()
+    with serving(ensemble, queue=1, max_photos=1) as address, watched(address) as page:
+        ensemble.gate.clear()
+        page.set_input_files("#files", [photo("a.png", 4), photo("b.png", 4)])
+        assert ensemble.started.wait(10)
+        page.wait_for_timeout(300)
+        ensemble.gate.set()
+        expect(page.locator("#status")).to_have_text("2 photos: 2 faces.", timeout=10_000)
+
+
+def test_the_picture_for_the_readme_shows_the_answers(address, browser, tmp_path):
+    me, picture = tmp_path / "me.png", tmp_path / "new" / "page.png"
+    me.write_bytes(png(13, width=300, height=400))
+    shoot(address, str(me), str(picture), browser)
+    with Image.open(picture) as shown:
+        assert shown.width == 1100 and 600 < shown.height < 2000
+
+
+def test_every_file_of_the_page_is_served_and_none_is_forgotten():
+    from portrait18.server.static import FILES, PAGE
+
+    assert sorted(FILES.values()) == sorted(path.name for path in Path(PAGE).iterdir())
