@@ -148,7 +148,12 @@ def cut(project, name: str) -> None:
 @pytest.mark.pipeline
 def test_dvc_brings_back_what_was_damaged_beside_its_cache(project):
     before = project.lock()
-    for name in ("data/crops/train.npy", "data/labels.csv", "models/trained/mask/0-0.safetensors", "reports/metrics.json"):
+    for name in (
+        "data/crops/train.npy",
+        "data/labels.csv",
+        "models/trained/mask/0-0.safetensors",
+        "reports/metrics.json",
+    ):
         replaced(project.root / name, -9)
     ran = project.repro()
     assert set(ran) <= {"evaluate"}, "figures are in git, not in DVC's cache: they are made again"

@@ -38,7 +38,11 @@ def test_everything_again_gives_the_same_bytes(project):
     lock = project.root / "dvc.lock"
     before, stages = lock.read_bytes(), project.lock()
     vouched = {out["path"] for stage in stages.values() for out in stage["outs"]}
-    assert {"models/trained/mask/0-0.safetensors", "data/predictions/first/mask/0-0.csv", "data/submission.csv"} <= vouched
+    assert {
+        "models/trained/mask/0-0.safetensors",
+        "data/predictions/first/mask/0-0.csv",
+        "data/submission.csv",
+    } <= vouched
     ran = project.run("dvc", "repro", "--force", PYTHONHASHSEED="7")
     assert ran.count("Running stage") == len(stages)
     assert lock.read_bytes() == before
