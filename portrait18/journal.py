@@ -1,63 +1,44 @@
-"""What a killed run of the crop stage leaves for the next one: its chunks, and the pixels that they vouch for."""
+"""What a killed run leaves for the next one: the pieces of work that it finished."""
 
-import hashlib
 import json
-import shutil
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-import torch
+from portrait18.files import whole
 
-from portrait18.files import code_digest, whole
-from portrait18.params import CropParams
+
+def read(path: Path) -> tuple[object, list]:
+    """The fingerprint and the pieces that a journal holds, (None, []) where there is none.
+
+    What a kill cut off, or a power cut left unreadable, ends the list: it costs those pieces, not the run.
+    """
+    lines = []
+    if path.exists():
+        for line in path.read_text(errors="replace").split("\n")[:-1]:
+            try:
+                lines.append(json.loads(line))
+            except ValueError:
+                break
+    return (lines[0], lines[1:]) if lines else (None, [])
 
 
 class Journal:
-    """Chunks already done, kept beside their pixels, so that a killed run goes on where it stopped.
+    """Pieces of work already done, a line of JSON each, so that a killed run goes on where it stopped.
 
-    The first line is a fingerprint of inventory, params and code: work for other ones is thrown away.
+    Args:
+        path: the file; it appears, with its folder, if it is not there.
+        fingerprint: of all that the work depends on, any JSON value; pieces done for another are thrown away.
     """
 
-    def __init__(self, work: Path, inventory: pd.DataFrame, params: CropParams):
-        work.mkdir(parents=True, exist_ok=True)
-        self.rows_path, self.pixels_path = work / "rows.jsonl", work / "pixels.npy"
-        text = inventory.to_csv(index=False) + repr(params) + torch.__version__ + code_digest()
-        fingerprint = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        shape = (len(inventory), params.size, params.size, 3)
-        self.chunks = self._read(fingerprint)
-        if self.chunks:
-            # Whole lines only: what comes next must not be written behind half a one.
-            lines = [fingerprint, *([start, rows] for start, rows in self.chunks.items())]
-            with whole(self.rows_path) as aside:
-                aside.write_text("".join(json.dumps(line) + "\n" for line in lines))
-            self.pixels = np.lib.format.open_memmap(self.pixels_path, mode="r+")
-        else:
-            self.rows_path.unlink(missing_ok=True)  # before the pixels that it vouches for
-            self.pixels = np.lib.format.open_memmap(self.pixels_path, mode="w+", dtype=np.uint8, shape=shape)
-            self.rows_path.write_text(json.dumps(fingerprint) + "\n")
+    def __init__(self, path: Path, fingerprint: object):
+        self.path = path
+        fingerprint = json.loads(json.dumps(fingerprint))  # as it will be read: tuples come back as lists
+        found, pieces = read(path)
+        self.pieces = pieces if found == fingerprint else []
+        # Whole lines only: what comes next must not be written behind half a one.
+        with whole(path) as aside:
+            aside.write_text("".join(json.dumps(line) + "\n" for line in (fingerprint, *self.pieces)))
 
-    def _read(self, fingerprint: str) -> dict[int, list]:
-        if not (self.rows_path.exists() and self.pixels_path.exists()):
-            return {}
-        chunks = {}
-        first, *lines = self.rows_path.read_text().split("\n")
-        if first != json.dumps(fingerprint):
-            return {}
-        for line in lines[:-1]:  # what follows the last newline was cut off by the kill
-            start, rows = json.loads(line)
-            chunks[start] = rows
-        return chunks
-
-    def add(self, start: int, rows: list) -> None:
-        self.pixels.flush()  # the pixels first: a line in the journal vouches for them
-        with open(self.rows_path, "a") as file:
-            file.write(json.dumps([start, rows]) + "\n")
-        self.chunks[start] = rows
-
-    def finish(self, npy: Path) -> None:
-        """Move the pixels to where they belong: a rename, or a copy where that is another disk."""
-        self.pixels.flush()
-        with whole(npy) as aside:
-            shutil.move(self.pixels_path, aside)
-        self.rows_path.unlink()
+    def add(self, piece: object) -> None:
+        with open(self.path, "a") as file:
+            file.write(json.dumps(piece) + "\n")
+        self.pieces.append(piece)

@@ -55,6 +55,10 @@ class Run(NamedTuple):
     def checkpoint(self) -> Path:
         return RESUME / f"{self.name}-{self.fold}-{self.seed}.pt"
 
+    def journal(self, which: str) -> Path:
+        """Of the predictions for one set of crops, while they are made."""
+        return RESUME / f"predict-{self.name}-{self.fold}-{self.seed}-{which}.jsonl"
+
 
 def wanted(matrix: MatrixParams, second: SecondParams) -> dict[str, list[Run]]:
     """Name of a model -> its runs, in the order of the params, the second round behind the first."""

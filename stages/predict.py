@@ -4,14 +4,18 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
+import timm
+import torch
 from tqdm import tqdm
 
-from portrait18 import inference, params, splits, store, tables
+from portrait18 import inference, params, prediction, splits, store, tables
 from portrait18.device import device, hold_memory, reproducible
 from portrait18.errors import one_line_errors
-from portrait18.files import write_csv
+from portrait18.files import code_digest, file_digest, write_csv
+from portrait18.journal import Journal
 from portrait18.runs import Run
 
 
@@ -24,14 +28,19 @@ def main(*words: str) -> None:
     trained = inference.load(run.weights, device())
     labels = tables.read("data/labels.csv")
     held_out = np.flatnonzero(splits.held_out(labels, tables.read("data/folds.csv")) == run.fold)
-    parts = []
+    made_by = [torch.__version__, timm.__version__, cv2.__version__, device().type, code_digest()]
+    parts, journals = [], []
     for which in ("train", "eval"):
         pixels, table = store.load(Path("data/crops"), which)
         rows = held_out if which == "train" else np.arange(len(table))
+        inputs = [file_digest(run.weights), file_digest(f"data/crops/{which}.npy"), rows.tolist(), p.model_dump()]
+        journal = Journal(run.journal(which), made_by + inputs)
+        if journal.pieces:
+            done = min(len(journal.pieces) * p.batch_size, len(rows))
+            print(f"{run} {which}: going on from photo {done} of {len(rows)}")
         progress = partial(tqdm, desc=f"{run} {which}", unit="batch", leave=False, disable=None)
-        probabilities, years = inference.predict(
-            trained.network, trained.target, pixels, rows, trained.params.size, p.batch_size, p.flip, p.zooms, progress
-        )
+        probabilities, years = prediction.predict(journal, trained, pixels, rows, p, progress)
+        journals.append(journal)
         part = pd.DataFrame(probabilities, columns=trained.target.task.columns)
         if years is not None:
             part["years"] = years
@@ -39,6 +48,8 @@ def main(*words: str) -> None:
         part.insert(0, "set", "heldout" if which == "train" else "eval")
         parts.append(part)
     write_csv(pd.concat(parts), run.predictions)
+    for journal in journals:
+        journal.path.unlink()
 
 
 if __name__ == "__main__":

@@ -1,85 +1,52 @@
-import numpy as np
+import json
+
 import pytest
-from cropping import equal_files
-from tiny import crop_params
 
-from portrait18 import crops, journal
-
-
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(inventory, build, find, tmp_path, monkeypatch):
-    monkeypatch.setattr(crops, "CHUNK", 2)
-    missed = {3: "both", 6: "both"}
-    find(missed=missed)
-    build(inventory, to="undisturbed")
-    find(missed=missed, stop_at=4)
-    with pytest.raises(KeyboardInterrupt):
-        build(inventory)
-    assert not (tmp_path / "store").exists()
-    finder = find(missed=missed)
-    build(inventory)
-    assert set(finder.seen) == {4, 5, 6}
-    assert equal_files(tmp_path, "store", "undisturbed")
-    assert not any((tmp_path / "work-store").iterdir())
+from portrait18 import journal
+from portrait18.journal import Journal
 
 
-def test_a_journal_line_cut_off_by_a_kill_costs_one_chunk_only(inventory, build, find, tmp_path, monkeypatch):
-    monkeypatch.setattr(crops, "CHUNK", 2)
-    find()
-    build(inventory, to="undisturbed")
-    for stop_at, rest in ((2, '[2, [["mtcnn", 10.'), (6, "")):
-        find(stop_at=stop_at)
-        with pytest.raises(KeyboardInterrupt):
-            build(inventory)
-        with open(tmp_path / "work-store/rows.jsonl", "a") as file:
-            file.write(rest)
-    finder = find()
-    build(inventory)
-    assert finder.seen == [6] and equal_files(tmp_path, "store", "undisturbed")
+@pytest.fixture
+def path(tmp_path):
+    """Of a journal with two pieces, in a folder of its own."""
+    path = tmp_path / "folder/work.jsonl"
+    written = Journal(path, ["crops", 3, {"flip": True}])
+    written.add([1, "a"])
+    written.add({"b": 0.1})
+    return path
 
 
-@pytest.mark.parametrize("change", ["params", "inventory"])
-def test_work_for_other_inputs_is_thrown_away(inventory, build, find, tmp_path, monkeypatch, change):
-    monkeypatch.setattr(crops, "CHUNK", 2)
-    find(stop_at=4)
-    with pytest.raises(KeyboardInterrupt):
-        build(inventory)
-    params = crop_params(margin=0.8) if change == "params" else crop_params()
-    inventory = inventory.iloc[::-1].reset_index(drop=True) if change == "inventory" else inventory
-    finder = find()
-    build(inventory, params)
-    assert sorted(finder.seen) == list(range(7))
-    build(inventory, params, to="undisturbed")
-    assert equal_files(tmp_path, "store", "undisturbed")
+def test_pieces_come_back_in_their_order_for_the_same_fingerprint(path):
+    again = Journal(path, ["crops", 3, {"flip": True}])
+    assert again.pieces == [[1, "a"], {"b": 0.1}]
+    again.add("c")
+    assert Journal(path, ("crops", 3, {"flip": True})).pieces == [[1, "a"], {"b": 0.1}, "c"]
+    assert journal.read(path) == (["crops", 3, {"flip": True}], [[1, "a"], {"b": 0.1}, "c"])
 
 
-def test_a_kill_while_work_is_thrown_away_leaves_no_wrong_pixels(inventory, build, find, tmp_path, monkeypatch):
-    monkeypatch.setattr(crops, "CHUNK", 2)
-    find()
-    build(inventory, to="undisturbed")
-    find(stop_at=4)
-    with pytest.raises(KeyboardInterrupt):
-        build(inventory)
-
-    create = np.lib.format.open_memmap
-
-    def killed(*args, **kwargs):
-        create(*args, **kwargs)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(np.lib.format, "open_memmap", killed)
-        build(inventory, crop_params(margin=0.8))
-    find()
-    build(inventory)
-    assert equal_files(tmp_path, "store", "undisturbed")
+def test_pieces_for_other_work_are_thrown_away_at_once(path):
+    assert Journal(path, ["crops", 4, {"flip": True}]).pieces == []
+    assert Journal(path, ["crops", 3, {"flip": True}]).pieces == []
 
 
-def test_work_of_other_code_is_not_gone_on_with(inventory, build, find, monkeypatch):
-    monkeypatch.setattr(crops, "CHUNK", 2)
-    find(stop_at=4)
-    with pytest.raises(KeyboardInterrupt):
-        build(inventory)
-    monkeypatch.setattr(journal, "code_digest", lambda: "changed")
-    finder = find()
-    build(inventory)
-    assert sorted(finder.seen) == list(range(7))
+@pytest.mark.parametrize("rest", ["[2, 0.", "[2, 0.5]", '"whole"\n[2,', "\0\0\0\0\n[3]\n"])
+def test_what_a_kill_cut_off_costs_that_piece_alone(path, rest):
+    with open(path, "a") as file:
+        file.write(rest)
+    again = Journal(path, ["crops", 3, {"flip": True}])
+    assert again.pieces[:2] == [[1, "a"], {"b": 0.1}] and again.pieces[2:] == ["whole"] * rest.startswith('"')
+    again.add("next")
+    assert [json.loads(line) for line in path.read_text().splitlines()][1:] == again.pieces
+
+
+@pytest.mark.parametrize("content", ["", "\n", "no json\n1\n", '["crops"'])
+def test_a_journal_without_a_readable_fingerprint_holds_nothing(path, content):
+    path.write_text(content)
+    assert journal.read(path) == (None, []) and Journal(path, None).pieces == []
+    assert journal.read(path.with_name("none.jsonl")) == (None, [])
+
+
+def test_numbers_come_back_to_the_last_digit(path):
+    numbers = [0.1, 1 / 3, 2.0**-149, 3.4028234663852886e38]
+    Journal(path, "numbers").add(numbers)
+    assert Journal(path, "numbers").pieces == [numbers]
