@@ -19,12 +19,11 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from portrait18 import faces, photos, surroundings
+from portrait18 import faces, photos, reuse, surroundings
 from portrait18.classes import MASK
 from portrait18.errors import UserError
 from portrait18.faces import Face
 from portrait18.files import write_bytes, write_csv
-from portrait18.journal import Journal
 from portrait18.params import CropParams
 
 FOUND = ("mtcnn", "retry", "person", "median", "centre", "none")
@@ -46,21 +45,21 @@ def _paths(inventory: pd.DataFrame) -> list[Path]:
     return [Path(folder, name) for folder, name in zip(inventory.images, inventory.photo, strict=True)]
 
 
-def _chunks(inventory: pd.DataFrame, done: dict) -> Iterator[tuple[int, list]]:
-    """(start, decoded photos) of each chunk still to do; the next chunk is decoded while one is in use."""
-    chunks = [(start, stop) for start, stop in _bounds(inventory) if start not in done]
+def _chunks(inventory: pd.DataFrame, rows: list[int]) -> Iterator[tuple[list[int], list]]:
+    """(rows, their decoded photos) of each chunk; the next chunk is decoded while one is in use."""
+    chunks = [rows[start:stop] for start, stop in _bounds(inventory.iloc[rows])]
     paths = _paths(inventory)
     good = (inventory.width > 0).tolist()
     with ThreadPoolExecutor() as pool:
 
-        def submit(start, stop):
-            return [pool.submit(_read_photo, paths[i], good[i]) for i in range(start, stop)]
+        def submit(chunk):
+            return [pool.submit(_read_photo, paths[i], good[i]) for i in chunk]
 
-        ahead = submit(*chunks[0]) if chunks else []
-        for n, (start, _) in enumerate(chunks):
+        ahead = submit(chunks[0]) if chunks else []
+        for n, chunk in enumerate(chunks):
             decoded = [future.result() for future in ahead]
-            ahead = submit(*chunks[n + 1]) if n + 1 < len(chunks) else []
-            yield start, decoded
+            ahead = submit(chunks[n + 1]) if n + 1 < len(chunks) else []
+            yield chunk, decoded
 
 
 def _bounds(inventory: pd.DataFrame) -> Iterator[tuple[int, int]]:
@@ -93,39 +92,41 @@ def build(
         inventory: images (folder), photo (file in it), width, height (0: can't be decoded), digest; `folder`
             where persons are known.
         folder, name: where the store goes, and the set's name; see this module's head.
-        work: folder for what a killed run leaves for the next one.
+        work: folder for what the next run need not do again, see `portrait18.reuse`.
 
     Returns:
         The CSV's table. Memory does not grow with the number of photos.
     """
-    journal = Journal(work, inventory, params)
-    done = sum(len(rows) for rows in journal.chunks.values())
-    if done:
-        print(f"going on from photo {done} of {len(inventory)}", flush=True)
+    done = reuse.Work(work, inventory, params, device)
+    if done.rows:
+        print(f"going on from photo {len(done.rows)} of {len(inventory)}", flush=True)
+    if same := done.take_over():
+        print(f"{same} of {len(inventory)} photos are as in the last run: their crops are taken over", flush=True)
     detector = faces.Detector(params.min_face, device)
-    with tqdm(total=len(inventory), initial=done, desc="crop", unit="photo", disable=None) as bar:
-        for start, decoded in _chunks(inventory, journal.chunks):
+    todo = [i for i in range(len(inventory)) if i not in done.rows]
+    with tqdm(total=len(inventory), initial=len(done.rows), desc="crop", unit="photo", disable=None) as bar:
+        for chunk, decoded in _chunks(inventory, todo):
             if params.method == "centre":
                 found = [(None, "none") if p is None else (faces.centre(p), "centre") for p in decoded]
             else:
                 found = _detect(detector, decoded, params.batch_size)
-            rows = []
-            for i, (photo, (face, how)) in enumerate(zip(decoded, found, strict=True)):
+            rows = {}
+            for i, photo, (face, how) in zip(chunk, decoded, found, strict=True):
                 if face:
                     margin = 0.0 if how == "centre" else params.margin
-                    journal.pixels[start + i] = faces.crop(photo, face, params.size, margin, params.align)
-                rows.append([how, *(face or (0.0,) * 6), _around(photo, face)])
-            journal.add(start, rows)
+                    done.pixels[i] = faces.crop(photo, face, params.size, margin, params.align)
+                rows[i] = [how, *(face or (0.0,) * 6), _around(photo, face)]
+            done.add(rows)
             bar.update(len(rows))
-    rows = [row for start in sorted(journal.chunks) for row in journal.chunks[start]]
-    rows = _fill(rows, inventory, journal.pixels, params)
+    rows = [done.rows[i] for i in range(len(inventory))]
+    rows = _fill(rows, inventory, done.pixels, params)
     table = inventory[["photo"]].assign(**{c: [r[i] for r in rows] for i, c in enumerate(["found", *Face._fields])})
     table = table[COLUMNS]
     write_csv(table, folder / f"{name}.csv")
     around = io.BytesIO()
     np.save(around, np.array([row[-1] for row in rows], np.int8))
     write_bytes(around.getbuffer(), folder / f"{name}_around.npy")
-    journal.finish(folder / f"{name}.npy")
+    done.finish(folder / f"{name}.npy")
     return table
 
 

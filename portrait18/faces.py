@@ -11,6 +11,9 @@ import cv2
 import numpy as np
 import torch
 from facenet_pytorch import MTCNN
+from facenet_pytorch.models.utils import detect_face
+from torch import nn
+from torchvision.ops import nms
 
 #: P-, R- and O-Net thresholds: facenet-pytorch's own, and the ones a photo without a face is tried with
 #: again. Masks hide what the networks look for: at the usual thresholds they miss 1 masked face in 15.
@@ -33,8 +36,45 @@ class Face(NamedTuple):
         return max(self.x1 - self.x0, self.y1 - self.y0)
 
 
+def _nms_by_photo(boxes, scores, photo, threshold: float, method: str = "") -> torch.Tensor:
+    """Non-maximum suppression within each photo: rows that are kept, int64.
+
+    The package moves each photo's boxes to a place of their own and suppresses them all at once. Out
+    there float32 has fewer digits left, and a photo's faces depend on its place in the batch.
+    """
+    kept = [torch.empty(0, dtype=torch.int64, device=boxes.device)]
+    for i in torch.unique(photo):
+        rows = torch.where(photo == i)[0]
+        if method:
+            best = detect_face.nms_numpy(boxes[rows].cpu().numpy(), scores[rows].cpu().numpy(), threshold, method)
+            kept.append(rows[torch.as_tensor(best, dtype=torch.int64, device=rows.device)])
+        else:
+            kept.append(rows[nms(boxes[rows], scores[rows], threshold)])
+    return torch.cat(kept)
+
+
+detect_face.batched_nms = detect_face.batched_nms_numpy = _nms_by_photo
+
+
+def _steady(net: nn.Module, at_least: int, layout: torch.memory_format) -> None:
+    """Never give a network fewer inputs, or any in another layout: PyTorch takes other CPU kernels, which round otherwise."""
+    forward = net.forward
+
+    def padded(inputs: torch.Tensor):
+        spare = inputs[-1:].expand(max(0, at_least - len(inputs)), *inputs.shape[1:])
+        outputs = forward(torch.cat([inputs, spare]).contiguous(memory_format=layout))
+        if isinstance(outputs, tuple):
+            return tuple(of_all[: len(inputs)] for of_all in outputs)
+        return outputs[: len(inputs)]
+
+    net.forward = padded
+
+
 class Detector:
     """MTCNN at both thresholds, on `device`; the smallest face it looks for follows from the photo's size.
+
+    On a CPU, a photo's faces do not depend on the photos beside it, to the last digit: what is found in another
+    batch is the same. GPUs choose kernels by the batch's size; there it is not promised.
 
     Args:
         min_face: smallest face, as a share (0 to 1) of the photo's shorter side.
@@ -46,6 +86,12 @@ class Detector:
         self.nets = [
             MTCNN(keep_all=True, thresholds=list(t), device=device).eval() for t in (THRESHOLDS, RETRY_THRESHOLDS)
         ]
+        for net in self.nets:
+            _steady(net.pnet, 2, torch.channels_last)
+            for layer in (net.pnet.conv4_1, net.pnet.conv4_2):
+                _steady(layer, 16, torch.channels_last)
+            for candidates in (net.rnet, net.onet):
+                _steady(candidates, 4, torch.contiguous_format)
 
     def __call__(self, batch: np.ndarray, retry: bool = False) -> list[list[Face]]:
         """All faces of each photo.

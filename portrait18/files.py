@@ -51,10 +51,10 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def code_digest() -> str:
-    """A hash of this package's source: work that other code began is not gone on with."""
-    digest = hashlib.blake2b(digest_size=16)
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+def code_digest(*modules: str) -> str:
+    """A hash of this package's source, or of some modules': work that other code began is not gone on with."""
+    package, digest = Path(__file__).parent, hashlib.blake2b(digest_size=16)
+    for path in [package / f"{name}.py" for name in modules] or sorted(package.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

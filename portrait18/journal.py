@@ -1,113 +1,54 @@
-"""What a killed run of the crop stage leaves for the next one: its chunks, and the pixels that they vouch for."""
+"""What a killed run leaves for the next one: the pieces of work that it finished."""
 
 import hashlib
+import itertools
 import json
-import os
-import shutil
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-import torch
-
-from portrait18.files import code_digest, whole
-from portrait18.params import CropParams
+from portrait18.files import whole
 
 
-class Journal:
-    """Chunks already done, kept beside their pixels, so that a killed run goes on where it stopped.
-
-    The first line is a fingerprint of inventory, params and code: work for other ones is thrown away. It stays when
-    the work is done: until DVC has taken over what was made of it, a kill would cost all of it.
-    """
-
-    def __init__(self, work: Path, inventory: pd.DataFrame, params: CropParams):
-        work.mkdir(parents=True, exist_ok=True)
-        self.rows_path, self.pixels_path = work / "rows.jsonl", work / "pixels.npy"
-        text = inventory.to_csv(index=False) + repr(params) + torch.__version__ + code_digest()
-        fingerprint = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        shape = (len(inventory), params.size, params.size, 3)
-        self.chunks = self._read(fingerprint)
-        self.pixels = self._open(shape) if self.chunks else None
-        if self.pixels is not None:
-            # Whole lines only: what comes next must not be written behind half a one.
-            with whole(self.rows_path) as aside:
-                aside.write_text("".join(map(_line, [fingerprint, *map(list, self.chunks.items())])))
-        else:
-            self.chunks = {}
-            self.rows_path.unlink(missing_ok=True)  # before the pixels that it vouches for
-            self.pixels = _allocate(self.pixels_path, shape)
-            self.rows_path.write_text(_line(fingerprint))
-
-    def _read(self, fingerprint: str) -> dict[int, list]:
-        if not (self.rows_path.exists() and self.pixels_path.exists()):
-            return {}
-        first, *lines = self.rows_path.read_text(errors="replace").split("\n")
-        if first + "\n" != _line(fingerprint):
-            return {}
-        entries = [
-            line.rpartition(" ")[0] for line in lines[:-1]
-        ]  # what follows the last newline was cut off by a kill
-        good = [json.loads(e) for e, line in zip(entries, lines[:-1], strict=True) if _signed(e) == line]
-        if len(good) < len(entries):
-            print(
-                f"{self.rows_path} is damaged; {len(entries) - len(good)} of its {len(entries)} chunks are done again"
-            )
-        return dict(good)
-
-    def _open(self, shape: tuple) -> np.ndarray | None:
-        """The pixels, to write to; None if they are not what the rows vouch for."""
-        try:
-            if self.pixels_path.stat().st_nlink > 1:  # finished: what it was linked to must never change
-                with whole(self.pixels_path) as aside:
-                    shutil.copyfile(self.pixels_path, aside)
-            # Read first: opened for writing, a file that is too short is filled up with zeros.
-            pixels = np.lib.format.open_memmap(self.pixels_path, mode="r")
-            if pixels.shape == shape and pixels.dtype == np.uint8:
-                return np.lib.format.open_memmap(self.pixels_path, mode="r+")
-        except OSError:
-            raise
-        except Exception as error:  # a header of garbage raises half a dozen kinds
-            print(f"{self.pixels_path} is damaged ({type(error).__name__}); starting this set anew")
-            return None
-        print(f"{self.pixels_path} is damaged (its shape is {pixels.shape}); starting this set anew")
-        return None
-
-    def add(self, start: int, rows: list) -> None:
-        self.pixels.flush()  # the pixels first: a line in the journal vouches for them
-        with open(self.rows_path, "a") as file:
-            file.write(_line([start, rows]))
-        self.chunks[start] = rows
-
-    def finish(self, npy: Path) -> None:
-        """Put the pixels where they belong: a second name for the same bytes, or a copy where that is another disk."""
-        self.pixels.flush()
-        with whole(npy) as aside:
-            aside.unlink(missing_ok=True)
-            try:
-                os.link(self.pixels_path, aside)
-            except OSError:
-                shutil.copyfile(self.pixels_path, aside)
+def _line(entry: object) -> str:
+    return _signed(json.dumps(entry)) + "\n"
 
 
 def _signed(text: str) -> str:
     return f"{text} {hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
 
 
-def _line(entry: str | list) -> str:
-    return _signed(json.dumps(entry)) + "\n"
+def read(path: Path) -> tuple[object, list]:
+    """The fingerprint and the pieces that a journal holds, (None, []) where there is none.
+
+    What a kill cut off ends the list; so does a line that is not as it was written, which is said.
+    """
+    if not path.exists():
+        return None, []
+    *lines, _ = path.read_text(errors="replace").split("\n")
+    good = list(itertools.takewhile(lambda line: _signed(line.rpartition(" ")[0]) == line, lines))
+    if len(good) < len(lines):
+        print(f"{path} is damaged; what it holds from line {len(good) + 1} on is done again", flush=True)
+    entries = [json.loads(line.rpartition(" ")[0]) for line in good]
+    return (entries[0], entries[1:]) if entries else (None, [])
 
 
-def _allocate(path: Path, shape: tuple) -> np.ndarray:
-    """A new .npy of zeros to write to; `OSError` if the disk has no room for all of it."""
-    path.unlink(missing_ok=True)  # never over the old bytes: they may be those of a finished set
-    pixels = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    with open(path, "r+b") as file:
-        # A map over a file with holes ends the process without a word where the disk is full.
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, pixels.offset + pixels.nbytes)
-        else:
-            file.seek(pixels.offset)
-            for _ in pixels:
-                file.write(bytes(pixels[0].nbytes))
-    return pixels
+class Journal:
+    """Pieces of work already done, a line of JSON each, so that a killed run goes on where it stopped.
+
+    Args:
+        path: the file; it appears, with its folder, if it is not there.
+        fingerprint: of all that the work depends on, any JSON value; pieces done for another are thrown away.
+    """
+
+    def __init__(self, path: Path, fingerprint: object):
+        self.path = path
+        fingerprint = json.loads(json.dumps(fingerprint))  # as it will be read: tuples come back as lists
+        found, pieces = read(path)
+        self.pieces = pieces if found == fingerprint else []
+        # Whole lines only: what comes next must not be written behind half a one.
+        with whole(path) as aside:
+            aside.write_text("".join(map(_line, (fingerprint, *self.pieces))))
+
+    def add(self, piece: object) -> None:
+        with open(self.path, "a") as file:
+            file.write(_line(piece))
+        self.pieces.append(piece)

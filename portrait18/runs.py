@@ -44,8 +44,7 @@ class Run(NamedTuple):
 
     @property
     def predictions(self) -> Path:
-        # The second round learns from the first's: DVC must be able to tell the folders apart.
-        return PREDICTIONS / ("second" if self.second else "first") / self.model / f"{self.fold}-{self.seed}.csv"
+        return _predictions(self.model, self.fold, self.seed, self.second)
 
     @property
     def live(self) -> Path:
@@ -56,16 +55,26 @@ class Run(NamedTuple):
     def checkpoint(self) -> Path:
         return RESUME / f"{self.name}-{self.fold}-{self.seed}.pt"
 
+    def journal(self, which: str) -> Path:
+        """Of the predictions for one set of crops, while they are made."""
+        return RESUME / f"predict-{self.name}-{self.fold}-{self.seed}-{which}.jsonl"
 
-def forget_finished(but: Run | None = None) -> None:
-    """Remove the checkpoints of trainings whose model is there, but that of one run.
 
-    They outlive their training, which a kill before DVC has taken over its model would cost; that another
+def forget_finished(keep: Iterable[Path] = ()) -> None:
+    """Remove what trainings and predictions would go on from, where what they made is there; not the files of `keep`.
+
+    They outlive their work, which a kill before DVC has taken over what it made would cost; that another
     stage begins means that it has.
     """
-    for path in sorted(RESUME.glob("*-*-*.pt")):
+    made = {}
+    for path in RESUME.glob("*-*-*.pt"):
         name, fold, seed = path.stem.rsplit("-", 2)
-        if (but is None or path != but.checkpoint) and _weights(name, fold, seed).exists():
+        made[path] = _weights(name, fold, seed)
+    for path in RESUME.glob("predict-*-*-*-*.jsonl"):
+        name, fold, seed, _ = path.stem.removeprefix("predict-").rsplit("-", 3)
+        made[path] = _predictions(name.removesuffix("-second"), fold, seed, name.endswith("-second"))
+    for path, out in made.items():
+        if path not in keep and out.exists():
             path.unlink()
 
 
@@ -73,8 +82,13 @@ def _weights(name: str, fold: int | str, seed: int | str) -> Path:
     return WEIGHTS / name / f"{fold}-{seed}.safetensors"
 
 
+def _predictions(model: str, fold: int | str, seed: int | str, second: bool) -> Path:
+    # The second round learns from the first's: DVC must be able to tell the folders apart.
+    return PREDICTIONS / ("second" if second else "first") / model / f"{fold}-{seed}.csv"
+
+
 def crop_work(name: str) -> Path:
-    """Folder of what a killed crop stage leaves: of the set `train` or `eval`."""
+    """Folder of what a crop stage leaves for the next one: of the set `train` or `eval`."""
     return RESUME / f"crop-{name}"
 
 

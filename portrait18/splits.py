@@ -1,5 +1,7 @@
 """Folds of people, stratified on gender x age group: no person stands on both sides of a split."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 
@@ -9,19 +11,24 @@ from portrait18.params import SplitParams
 HOLD_OUT_OF = 5  # folds: 1 holds out one person in five (8:2)
 
 
-def assign(labels: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
+def assign(labels: pd.DataFrame, params: SplitParams, listed: Iterable[str]) -> pd.DataFrame:
     """Give each unit (person, or photo with `by: photo`) the fold in which it is held out.
 
-    Within a stratum, units stand in the order of their names and are dealt out in blocks of as
-    many as there are folds, each block in a random order of its own. So every fold holds its
-    share of every stratum to within one, and people who are added at the end leave the others
-    where they are.
+    Within a stratum, units stand in the order in which their people are listed and are dealt out in
+    blocks of as many as there are folds, each block in a random order of its own. So every fold holds
+    its share of every stratum to within one, and people whose rows are added at the end, whatever their
+    ids, leave the others where they are. (Taking people out, or moving them to another stratum, does not.)
+
+    Args:
+        listed: ids of the people in the order of train.csv; one may come twice.
 
     Returns:
         Table (person or photo, fold); fold -1 is never held out (`folds: 1` uses one fifth). Extra
         people are in no fold.
     """
-    units = labels[labels.extra == 0].drop_duplicates(params.by).sort_values(params.by)
+    place = {person: i for i, person in enumerate(dict.fromkeys(listed))}
+    units = labels[labels.extra == 0].sort_values("photo").drop_duplicates(params.by)
+    units = units.assign(place=units.person.map(place)).sort_values(["place", params.by])
     blocks = params.folds if params.folds > 1 else HOLD_OUT_OF
     if len(units) < 2 * blocks:
         lower = "" if params.folds == 1 else f" for {params.folds} folds; lower split.folds or"
@@ -40,7 +47,7 @@ def assign(labels: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
         )
     if params.folds == 1:
         fold = fold.where(fold == 0, -1)
-    return units[[params.by]].assign(fold=fold.to_numpy()).reset_index(drop=True)
+    return units[[params.by]].assign(fold=fold).sort_values(params.by, ignore_index=True)
 
 
 def held_out(labels: pd.DataFrame, folds: pd.DataFrame) -> np.ndarray:

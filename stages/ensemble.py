@@ -17,6 +17,7 @@ def main() -> None:
     wanted = runs.wanted(p.matrix, p.second)
     predictions = [run.predictions for of_model in wanted.values() for run in of_model]
     runs.forget_others(runs.PREDICTIONS, predictions)
+    runs.forget_finished()
     models = {
         m: ensembling.average([tables.read(run.predictions) for run in of_model]) for m, of_model in wanted.items()
     }

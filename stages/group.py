@@ -3,13 +3,12 @@
 The photos to train on are grouped the same way, so that held-out scores tell what it is worth.
 """
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from portrait18 import lookalikes, params, runs, store, tables
+from portrait18 import lookalikes, params, store, tables
 from portrait18.errors import one_line_errors
 from portrait18.files import write_csv
 
@@ -26,8 +25,6 @@ def main() -> None:
         sizes = pd.Series(group).value_counts()
         print(f"{name}: {len(group)} photos in {len(sizes)} groups, {(sizes == 1).sum()} of them alone")
     write_csv(pd.concat(parts), "data/groups.csv")
-    for name in ("train", "eval"):  # this stage follows the crops: DVC has them by now
-        shutil.rmtree(runs.crop_work(name), ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -4,14 +4,18 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
+import timm
+import torch
 from tqdm import tqdm
 
-from portrait18 import inference, params, splits, store, tables
+from portrait18 import inference, params, prediction, splits, store, tables
 from portrait18.device import device, hold_memory, reproducible
 from portrait18.errors import memory_set_by, one_line_errors
-from portrait18.files import require_writable, write_csv
+from portrait18.files import code_digest, file_digest, require_writable, write_csv
+from portrait18.journal import Journal
 from portrait18.runs import Run, forget_finished
 
 
@@ -25,26 +29,23 @@ def main(*words: str) -> None:
     labels = tables.read("data/labels.csv")
     held_out = np.flatnonzero(splits.held_out(labels, tables.read("data/folds.csv")) == run.fold)
     require_writable(run.predictions)
-    forget_finished()
+    journals = {which: run.journal(which) for which in ("train", "eval")}
+    forget_finished(keep=journals.values())
+    made_by = [torch.__version__, timm.__version__, cv2.__version__, device().type, code_digest()]
     parts = []
     for which in ("train", "eval"):
         pixels, table = store.load(Path("data/crops"), which)
         if which == "train":
             store.require_same_photos(table, labels)
         rows = held_out if which == "train" else np.arange(len(table))
+        inputs = [file_digest(run.weights), file_digest(f"data/crops/{which}.npy"), rows.tolist(), p.model_dump()]
+        journal = Journal(journals[which], made_by + inputs)
+        if journal.pieces:
+            done = min(len(journal.pieces) * p.batch_size, len(rows))
+            print(f"{run} {which}: going on from photo {done} of {len(rows)}", flush=True)
         progress = partial(tqdm, desc=f"{run} {which}", unit="batch", leave=False, disable=None)
         with memory_set_by("predict.batch_size"):
-            probabilities, years = inference.predict(
-                trained.network,
-                trained.target,
-                pixels,
-                rows,
-                trained.params.size,
-                p.batch_size,
-                p.flip,
-                p.zooms,
-                progress,
-            )
+            probabilities, years = prediction.predict(journal, trained, pixels, rows, p, progress)
         part = pd.DataFrame(probabilities, columns=trained.target.task.columns)
         if years is not None:
             part["years"] = years

@@ -7,7 +7,9 @@ from portrait18.files import write_csv
 
 @one_line_errors
 def main() -> None:
-    folds = splits.assign(tables.read("data/labels.csv"), params.load().split)
+    p = params.load()
+    listed = tables.read_text(p.data.root / "train/train.csv", ["id"]).id
+    folds = splits.assign(tables.read("data/labels.csv"), p.split, listed)
     write_csv(folds, "data/folds.csv")
     print(
         ", ".join(

@@ -59,7 +59,24 @@ def test_checkpoints_go_when_their_model_is_there_but_not_that_of_the_run_at_han
     for run in (done, again, at_hand):
         run.weights.parent.mkdir(parents=True)
         run.weights.touch()
-    runs.forget_finished(but=at_hand)
+    runs.forget_finished(keep=[at_hand.checkpoint])
     assert sorted(p.name for p in runs.RESUME.iterdir()) == ["age-value-1-10.pt", "mask-0-0.pt"]
     runs.forget_finished()
     assert [p.name for p in runs.RESUME.iterdir()] == ["age-value-1-10.pt"]
+
+
+def test_journals_of_predictions_go_when_their_predictions_are_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done, again, half = runs.Run("age-class", 0, 0), runs.Run("mask", 0, 1, second=True), runs.Run("mask", 0, 1)
+    for run in (done, again, half):
+        for which in ("train", "eval"):
+            run.journal(which).parent.mkdir(exist_ok=True)
+            run.journal(which).touch()
+    for run in (done, again):
+        run.predictions.parent.mkdir(parents=True)
+        run.predictions.touch()
+    kept = [again.journal("eval")]
+    runs.forget_finished(keep=kept)
+    assert set(runs.RESUME.iterdir()) == {*kept, half.journal("train"), half.journal("eval")}
+    runs.forget_finished()
+    assert set(runs.RESUME.iterdir()) == {half.journal("train"), half.journal("eval")}

@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from effort import tries
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tiny import crop_params
 
-from portrait18 import store
+from portrait18 import reuse, store
 from portrait18.errors import UserError
 from portrait18.files import write_csv
-from portrait18.journal import Journal
 from portrait18.surroundings import NUMBERS
 
-INVENTORY = pd.DataFrame({"photo": [f"{i}.jpg" for i in range(6)], "width": 40, "height": 40})
+INVENTORY = pd.DataFrame({"digest": [f"photo {i}" for i in range(6)], "width": 40, "height": 40})
 ROWS = [["mtcnn", 1.5, 2.0, 30.0, 31.0, 0.0, 0.99, [i] * NUMBERS] for i in range(6)]
 CHANGES = st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 255)), min_size=1, max_size=4)
 
@@ -27,22 +27,23 @@ def work(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("work")
 
 
-def begun(work: Path) -> dict[int, list]:
-    """Leave what a run killed after its third chunk leaves; returns its chunks."""
-    (work / "rows.jsonl").unlink(missing_ok=True)
-    journal = Journal(work, INVENTORY, crop_params())
+def begun(work: Path) -> Path:
+    """Leave what a run killed after its third chunk leaves; returns its journal."""
+    for path in work.iterdir():
+        path.unlink()
+    crops = reuse.Work(work, INVENTORY, crop_params(), torch.device("cpu"))
     for start in (0, 2, 4):
-        journal.add(start, ROWS[start : start + 2])
-    return journal.chunks
+        crops.add({start: ROWS[start], start + 1: ROWS[start + 1]})
+    return crops.journal.path
 
 
-def opened(work: Path) -> Journal:
-    """The journal goes on, and what it then holds is sound."""
-    journal = Journal(work, INVENTORY, crop_params())
-    assert journal.pixels.shape == (6, 32, 32, 3) and journal.pixels.dtype == np.uint8
-    assert all(start in (0, 2, 4) and rows == ROWS[start : start + 2] for start, rows in journal.chunks.items())
-    assert len((work / "rows.jsonl").read_text().splitlines()) == 1 + len(journal.chunks)
-    return journal
+def opened(work: Path) -> reuse.Work:
+    """The next run begins, and what it then holds is sound."""
+    crops = reuse.Work(work, INVENTORY, crop_params(), torch.device("cpu"))
+    assert crops.pixels.shape == (6, 32, 32, 3) and crops.pixels.dtype == np.uint8
+    assert crops.rows == {i: ROWS[i] for i in range(len(crops.rows))}
+    assert len(crops.journal.path.read_text().splitlines()) == 1 + len(crops.rows) // 2
+    return crops
 
 
 JUNK = [
@@ -63,25 +64,23 @@ JUNK = [
 @tries(60)
 @given(st.integers(0, 4000), st.sampled_from(JUNK) | st.text(st.characters(codec="utf-8"), max_size=20))
 @example(0, "")
-@example(10**6, json.dumps([4, ROWS[4:]]) + "\n")
+@example(10**6, json.dumps([[4, "photo 4", ROWS[4]]]) + "\n")
 @example(10**6, "\0\0\0\n")
 def test_of_a_journal_cut_off_anywhere_the_whole_lines_are_gone_on_with(work, cut, junk):
-    chunks = begun(work)
-    content = (work / "rows.jsonl").read_bytes()[:cut]
-    (work / "rows.jsonl").write_bytes(content + junk.encode())
-    found = opened(work).chunks
-    assert found == {start: chunks[start] for start in list(chunks)[: len(found)]}
-    assert len(found) >= content.count(b"\n") - 1
+    journal = begun(work)
+    content = journal.read_bytes()[:cut]
+    journal.write_bytes(content + junk.encode())
+    assert len(opened(work).rows) == 2 * max(0, content.count(b"\n") - 1)
 
 
 @tries(60)
 @given(CHANGES)
 def test_a_journal_with_wrong_bytes_is_no_traceback(work, changes):
-    begun(work)
-    content = bytearray((work / "rows.jsonl").read_bytes())
+    journal = begun(work)
+    content = bytearray(journal.read_bytes())
     for at, byte in changes:
         content[at % len(content)] = byte
-    (work / "rows.jsonl").write_bytes(content)
+    journal.write_bytes(content)
     opened(work)
 
 
@@ -89,10 +88,11 @@ def test_a_journal_with_wrong_bytes_is_no_traceback(work, changes):
 @given(st.lists(st.tuples(st.integers(0, 140), st.integers(0, 255)), max_size=3), st.integers(0, 20000) | st.none())
 def test_pixels_that_are_not_those_of_the_journal_are_made_again(work, changes, cut):
     begun(work)
-    content = bytearray((work / "pixels.npy").read_bytes())
+    [pixels] = work.glob("*.npy")
+    content = bytearray(pixels.read_bytes())
     for at, byte in changes:
         content[at] = byte
-    (work / "pixels.npy").write_bytes(content[:cut])
+    pixels.write_bytes(content[:cut])
     opened(work)
 
 
