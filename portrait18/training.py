@@ -91,20 +91,25 @@ class _Learner:
         parts = {"network": self.network, "optimizer": self.optimizer}
         return {**parts, "average": self.average} if self.average else parts
 
-    def epoch(self, epoch: int) -> dict:
-        """Train for one epoch; its mean loss, and the rate at its end."""
+    def photos(self, epoch: int) -> DataLoader:
+        """The epoch's batches: augmented photos uint8 (B, size, size, 3), and their rows of the labels, int (B,)."""
         params, seed = self.params, self.run.seed
-        torch.manual_seed(augment.sample_seed(seed, epoch, 2**31))  # dropout: no state to carry over a crash
         order = self.train[
             sampling.epoch_order(self.people[self.train], self.classes[self.train], params.sampling, seed, epoch)
         ]
-        loader = DataLoader(
+        return DataLoader(
             _Epoch(self.crops, order, params, seed, epoch),
             params.batch_size,
             num_workers=params.workers,
             collate_fn=_collate,
             drop_last=len(order) > params.batch_size,
         )
+
+    def epoch(self, epoch: int) -> dict:
+        """Train for one epoch; its mean loss, and the rate at its end."""
+        params, seed = self.params, self.run.seed
+        torch.manual_seed(augment.sample_seed(seed, epoch, 2**31))  # dropout: no state to carry over a crash
+        loader = self.photos(epoch)
         context = losses.Context(self.counts, epoch / params.epochs)
         optimization.freeze(self.network, frozen=epoch < params.freeze_epochs)
         total, seen, rate = torch.zeros((), device=self.device), 0, 0.0
