@@ -2,12 +2,14 @@
 # make test   install what is missing, run every test
 # make recipe NAME=bench-cpu   run a recipe from recipes/ as a DVC experiment, keep its figures in reports/runs.csv;
 #                              SEED=1 trains with another seed
+# make benchmarks   measure speed and memory beside what people use otherwise, an hour or two on two quiet cores;
+#                   ARGS="crop-loop --rounds 3" goes to python -m benchmarks.run (--help)
 # make ledger   write reports/ledger.md: every recipe that was run, beside the one it starts from
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON ?= python3
 
-.PHONY: demo test recipe ledger current clean
+.PHONY: demo test recipe ledger benchmarks current clean
 
 demo: .venv/installed
 	dvc repro
@@ -34,6 +36,9 @@ recipe: .venv/installed
 
 ledger: .venv/installed
 	@python recipes/ledger.py table
+
+benchmarks: .venv/installed
+	@python -m benchmarks.run $(ARGS)
 
 .venv/installed: requirements.txt
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python {v[0]}.{v[1]} found, 3.11 to 3.13 needed; name another: make PYTHON=python3.11")'
