@@ -6,12 +6,14 @@
 # make recipe NAME=bench-cpu   run a recipe from recipes/ as a DVC experiment, keep its figures in reports/runs.csv;
 #                              SEED=1 trains with another seed
 # make report   one page with every figure and picture of the run, reports/report.html
+# make benchmarks   measure speed and memory beside what people use otherwise, an hour or two on two quiet cores;
+#                   ARGS="crop-loop --rounds 3" goes to python -m benchmarks.run (--help)
 # make ledger   write reports/ledger.md: every recipe that was run, beside the one it starts from
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON ?= python3
 
-.PHONY: demo serve screenshot test mend report recipe ledger current clean
+.PHONY: demo serve screenshot test mend report recipe ledger benchmarks current clean
 
 demo: .venv/installed
 	dvc repro
@@ -52,6 +54,9 @@ recipe: .venv/installed
 
 ledger: .venv/installed
 	@python recipes/ledger.py table
+
+benchmarks: .venv/installed
+	@python -m benchmarks.run $(ARGS)
 
 .venv/installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python {v[0]}.{v[1]} found, 3.11 to 3.13 needed; name another: make PYTHON=python3.11")'

@@ -94,11 +94,12 @@ class _Learner:
         parts = {"network": self.network, "optimizer": self.optimizer}
         return {**parts, "average": self.average} if self.average else parts
 
-    def epoch(self, epoch: int) -> dict:
-        """Train for one epoch; its mean loss, and the rate at its end."""
+    def photos(self, epoch: int) -> tuple[DataLoader, int]:
+        """The epoch's batches, and how many photos each has: augmented, uint8 (B, S, S, 3), and their rows of the labels.
+
+        Of several processes each gets its share of every batch.
+        """
         params, seed = self.params, self.run.seed
-        # Dropout: no state to carry over a crash, and not the same in each of several processes.
-        torch.manual_seed(augment.sample_seed(seed, epoch, 2**31 + distributed.rank()))
         order = self.train[
             sampling.epoch_order(self.people[self.train], self.classes[self.train], params.sampling, seed, epoch)
         ]
@@ -110,6 +111,14 @@ class _Learner:
             num_workers=params.workers,
             collate_fn=_collate,
         )
+        return loader, size
+
+    def epoch(self, epoch: int) -> dict:
+        """Train for one epoch; its mean loss, and the rate at its end."""
+        params, seed = self.params, self.run.seed
+        # Dropout: no state to carry over a crash, and not the same in each of several processes.
+        torch.manual_seed(augment.sample_seed(seed, epoch, 2**31 + distributed.rank()))
+        loader, size = self.photos(epoch)
         context = losses.Context(self.counts, epoch / params.epochs)
         optimization.freeze(self.network, frozen=epoch < params.freeze_epochs)
         network = distributed.averaging_gradients(self.network)

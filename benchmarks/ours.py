@@ -1,0 +1,135 @@
+"""The library's sides, called as the stages call it. Each prepares, and returns the function that is measured."""
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+
+from portrait18 import crops, faces, inference, params, store, tables, training
+from portrait18 import photos as reader
+from portrait18.device import device, hold_memory, reproducible
+from portrait18.model_params import ModelParams
+from portrait18.runs import Run
+
+Measured = Callable[..., dict]
+
+
+def _crop(inventory: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    return crops.build(inventory, folder, "set", params.load().crop, folder / "work", device())
+
+
+def crop(inventory: str, folder: str) -> Measured:
+    """Photo files to the crop store, as the crop stage."""
+    reproducible()
+    listed = tables.read(inventory)
+
+    def run() -> dict:
+        with TemporaryDirectory(dir=folder) as out:
+            table = _crop(listed, Path(out))
+        return {"photos": len(table), "faces": int(table.found.isin(["mtcnn", "retry"]).sum())}
+
+    return run
+
+
+def decode(paths: list[str]) -> Measured:
+    """Decode photo files and nothing more, with the decoder and the threads that the crop stage has."""
+
+    def run() -> dict:
+        with ThreadPoolExecutor() as pool:
+            return {"photos": sum(1 for _ in pool.map(reader.read, paths))}
+
+    return run
+
+
+def detect(paths: list[str], min_face: float, batch_size: int) -> Measured:
+    """Boxes of all faces at the usual thresholds; the photos lie decoded in memory."""
+    reproducible()
+    detector = faces.Detector(min_face, device())
+    batches = equal_batches([reader.read(path) for path in paths], batch_size)
+
+    def run() -> dict:
+        found = [of_photo for batch in batches for of_photo in detector(batch)]
+        return {"photos": len(found), "boxes": [[list(face[:4]) for face in of_photo] for of_photo in found]}
+
+    return run
+
+
+def equal_batches(photos: list[np.ndarray], batch_size: int) -> list[np.ndarray]:
+    """Stacks of at most `batch_size` photos of one size, in the order in which the sizes come."""
+    by_size: dict[tuple, list] = {}
+    for photo in photos:
+        by_size.setdefault(photo.shape, []).append(photo)
+    return [np.stack(g[at : at + batch_size]) for g in by_size.values() for at in range(0, len(g), batch_size)]
+
+
+def _learner(folder: str, model: str, run: str) -> training._Learner:
+    hold_memory()
+    reproducible()
+    pixels, _ = store.load(Path(folder), "train")
+    labels = tables.read(Path(folder, "labels.csv"))
+    told = ModelParams.model_validate(json.loads(model))
+    return training._Learner(pixels, labels, np.arange(len(labels)), told, Run(run, 0, 0))
+
+
+def train_input(folder: str, model: str) -> Measured:
+    """The batches of a training, looked at by nobody."""
+    learner = _learner(folder, model, "input")
+
+    def run() -> dict:
+        return {"photos": sum(len(rows) for _, rows in learner.photos(0)[0])}
+
+    return run
+
+
+def train_loop(folder: str, model: str) -> Measured:
+    """An epoch of a training; `repeated`: the same one, fed with its first batch again and again."""
+    learner = _learner(folder, model, "loop")
+    usual = learner.photos
+    count, first = len(usual(0)), next(iter(usual(0)))
+
+    def run(repeated: bool = False) -> dict:
+        learner.photos = (lambda epoch: [first] * count) if repeated else usual
+        learner.epoch(0)
+        return {"photos": count * len(first[1])}  # all batches are as large: what is left over is dropped
+
+    return run
+
+
+def _predict(pixels: np.ndarray, models: list[str]) -> dict:
+    told = params.load().predict
+    rows = np.arange(len(pixels))
+    for path in models:
+        trained = inference.load(Path(path), device())
+        size = trained.params.size
+        inference.predict(trained.network, trained.target, pixels, rows, size, told.batch_size, told.flip)
+    return {"photos": len(pixels), "networks": len(models)}
+
+
+def predict(inventory: str, models: list[str], folder: str) -> Measured:
+    """Photo files to the probabilities of each model: cropped once, then read by all."""
+    hold_memory()
+    reproducible()
+    listed = tables.read(inventory)
+
+    def run() -> dict:
+        with TemporaryDirectory(dir=folder) as out:
+            _crop(listed, Path(out))
+            return _predict(store.load(Path(out), "set")[0], models)
+
+    return run
+
+
+def predict_stored(folder: str, models: list[str]) -> Measured:
+    """The predict stage's part of that: crops to probabilities."""
+    hold_memory()
+    reproducible()
+    pixels, _ = store.load(Path(folder), "train")
+
+    def run() -> dict:
+        return _predict(pixels, models)
+
+    return run

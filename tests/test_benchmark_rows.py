@@ -1,0 +1,152 @@
+"""The benchmark's rows on a few demo photos, both sides in this process, where they run in one of their own."""
+
+import json
+import os
+
+import pytest
+import torch
+from synthetic import REPO, make_dataset, write_params
+
+from benchmarks import (
+    crop,
+    growth,
+    inputs,
+    memory,
+    ours,
+    paired,
+    peers,
+    pipeline,
+    predict,
+    projects,
+    train,
+)
+from benchmarks.paired import Turn
+from benchmarks.rows import Bench
+from benchmarks.side import NotMeasured
+from portrait18 import params
+from portrait18.errors import UserError
+
+
+class Here:
+    """Stands in for `Side`: the same function, called in this process."""
+
+    peak = 0
+
+    def __init__(self, function, device, seconds, **settings):
+        module, name = function.split(".")
+        self.function = function
+        self.run = getattr({"ours": ours, "peers": peers}[module], name)(**json.loads(json.dumps(settings)))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    def turn(self, **how):
+        facts = json.loads(json.dumps(self.run(**how)))
+        return Turn(0.5, facts.pop("photos"), facts)
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """Two people of the demo, small networks, the inputs in `tmp_path`; torch's settings are put back."""
+    small = {"train.common.backbone": "test_efficientnet", "train.common.size": 32, "crop.size": 64}
+    path = write_params(tmp_path / "params.yaml", {**small, "train.common.batch_size": 4, "crop.batch_size": 4})
+    told = params.load(path)
+    monkeypatch.setattr(params, "load", lambda: told)
+    monkeypatch.setattr(ours, "hold_memory", lambda: None)
+    yield Bench(REPO / "data/demo", 8, 1, "cpu", 0, 1.0, tmp_path, params.load(), start=Here)
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize(
+    "measure", [crop.loop, crop.batched, train.feeding, train.fed, train.loop, predict.from_photos, predict.from_crops]
+)
+def test_rows_give_a_ratio_for_each_round(bench, measure):
+    outcome = measure(bench, 8)
+    assert outcome.values == [1.0]  # both sides took as long for as many photos
+    assert outcome.photos == 8
+
+
+def test_detect_compares_the_boxes_of_the_same_photos(bench):
+    outcome = crop.detect(bench, 8)
+    assert outcome.sound and outcome.facts == {"same_boxes": True}
+    assert outcome.figures["furthest_corner_pixels"] <= 0.01
+
+
+def test_the_floor_is_told_in_its_own_times(bench, monkeypatch):
+    took = {"ours.crop": 6.0, "ours.decode": 2.0}
+
+    def compare(bench, *sides):
+        return paired.Pair(*([Turn(took[side.__self__.function], 8, {})] for side in sides))
+
+    monkeypatch.setattr(Bench, "compare", compare)
+    assert crop.floor(bench, 8).values == [3]
+
+
+def test_fewer_faces_than_the_peer_are_not_the_same_work(bench, monkeypatch):
+    def found(faces):
+        return [Turn(1.0, 8, {"faces": faces})]
+
+    monkeypatch.setattr(Bench, "compare", lambda *sides: paired.Pair(found(6), found(7)))
+    assert not crop.loop(bench, 8).sound
+
+
+def test_growth_measures_each_size_and_draws(bench, tmp_path):
+    outcome = growth.predict(bench, 4)
+    assert outcome.figures["photos"] == [4, 8, 16, 32]
+    assert outcome.values == pytest.approx([0])  # the stand-in takes as long for any number
+    growth.draw({"growth-predict": outcome.figures}, tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").stat().st_size > 5000
+
+
+def test_flat_memory_is_the_largest_peak_by_the_least(bench, monkeypatch):
+    peaks = iter([100, 150, 120, 100, 100, 101])
+    monkeypatch.setattr(Here, "peak", property(lambda self: next(peaks)))
+    monkeypatch.setattr(memory, "anonymous", lambda: 1)
+    twice = Bench(**{**vars(bench), "rounds": 2})
+    assert memory.predict(twice, 4).values == [1.5, 1.01]
+    monkeypatch.setattr(memory, "anonymous", lambda: 0)
+    with pytest.raises(NotMeasured, match="Linux"):
+        memory.predict(bench, 4)
+
+
+def test_photos_come_again_where_there_are_too_few(bench, tmp_path):
+    small = Bench(**{**vars(bench), "data": make_dataset(tmp_path / "two", ["000001_male_Asian_22"])})
+    paths = inputs.paths(inputs.photos(small, 16))
+    assert len(paths) == 16 and len(set(paths)) == 7 and paths[:7] == paths[7:14]
+
+
+def test_a_project_with_stand_ins_has_nothing_to_do(bench):
+    two = Bench(**{**vars(bench), "minutes": 5.0})
+    outcome = pipeline.nothing(two, 35)
+    assert outcome.photos == 35 and len(outcome.values) == 1 and outcome.values[0] > 0
+    root = bench.folder / "nothing-to-do/data/photos-to-measure"
+    photos = [path.read_bytes() for path in root.rglob("*.jpg")]
+    assert len(set(photos)) == len(photos) == 35
+
+
+def test_a_smaller_data_set_shares_the_files(tmp_path):
+    people, labelled = projects.link_people(REPO / "data/demo", tmp_path / "small", 2, 3)
+    assert (people, labelled) == (2, 3)
+    assert len(list((tmp_path / "small/train/images").rglob("*.jpg"))) == 14
+    assert len((tmp_path / "small/train/train.csv").read_text().splitlines()) == 3
+    assert len((tmp_path / "small/eval/info.csv").read_text().splitlines()) == 4
+
+
+def test_the_seconds_of_a_stage_are_summed(tmp_path):
+    project = object.__new__(projects.Project)
+    project.log = tmp_path / "log"
+    lines = [["-m", "stages.train", "mask"], 2.0], [["-m", "stages.train", "age"], 3.0], [["-m", "stages.label"], 1.0]
+    project.log.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert project.stage_seconds() == {"train": 5.0, "label": 1.0}
+
+
+def test_models_of_years_do_not_stand_in_the_ensemble(bench):
+    names = [os.path.basename(path) for path in inputs.models(bench, 2)]
+    assert names == [f"{name}.safetensors" for name in ("mask", "gender", "age-class") for _ in range(2)]
+    none = Bench(**{**vars(bench), "params": bench.params})
+    none.params.matrix.__dict__["models"] = ["age-value"]
+    with pytest.raises(UserError, match="target: classes"):
+        inputs.models(none, 2)
