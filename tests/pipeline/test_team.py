@@ -1,6 +1,5 @@
 """The commands of the README's "With your team", run as they stand there, against a bucket on this machine."""
 
-import os
 import re
 import shutil
 from types import SimpleNamespace
@@ -33,9 +32,9 @@ def bucket():
 @pytest.fixture(scope="module")
 def shell(finished, bucket, tmp_path_factory):
     """shell(folder, commands) runs lines of the README in a folder; where the team's git is is in shell.origin."""
+    home = tmp_path_factory.mktemp("home")  # with nobody's keys and nobody's git settings
     origin = tmp_path_factory.mktemp("team") / "portrait18.git"
-    env = {"GIT_CONFIG_GLOBAL": os.devnull, "NO_PROXY": "127.0.0.1", "AWS_EC2_METADATA_DISABLED": "true"}
-    env.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
+    env = {"HOME": str(home), "NO_PROXY": "127.0.0.1", "AWS_EC2_METADATA_DISABLED": "true"}
     for who in ("AUTHOR", "COMMITTER"):
         env.update({f"GIT_{who}_NAME": "test", f"GIT_{who}_EMAIL": "test@example.org"})
 
@@ -95,7 +94,7 @@ def test_one_model_comes_without_a_clone(team, shell, tmp_path):
 def test_a_lock_in_conflict_is_mended_without_computing_anything_twice(team, shell, stages_of):
     mine, theirs = team.first, team.second
     send = "\n".join(MERGE.splitlines()[-2:])
-    theirs.set_params({"train": {"mask": {"epochs": 1}}})
+    theirs.set_params({"train": {"mask": {"lr": 0.005}}})
     assert theirs.repro("evaluate") == ["train@mask-0-0", "predict@mask-0-0", "ensemble", "evaluate"]
     shell(theirs.root, KEYS + "git commit --quiet --all --message theirs\n" + send)
     mine.set_params({"ensemble": {"weights": "equal"}})
@@ -103,8 +102,7 @@ def test_a_lock_in_conflict_is_mended_without_computing_anything_twice(team, she
     shell(mine.root, "git commit --quiet --all --message mine")
 
     pull, rest = MERGE.split("\n", 1)
-    said, promised = shell(mine.root, pull, check=False).splitlines(), pull.split("# ")[1]
-    assert promised in said and "CONFLICT (content): Merge conflict in reports/ensemble.json" in said
+    assert pull.split("# ")[1] in shell(mine.root, pull, check=False).splitlines()
     output = shell(mine.root, KEYS + rest)
     assert "Stage 'train@mask-0-0' is cached - skipping run" in output
     assert set(stages_of(output)) <= {"ensemble", "evaluate", "audit", "submit", "score"}
