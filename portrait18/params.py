@@ -90,7 +90,7 @@ class EnsembleParams(Section):
 
 
 class ExplainParams(Section):
-    photos: int = Field(ge=0, le=48)
+    photos: int = Field(ge=0, le=16)
 
 
 SECTIONS: dict[str, type[Section]] = {

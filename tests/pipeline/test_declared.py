@@ -20,9 +20,11 @@ STAGES = [
     "predict@age-value-0-0",
     "ensemble",
     "evaluate",
+    "explain@age-value",
     "audit",
     "submit",
     "score",
+    "report",
 ]
 
 
