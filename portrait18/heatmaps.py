@@ -121,8 +121,8 @@ def overlay(crops: np.ndarray, maps: np.ndarray) -> np.ndarray:
 def choose(task: Task, predictions: pd.DataFrame, labels: pd.DataFrame, count: int) -> pd.DataFrame:
     """Some held-out photos to look at: half of them the surest mistakes, the others the surest right answers.
 
-    Each person stands in each half once at most. The right answers take turns between the classes; where there
-    are too few mistakes, more right answers take their place, and the other way round.
+    Each person stands in each half once at most. In each the classes take turns; where there are too few mistakes,
+    more right answers take their place, and the other way round.
 
     Args:
         predictions: photo and the probabilities of one model, its held-out photos.
@@ -144,10 +144,21 @@ def choose(task: Task, predictions: pd.DataFrame, labels: pd.DataFrame, count: i
         }
     ).sort_values(["probability", "photo"], ascending=[False, True])
     table["right"] = (table.truth == table.answer).astype(int)
-    wrong, right = (table[table.right == r].drop_duplicates("person") for r in (0, 1))
-    right = right.iloc[right.groupby("truth").cumcount().argsort(kind="stable")]
+    wrong, right = (_in_turn(table[table.right == r], count) for r in (0, 1))
     mistakes = wrong.head(max(count // 2, count - len(right)))
     return pd.concat([mistakes, right.head(count - len(mistakes))], ignore_index=True).drop(columns="person")
+
+
+def _in_turn(table: pd.DataFrame, count: int) -> pd.DataFrame:
+    """The first row of each true class, then the next of each, up to `count`; each person once."""
+    taken, left = [], table
+    while len(taken) < count and len(left):
+        for kind in sorted(left.truth.unique()):
+            of_class = left[left.truth == kind]
+            if len(of_class):  # else its last person was just taken for another class
+                taken.append(of_class.index[0])
+                left = left[left.person != of_class.person.iloc[0]]
+    return table.loc[taken[:count]]
 
 
 def captions(chosen: pd.DataFrame) -> dict[int, str]:

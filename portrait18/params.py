@@ -94,7 +94,7 @@ class ExportParams(Section):
 
 
 class ExplainParams(Section):
-    photos: int = Field(ge=0, le=48)
+    photos: int = Field(ge=0, le=16)
 
 
 SECTIONS: dict[str, type[Section]] = {

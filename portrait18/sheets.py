@@ -54,7 +54,8 @@ def contact_sheet(
         photo = Image.fromarray(np.ascontiguousarray(pixels[row]))
         sheet.paste(photo.resize((tile, tile), Image.Resampling.LANCZOS), (x, y))
         for i, line in enumerate(caption.split("\n")[: layout.lines]):
-            draw.text((x, y + tile + 1 + i * _LINE), line[: tile // 6], fill="black", font=font)
+            fits = next(n for n in range(len(line), -1, -1) if font.getlength(line[:n]) <= tile)
+            draw.text((x, y + tile + 1 + i * _LINE), line[:fits], fill="black", font=font)
     with whole(path) as aside:
         sheet.save(aside)
 

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from portrait18 import plots
+from portrait18 import evaluation, plots
 from portrait18.classes import MASK, NAMES
 
 RNG = np.random.default_rng(0)
@@ -13,6 +13,7 @@ BY_CLASS = pd.DataFrame({"class": range(18), "name": NAMES, "photos": range(18)}
 CALIBRATION = pd.DataFrame({"confidence": [0.4, 0.9], "accuracy": [0.5, 0.8], "photos": [3, 9]})
 HISTORY = pd.DataFrame({"step": [0, 1], "macro_f1": [0.3, 0.5], "loss": [1.0, 0.8], "train_loss": [1.1, 0.6]})
 AGES = np.array([18, 25, 33, 60, 61, 64])
+BY_DECADE = evaluation.age_by_decade(AGES, AGES // 30, np.zeros(6, int), AGES + 2.5)
 
 DRAWN = {
     "class_counts": lambda path: plots.class_counts(BY_COLUMN, BY_CLASS, path),
@@ -20,7 +21,8 @@ DRAWN = {
     "confusion of 18": lambda path: plots.confusion(COUNTS, NAMES, path),
     "confusion of nothing": lambda path: plots.confusion(np.zeros((3, 3), int), MASK.classes, path),
     "calibration": lambda path: plots.calibration({"mask": CALIBRATION, "age": CALIBRATION}, path),
-    "age_error": lambda path: plots.age_error(AGES, AGES + 2.5, path),
+    "age_error": lambda path: plots.age_error(BY_DECADE, AGES, AGES + 2.5, path),
+    "age_error without years": lambda path: plots.age_error(BY_DECADE, AGES, None, path),
     "learning_curves": lambda path: plots.learning_curves({f"model {i}": HISTORY for i in range(12)}, path),
 }
 

@@ -21,9 +21,11 @@ STAGES = [
     "ensemble",
     "evaluate",
     "export",
+    "explain@age-value",
     "audit",
     "submit",
     "score",
+    "report",
 ]
 
 

@@ -26,6 +26,9 @@ def test_from_photos_to_a_scored_submission(finished):
         "confusion.png",
         "calibration.png",
         "learning_curves.png",
+        "mistakes.png",
+        "age_error.png",
+        "age-value.png",
     } <= pictures
 
 
@@ -69,8 +72,9 @@ def test_an_experiment_reruns_one_model_and_what_follows(project, stages_of):
         GIT_COMMITTER_EMAIL="t@example.org",
     )
     ran = stages_of(output)
-    assert ran[:3] == ["train@age-class-0-0", "predict@age-class-0-0", "ensemble"]
-    assert set(ran[3:]) <= {"evaluate", "export", "audit", "submit", "score"}
+    assert ran[:2] == ["train@age-class-0-0", "predict@age-class-0-0"]
+    follow = {"explain@age-class", "ensemble", "evaluate", "export", "audit", "submit", "score", "report"}
+    assert set(ran[2:]) <= follow
     assert "macro_f1" in project.run("dvc", "metrics", "show")
     assert re.search(r"macro_f1", project.run("dvc", "metrics", "diff", "HEAD", "--all"))
 
@@ -115,7 +119,7 @@ def test_a_second_round_learns_from_the_photos_to_label_and_can_be_taken_back(pr
 def test_answers_beside_the_photos_score_the_submission_and_change_nothing_else(project):
     answers = pd.read_csv(project.root / "data/submission.csv").assign(ans=lambda t: (t.ans + 6 * (t.index == 0)) % 18)
     answers.sample(frac=1, random_state=0).to_csv(project.root / "data/demo/eval/answers.csv", index=False)
-    assert project.repro() == ["score"]
+    assert project.repro() == ["score", "report"]
     figures = json.loads((project.root / "reports/score.json").read_text())
     assert figures["accuracy"] == pytest.approx(1 - 1 / len(answers)) and figures["gender"]["accuracy"] == 1
     assert "score.json" in project.run("dvc", "metrics", "show")

@@ -1,0 +1,111 @@
+"""The page of a whole run: it shows what the reports hold, stands alone, and can be read by everybody."""
+
+import json
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+import yaml
+
+from portrait18.classes import TASKS
+
+pytestmark = pytest.mark.pipeline
+EMPTY = {"meta", "img", "br", "link"}  # elements without an end
+
+
+class Page(HTMLParser):
+    """Elements as (name, attributes), the text, and whether every element is closed where it must be."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.elements, self.open, self.text = [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def of(self, name: str) -> list[dict]:
+        return [attributes for tag, attributes in self.elements if tag == name]
+
+
+@pytest.fixture(scope="module")
+def page(finished) -> Page:
+    return Page((finished.root / "reports/report.html").read_text())
+
+
+def test_it_is_whole_and_needs_nothing_beside_it(page):
+    assert page.open == []
+    for _, attributes in page.elements:
+        for name in ("src", "href", "srcset", "action", "data"):
+            assert attributes.get(name, "#").startswith(("data:image/", "#")), attributes[name][:80]
+    assert not page.of("script") and not page.of("link")
+    (policy,) = [m["content"] for m in page.of("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+
+
+def test_it_can_be_read_on_a_phone_in_the_dark_and_aloud(page):
+    assert page.of("html")[0]["lang"] == "en"
+    assert {m.get("name"): m.get("content") for m in page.of("meta")}[
+        "viewport"
+    ] == "width=device-width, initial-scale=1"
+    assert "prefers-color-scheme: dark" in page.text
+    assert all(image["alt"].strip() for image in page.of("img"))
+    headings = [int(tag[1]) for tag, _ in page.elements if tag in ("h1", "h2", "h3")]
+    assert headings[0] == 1 and headings.count(1) == 1
+    assert all(b - a <= 1 for a, b in zip(headings, headings[1:], strict=False))
+    assert all("scope" in cell for cell in page.of("th"))
+
+
+def test_its_contents_lead_to_its_sections(page):
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert [link["href"] for link in page.of("a")] == [f"#{i}" for i in ids]
+
+
+def test_it_shows_the_figures_of_the_run(page, finished):
+    metrics = json.loads((finished.root / "reports/metrics.json").read_text())
+    for part in (metrics, *(metrics[name] for name in TASKS)):
+        assert f"{part['macro_f1']:.3f}" in page.text and f"{part['accuracy']:.3f}" in page.text
+    for value in pd.read_csv(finished.root / "reports/evaluate/groups.csv").value:
+        assert value in page.text
+    for name in yaml.safe_load((finished.root / "params.yaml").read_text())["matrix"]["models"]:
+        assert f"{name} 0-0" in page.text
+
+
+def test_it_shows_mistakes_heat_maps_and_every_picture(page, finished):
+    reports = finished.root / "reports"
+    alts = [image["alt"] for image in page.of("img")]
+    mistakes = pd.read_csv(reports / "evaluate/mistakes.csv")
+    assert sum("taken for" in alt for alt in alts) == min(len(mistakes), 48) > 0
+    drawn = [len(pd.read_csv(path)) for path in (finished.root / "data/explain").glob("*.csv")]
+    assert sum("answered" in alt for alt in alts) == sum(drawn) > 0
+    suspects = pd.read_csv(reports / "audit/suspects.csv").task.value_counts().clip(upper=48)
+    assert sum("recorded" in alt and "rather" in alt for alt in alts) == suspects.sum()
+    for picture in ("18 classes", "learning", "Accuracy over confidence", "each decade", "Photos in each class"):
+        assert any(picture in alt or picture in "learning" and "epochs" in alt for alt in alts), picture
+
+
+def test_every_plot_of_dvc_yaml_is_found(finished):
+    plots = yaml.safe_load((finished.root / "dvc.yaml").read_text())["plots"]
+    shown = json.loads(finished.run("dvc", "plots", "show", "--json", "--quiet", "-o", "../plots"))
+    assert not shown.get("errors"), shown["errors"]
+    for plot in plots:
+        name = plot if isinstance(plot, str) else next(iter(plot))
+        assert any(key == name or key.startswith((f"{name}/", f"dvc.yaml::{name}")) for key in shown["data"]), name
+
+
+def test_dropping_a_model_takes_its_heat_maps_off_the_page(project):
+    project.set_params({"matrix": {"models": ["mask", "gender", "age-class"]}})
+    ran = project.repro()
+    assert "report" in ran and not [s for s in ran if s.startswith(("train", "explain"))]
+    assert "age-value" not in {p.stem for p in (project.root / "reports/explain").iterdir()}
+    headings = (project.root / "reports/report.html").read_text().split("Where the models looked")[1]
+    assert "<h3>age-class</h3>" in headings and "<h3>age-value</h3>" not in headings
