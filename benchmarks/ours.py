@@ -89,12 +89,13 @@ def train_loop(folder: str, model: str) -> Measured:
     """An epoch of a training; `repeated`: the same one, fed with its first batch again and again."""
     learner = _learner(folder, model, "loop")
     usual = learner.photos
-    count, first = len(usual(0)), next(iter(usual(0)))
+    loader, size = usual(0)
+    count, first = len(loader), next(iter(loader))
 
     def run(repeated: bool = False) -> dict:
-        learner.photos = (lambda epoch: [first] * count) if repeated else usual
+        learner.photos = (lambda epoch: ([first] * count, size)) if repeated else usual
         learner.epoch(0)
-        return {"photos": count * len(first[1])}  # all batches are as large: what is left over is dropped
+        return {"photos": count * size}  # all batches are as large: what is left over is dropped
 
     return run
 
