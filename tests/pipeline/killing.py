@@ -96,7 +96,7 @@ def progress(project) -> dict[str, int]:
         whole = path.read_text().split("\n")[1:-1]
         pieces = [json.loads(line.rpartition(" ")[0]) for line in whole]
         found[f"crop@{path.parent.name.removeprefix('crop-')}"] = sum(map(len, pieces))
-    for path in (project.root / ".resume").glob("*-*-*.pt"):
+    for path in (project.root / ".resume").glob("[!.]*-*-*.pt"):
         found[f"train@{path.stem}"] = len(torch.load(path, weights_only=True)["history"])
     return {stage: done for stage, done in found.items() if done}
 

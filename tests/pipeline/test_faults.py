@@ -123,10 +123,10 @@ def closed(tmp_path):
 def test_a_folder_that_can_not_be_written_to_is_told_before_the_work(closed):
     folder, give = closed
     with pytest.raises(OSError) as caught:
-        files.require_writable(folder / "model/0-0.safetensors")
+        files.require_writable(folder / "0-0.safetensors")
     assert caught.value.errno in (errno.EROFS, errno.EACCES) and caught.value.filename.startswith(str(folder))
     give()
-    files.require_writable(folder / "model/0-0.safetensors")
+    files.require_writable(folder / "0-0.safetensors")
 
 
 def replaced(path: Path, size: int) -> None:
