@@ -24,6 +24,7 @@ demo: .venv/installed
 	@echo "submission      data/submission.csv"
 	@echo "figures         reports/metrics.json     (dvc metrics show)"
 	@echo "plots           reports/evaluate/        (dvc plots show)"
+	@echo "one page        reports/report.html"
 	@echo "contact sheets  reports/crop/"
 
 serve: .venv/installed
