@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from portrait18 import audit, ensembling, tables
+from portrait18 import audit, choices, ensembling, tables
 from portrait18.classes import AGE, ALL, GENDER, MASK, TASKS, age_group, encode
 from portrait18.files import write_csv
 from stages import audit as stage
@@ -45,7 +45,7 @@ def answered(labels: pd.DataFrame, joint: bool = False, seed: int = 0) -> pd.Dat
     tasks = (ALL,) if joint else TASKS.values()
     name = {AGE: "age_group", ALL: "class"}
     said = {t.name: told(labels[name.get(t, t.name)].to_numpy(), len(t.classes)) for t in tasks}
-    answers = {task: (p, p.argmax(1)) for task, p in said.items()}
+    answers = {task: choices.Answer(p, p.argmax(1)) for task, p in said.items()}
     return ensembling.assemble(answers, pd.Index(labels.photo), None)
 
 

@@ -104,6 +104,15 @@ def test_a_face_found_at_the_lower_thresholds_only_is_the_pipelines(load_bundle)
     np.testing.assert_allclose(found.face, faces.choose(candidates, photo.shape[1], photo.shape[0]), atol=0.05)
 
 
+def test_at_the_lower_thresholds_the_most_plausible_face_alone_counts(load_bundle):
+    loaded = load_bundle()
+    edge, middle = faces.Face(0.0, 0.0, 60.0, 60.0, 0.0, 0.5), faces.Face(70.0, 70.0, 130.0, 130.0, 0.0, 0.5)
+    photo = np.zeros((200, 200, 3), np.uint8)
+    for first, wanted in ((False, [middle]), (True, [edge, middle])):
+        loaded._detector = lambda batch, retry, first=first: [[edge, middle] if retry or first else []]
+        assert [found.face for found in loaded.crops([photo])[0]] == wanted
+
+
 def test_a_photo_without_a_face_is_taken_for_a_portrait_only_if_asked(load_bundle):
     loaded, photo = load_bundle(), np.random.default_rng(0).integers(0, 256, (200, 100, 3), np.uint8)
     assert loaded.crops([photo]) == [[]]

@@ -254,6 +254,18 @@ def test_a_damaged_last_run_costs_time_alone(inventory, build, find, tmp_path, d
     assert equal_files(tmp_path, "store", "undisturbed")
 
 
+@pytest.mark.parametrize("size", [0, 1000, None])
+def test_a_killed_run_whose_pixels_are_damaged_or_gone_is_begun_anew(inventory, build, find, killed, tmp_path, size):
+    find()
+    build(inventory, to="undisturbed")
+    killed(inventory, stop_at=4)
+    [pixels] = (tmp_path / "work-store").glob("*.npy")
+    os.truncate(pixels, size) if size is not None else pixels.unlink()
+    finder = find()
+    build(inventory)
+    assert sorted(finder.seen) == list(range(7)) and equal_files(tmp_path, "store", "undisturbed")
+
+
 def test_twins_and_undecodable_photos_are_taken_over_too(inventory, build, find, tmp_path):
     shutil.copy(tmp_path / "images/a/0.png", tmp_path / "images/a/1.png")
     table, _ = probe(inventory[["photo", "folder"]], tmp_path / "images", 10**6)

@@ -95,9 +95,7 @@ def place(path: Path, kind: str, elsewhere: Path) -> None:
     elif kind == "pipe":
         os.mkfifo(path)
     elif kind != "none":
-        path.symlink_to(
-            {"passwd": "/etc/passwd", "link": elsewhere, "loop": path.absolute()}[kind]
-        )
+        path.symlink_to({"passwd": "/etc/passwd", "link": elsewhere, "loop": path.absolute()}[kind])
 
 
 def write(root: Path, everybody: list[Person]) -> tuple[dict, list[str]]:

@@ -34,6 +34,7 @@ def watched(finished, tmp_path_factory):
     """A copy of the finished project in which stage after stage is run again."""
     root = tmp_path_factory.mktemp("watched") / "copy"
     shutil.copytree(finished.root, root, symlinks=True)
+    shutil.rmtree(root / ".resume")  # else the crops would be the last run's, and no photo be opened
     return type(finished)(root)
 
 
@@ -57,7 +58,13 @@ def undeclared(project, stage: str) -> list[str]:
         # .resume holds the progress of a killed run, whose fingerprint is made of all the library's source. DVCLive
         # looks whose repository it is in. A file is written aside under a name that begins with a dot.
         own = path.startswith((".resume/", ".dvc/", ".git/")) or Path(path).name.startswith(".")
-        own = own or "__pycache__" in path or how == "r" and path.startswith("portrait18/")
+        own = (
+            own
+            or "__pycache__" in path
+            or path.startswith("__editable__")
+            or how == "r"
+            and path.startswith("portrait18/")
+        )
         if not own and not within(path, writes if how == "w" else reads + writes):
             found.append(f"{how} {path}")
     return found

@@ -99,7 +99,7 @@ def test_no_crop_is_lost_where_the_disk_fills_up_at_the_end(inventory, build, fi
         subprocess.run(["mount", "-o", "remount,size=16m", str(tmp_path / "store")], check=True)
         finder = find()
         build(inventory, params)
-        assert finder.seen == [] and "going on from photo 7 of 7" in capsys.readouterr().out
+        assert finder.seen == [] and "7 of 7 photos are as in the last run" in capsys.readouterr().out
         assert equal_files(tmp_path, "store", "undisturbed")
     finally:
         subprocess.run(["umount", "--lazy", str(tmp_path / "store")], check=True)
@@ -209,5 +209,5 @@ def test_models_that_can_not_be_written_stop_a_training_before_it_begins(project
         models.chmod(0o755) if os.geteuid() else subprocess.run(["umount", "--lazy", str(models)], check=True)
     assert "Traceback" not in said and "epoch 1/1" not in said
     (line,) = [line for line in said.splitlines() if line.startswith("error: ")]
-    assert "models/trained/mask" in line and "then run the same command again" in line
+    assert "models/trained" in line and "then run the same command again" in line
     assert "epoch 1/1" in project.run("dvc", "repro", "-s", "train@mask-0-0")
