@@ -12,7 +12,7 @@ from portrait18.errors import end_on_signals
 def _end_with(parent: int) -> None:
     """DVC that is killed leaves its stage running: a second one, started again, would write the same files."""
     while os.getppid() == parent:
-        time.sleep(1)
+        time.sleep(0.2)
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -12,6 +12,7 @@ import pytest
 from killing import EPOCH, Repro, check, progress
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(1800)]
+EPOCHS = 60  # of some hundredths of a second: a signal must come while it trains, and be heeded before it ends
 HOW_TO_GO_ON = "stopped; run the same command again to go on from here"
 
 
@@ -23,7 +24,7 @@ def training(finished, tmp_path_factory):
         root = tmp_path_factory.mktemp(name) / "copy"
         shutil.copytree(finished.root, root, symlinks=True)
         projects.append(type(finished)(root))
-        projects[-1].set_params({"train": {"mask": {"epochs": 25, "patience": 0}}})
+        projects[-1].set_params({"train": {"mask": {"epochs": EPOCHS, "patience": 0}}})
     projects[0].repro("-s", "train@mask-0-0")
     return projects[1], projects[0].lock()["train@mask-0-0"]
 
@@ -68,7 +69,7 @@ def test_signals_end_promptly_with_how_to_go_on(training):
 
 def test_a_stage_that_is_still_importing_ends_the_same_way(training):
     project, _ = training
-    project.set_params({"train": {"mask": {"epochs": 26}}})
+    project.set_params({"train": {"mask": {"epochs": EPOCHS + 1}}})
     repro = Repro(project, "-s", "train@mask-0-0")
     assert repro.wait_for(re.compile(r"^> ").search)
     time.sleep(repro.seconds_to_speak / 2)
