@@ -7,10 +7,12 @@ import pandas as pd
 import torch
 
 from benchmarks.rows import Bench
-from portrait18 import backbones, crops, inference, inventory, labels, targets
+from portrait18.cropping import crops
+from portrait18.data import inventory, labels
 from portrait18.errors import UserError
 from portrait18.files import write_csv
 from portrait18.model_params import ModelParams
+from portrait18.networks import backbones, inference, targets
 
 
 def require(data: Path) -> None:

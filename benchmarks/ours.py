@@ -9,11 +9,15 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from portrait18 import crops, faces, inference, params, store, tables, training
-from portrait18 import photos as reader
+from portrait18 import params
+from portrait18.cropping import crops, faces, store
+from portrait18.data import photos as reader
+from portrait18.data import tables
 from portrait18.device import device, hold_memory, reproducible
 from portrait18.model_params import ModelParams
+from portrait18.networks import inference
 from portrait18.runs import Run
+from portrait18.training import loop
 
 Measured = Callable[..., dict]
 
@@ -66,13 +70,13 @@ def equal_batches(photos: list[np.ndarray], batch_size: int) -> list[np.ndarray]
     return [np.stack(g[at : at + batch_size]) for g in by_size.values() for at in range(0, len(g), batch_size)]
 
 
-def _learner(folder: str, model: str, run: str) -> training._Learner:
+def _learner(folder: str, model: str, run: str) -> loop._Learner:
     hold_memory()
     reproducible()
     pixels, _ = store.load(Path(folder), "train")
     labels = tables.read(Path(folder, "labels.csv"))
     told = ModelParams.model_validate(json.loads(model))
-    return training._Learner(pixels, labels, np.arange(len(labels)), told, Run(run, 0, 0))
+    return loop._Learner(pixels, labels, np.arange(len(labels)), told, Run(run, 0, 0))
 
 
 def train_input(folder: str, model: str) -> Measured:

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
-from portrait18 import audit, sheets, store, tables
 from portrait18.classes import TASKS
+from portrait18.cropping import store
+from portrait18.data import tables
+from portrait18.ensemble import audit
 from portrait18.errors import one_line_errors
 from portrait18.files import write_csv
+from portrait18.pictures import sheets
 
 OUT = Path("reports/audit")
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from portrait18 import inventory, params
+from portrait18 import params
+from portrait18.data import inventory
 from portrait18.errors import UserError, one_line_errors, printable
 from portrait18.files import write_csv, write_json
 

@@ -3,10 +3,13 @@
 import sys
 from pathlib import Path
 
-from portrait18 import crops, params, runs, sheets, store, tables
+from portrait18 import params, runs
+from portrait18.cropping import crops, store
+from portrait18.data import tables
 from portrait18.device import device, reproducible
 from portrait18.errors import memory_set_by, one_line_errors
 from portrait18.files import write_json
+from portrait18.pictures import sheets
 
 
 @one_line_errors

@@ -3,12 +3,14 @@
 import numpy as np
 import pandas as pd
 
-from portrait18 import choices, ensembling, lookalikes, params, runs, tables
-from portrait18.choices import Votes
+from portrait18 import params, runs
 from portrait18.classes import ALL, TASKS
+from portrait18.data import lookalikes, tables
+from portrait18.ensemble import choices, ensembling
+from portrait18.ensemble.choices import Votes
 from portrait18.errors import one_line_errors
 from portrait18.files import write_csv, write_json
-from portrait18.targets import class_index
+from portrait18.networks.targets import class_index
 
 
 @one_line_errors

@@ -5,10 +5,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from portrait18 import ensembling, evaluation, metrics, params, plots, runs, sheets, store, tables
+from portrait18 import params, runs
 from portrait18.classes import AGE, COUNT, NAMES, TASKS
+from portrait18.cropping import store
+from portrait18.data import tables
+from portrait18.ensemble import ensembling, evaluation, metrics
 from portrait18.errors import REMAKE, UserError, one_line_errors
 from portrait18.files import write_csv, write_json
+from portrait18.pictures import plots, sheets
 
 OUT = Path("reports/evaluate")
 

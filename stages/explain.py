@@ -6,11 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from portrait18 import heatmaps, inference, params, sheets, store, tables
+from portrait18 import params
 from portrait18.classes import TASKS
+from portrait18.cropping import store
+from portrait18.data import tables
 from portrait18.device import device, hold_memory, reproducible
 from portrait18.errors import one_line_errors
 from portrait18.files import write_csv
+from portrait18.networks import inference
+from portrait18.pictures import heatmaps, sheets
 from portrait18.runs import Run
 
 

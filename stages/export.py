@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
-from portrait18 import packing, params, runs, tables
+from portrait18 import params, runs
+from portrait18.data import tables
+from portrait18.deployment import packing
 from portrait18.errors import one_line_errors
 
 OUT = Path("models/bundle")

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from portrait18 import lookalikes, params, store, tables
+from portrait18 import params
+from portrait18.cropping import store
+from portrait18.data import lookalikes, tables
 from portrait18.errors import one_line_errors
 from portrait18.files import write_csv
 

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from portrait18 import labels, params, plots, tables
+from portrait18 import params
+from portrait18.data import labels, tables
 from portrait18.errors import one_line_errors
 from portrait18.files import write_csv, write_json
+from portrait18.pictures import plots
 
 
 @one_line_errors

@@ -11,11 +11,14 @@ import timm
 import torch
 from tqdm import tqdm
 
-from portrait18 import inference, params, prediction, splits, store, tables
+from portrait18 import params
+from portrait18.cropping import store
+from portrait18.data import splits, tables
 from portrait18.device import device, hold_memory, reproducible
 from portrait18.errors import memory_set_by, one_line_errors
 from portrait18.files import code_digest, file_digest, require_writable, write_csv
 from portrait18.journal import Journal
+from portrait18.networks import inference, prediction
 from portrait18.runs import Run, forget_finished
 
 

@@ -2,10 +2,13 @@
 
 import sys
 
-from portrait18 import ensembling, params, pseudo, tables
+from portrait18 import params
+from portrait18.data import tables
+from portrait18.ensemble import ensembling
 from portrait18.errors import one_line_errors
 from portrait18.files import write_csv
 from portrait18.runs import Run
+from portrait18.training import pseudo
 
 
 @one_line_errors

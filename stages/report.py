@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
-from portrait18 import page, params, runs, sheets, tables
+from portrait18 import params, runs
 from portrait18.classes import TASKS
+from portrait18.data import tables
 from portrait18.errors import one_line_errors
 from portrait18.files import whole
+from portrait18.pictures import page, sheets
 
 REPORTS, HEATMAPS = Path("reports"), Path("data/explain")
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from portrait18 import params, score
+from portrait18 import params
+from portrait18.ensemble import score
 from portrait18.errors import one_line_errors
 from portrait18.files import write_json
 

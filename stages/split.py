@@ -1,6 +1,7 @@
 """Give each person the fold in which their photos are held out."""
 
-from portrait18 import params, splits, tables
+from portrait18 import params
+from portrait18.data import splits, tables
 from portrait18.errors import one_line_errors
 from portrait18.files import write_csv
 

@@ -1,6 +1,6 @@
 """Write the submission: ImageID and class, in the order of info.csv."""
 
-from portrait18 import tables
+from portrait18.data import tables
 from portrait18.errors import one_line_errors
 from portrait18.files import write_csv
 

@@ -8,11 +8,15 @@ import dvclive
 import numpy as np
 import pandas as pd
 
-from portrait18 import distributed, inference, params, splits, store, tables, training
+from portrait18 import params
+from portrait18.cropping import store
+from portrait18.data import splits, tables
 from portrait18.device import hold_memory
 from portrait18.errors import memory_set_by, one_line_errors
 from portrait18.files import require_writable
+from portrait18.networks import inference
 from portrait18.runs import Run, forget_finished
+from portrait18.training import distributed, loop
 
 
 @one_line_errors
@@ -25,7 +29,7 @@ def main(*words: str) -> None:
     store.require_same_photos(table, labels)
     fold_of = splits.held_out(labels, tables.read("data/folds.csv"))
 
-    training.refuse_unfit(p.models)
+    loop.refuse_unfit(p.models)
     run = Run.parse(*words)
     model = p.model(run.model)
     require_writable(run.weights)
@@ -38,7 +42,7 @@ def main(*words: str) -> None:
         labels = pd.concat([labels, more], ignore_index=True)
         fold_of = np.append(fold_of, np.full(len(more), -1))
     if not distributed.first():
-        training.fit(pixels, labels, fold_of, model, run)
+        loop.fit(pixels, labels, fold_of, model, run)
         return
     shutil.rmtree(run.live, ignore_errors=True)  # a resumed run logs its earlier epochs again
     with dvclive.Live(str(run.live), save_dvc_exp=False, dvcyaml=None, report=None) as live:
@@ -50,7 +54,7 @@ def main(*words: str) -> None:
             live.next_step()
 
         with memory_set_by(f"batch_size or size of train.{run.model} or train.common"):
-            network, _ = training.fit(pixels, labels, fold_of, model, run, log)
+            network, _ = loop.fit(pixels, labels, fold_of, model, run, log)
     inference.save(run.weights, network, model, p.crop)
 
 

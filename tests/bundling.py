@@ -8,9 +8,11 @@ import pytest
 import torch
 from tiny import crop_params, model_params
 
-from portrait18 import backbones, bundle, choices, inference, packing, targets
-from portrait18.choices import Choice, Ensemble
 from portrait18.classes import TASKS
+from portrait18.deployment import bundle, packing
+from portrait18.ensemble import choices
+from portrait18.ensemble.choices import Choice, Ensemble
+from portrait18.networks import backbones, inference, targets
 from portrait18.params import ExportParams, PredictParams
 from portrait18.runs import Run
 

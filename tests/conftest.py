@@ -5,7 +5,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes, two cores: 
 import pytest
 import synthetic
 from bundling import load_bundle, make_bundle  # noqa: F401 (fixtures)
-from cropping import build, find, inventory  # noqa: F401 (fixtures)
+from cropped import build, find, inventory  # noqa: F401 (fixtures)
 from fitting import fit  # noqa: F401
 
 

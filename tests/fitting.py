@@ -6,8 +6,8 @@ import pytest
 import torch
 from tiny import coloured_people, mix, model_params, sampling
 
-from portrait18 import training
 from portrait18.runs import Run
+from portrait18.training import loop
 
 CROPS, LABELS, FOLD_OF = coloured_people()
 HELD_OUT = FOLD_OF == 0
@@ -31,7 +31,7 @@ def fit(tmp_path, monkeypatch):
 
     def run(model=None, fold=0, seed=0, crops=CROPS, labels=LABELS, log=lambda row: None, **changes):
         run = Run(model or next(fresh), fold, seed)
-        return training.fit(crops, labels, FOLD_OF, model_params(**changes), run, log)
+        return loop.fit(crops, labels, FOLD_OF, model_params(**changes), run, log)
 
     return run
 

@@ -7,8 +7,9 @@ import torch
 from PIL import Image
 from tiny import coloured_people, crop_params, model_params
 
-from portrait18 import backbones, inference, sheets, targets
 from portrait18.files import write_csv
+from portrait18.networks import backbones, inference, targets
+from portrait18.pictures import sheets
 from portrait18.runs import Run
 from stages import explain
 

@@ -5,8 +5,8 @@ import pandas as pd
 import yaml
 from synthetic import REPO
 
-from portrait18 import photos
 from portrait18.classes import age_group, encode
+from portrait18.data import photos
 from portrait18.model_params import ModelParams
 from portrait18.params import CropParams
 

@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from portrait18 import inventory, photos, tables
 from portrait18.classes import STATES
+from portrait18.data import inventory, photos, tables
 from portrait18.device import device
 from portrait18.errors import UserError, one_line_errors, printable
 from portrait18.external import landmarks, maskdraw, sources

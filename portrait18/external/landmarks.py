@@ -1,4 +1,4 @@
-"""The five points of the face on each photo, where `portrait18.faces` tells the box alone.
+"""The five points of the face on each photo, where `portrait18.cropping.faces` tells the box alone.
 
 MTCNN: Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional
 Networks", 2016; weights inside the facenet-pytorch package.
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from facenet_pytorch import MTCNN
 
-from portrait18.faces import THRESHOLDS, Face, choose
+from portrait18.cropping.faces import THRESHOLDS, Face, choose
 
 
 def detector(device: torch.device) -> MTCNN:

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from portrait18 import tables
 from portrait18.classes import GENDER, age_group
+from portrait18.data import tables
+from portrait18.data.inventory import EXTENSIONS, plain
 from portrait18.errors import UserError
-from portrait18.inventory import EXTENSIONS, plain
 
 OLDEST = 120  # years
 #: Source -> what the ids of its people start with; the competition's start with a digit.

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from portrait18 import photos
-from portrait18.photos import BadPhoto
+from portrait18.data import photos
+from portrait18.data.photos import BadPhoto
 from portrait18.server import limits
 from portrait18.server.batching import Batcher, Ensemble, answer
 from portrait18.server.problems import PhotoProblem, Refused

@@ -10,14 +10,14 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from portrait18 import bundle as bundles
+from portrait18.deployment import bundle as bundles
 from portrait18.server.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
 
 class Ensemble(Protocol):
-    """What the server needs of a bundle; see `portrait18.bundle.Bundle`."""
+    """What the server needs of a bundle; see `portrait18.deployment.bundle.Bundle`."""
 
     size: int
 

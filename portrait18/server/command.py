@@ -21,7 +21,7 @@ LAST_REQUESTS = 10
 
 
 def add_command(commands) -> None:
-    """Add `serve` to the sub-parsers of `portrait18.cli`."""
+    """Add `serve` to the sub-parsers of `portrait18.deployment.cli`."""
     parser = commands.add_parser("serve", help="answer over HTTP, with a page", description=DESCRIPTION)
     parser.set_defaults(run=run)
     add_arguments(parser)
@@ -96,7 +96,7 @@ def load(chosen: Settings, where):
     """The bundle, having answered once, so that the first request does not wait for what comes with that."""
     import numpy as np
 
-    from portrait18 import bundle
+    from portrait18.deployment import bundle
 
     if not (Path(chosen.bundle) / bundle.MANIFEST).exists():
         raise UserError(

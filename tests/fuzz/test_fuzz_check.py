@@ -18,7 +18,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from synthetic import STATES, photo_bytes, write_params
 
-from portrait18 import params, tables
+from portrait18 import params
+from portrait18.data import tables
 from portrait18.errors import printable
 from stages import check
 

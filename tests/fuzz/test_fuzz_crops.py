@@ -12,10 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tiny import crop_params
 
-from portrait18 import reuse, store
+from portrait18.cropping import reuse, store
+from portrait18.cropping.surroundings import NUMBERS
 from portrait18.errors import UserError
 from portrait18.files import write_csv
-from portrait18.surroundings import NUMBERS
 
 INVENTORY = pd.DataFrame({"digest": [f"photo {i}" for i in range(6)], "width": 40, "height": 40})
 ROWS = [["mtcnn", 1.5, 2.0, 30.0, 31.0, 0.0, 0.99, [i] * NUMBERS] for i in range(6)]

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from synthetic import photo_bytes
 
-from portrait18 import inventory, tables
+from portrait18.data import inventory, tables
 from portrait18.errors import UserError
 from portrait18.external import __main__ as external
 from portrait18.external import sources

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from synthetic import STATES
 
-from portrait18 import labels
 from portrait18.classes import GENDER, MASK, encode
+from portrait18.data import labels
 from portrait18.errors import UserError
 from portrait18.params import LabelParams
 

@@ -9,8 +9,9 @@ from effort import tries
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from portrait18 import lookalikes, score, tables
 from portrait18.classes import COUNT
+from portrait18.data import lookalikes, tables
+from portrait18.ensemble import score
 from portrait18.errors import UserError
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)

@@ -31,6 +31,7 @@ def imported(path: Path) -> set[Path]:
             else:
                 continue
             paths = [ROOT / (name.replace(".", "/") + ".py") for name in names]
+            paths += [path.with_name("__init__.py") for path in paths]  # of a module's room
             todo += [p for p in paths if p.is_relative_to(ROOT) and p.exists()]
     return {p.relative_to(ROOT) for p in found}
 

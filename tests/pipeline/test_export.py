@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 import torch
 
-from portrait18 import bundle, faces, inference, onnx_export
 from portrait18.classes import TASKS
+from portrait18.cropping import faces
+from portrait18.deployment import bundle, onnx_export
+from portrait18.networks import inference
 
 pytestmark = pytest.mark.pipeline
 CPU = torch.device("cpu")

@@ -12,10 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from cropping import equal_files
+from cropped import equal_files
 from tiny import crop_params, model_params
 
-from portrait18 import backbones, checkpoints, crops, files, inference, sheets, store, targets
+from portrait18 import files
+from portrait18.cropping import crops, store
+from portrait18.networks import backbones, inference, targets
+from portrait18.pictures import sheets
+from portrait18.training import checkpoints
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = 128 * 1024  # bytes: what the small disks and limits below have room for

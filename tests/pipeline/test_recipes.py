@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from portrait18 import params, training
+from portrait18 import params
+from portrait18.training import loop
 from recipes import chain
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +36,7 @@ def test_recipe_gives_valid_params(name, tmp_path):
             section[last] = yaml.safe_load(value)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
     loaded = params.load(tmp_path / "params.yaml")
-    training.refuse_unfit(loaded.models)
+    loop.refuse_unfit(loaded.models)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -9,7 +9,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, expect, sync_playwright
 from standin import serving
 
-from portrait18 import bundle, device
+from portrait18 import device
+from portrait18.deployment import bundle
 
 CHROMIUM = shutil.which("chromium")
 

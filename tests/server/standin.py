@@ -12,8 +12,8 @@ import numpy as np
 import uvicorn
 from PIL import Image
 
-from portrait18 import bundle
-from portrait18.faces import Face
+from portrait18.cropping.faces import Face
+from portrait18.deployment import bundle
 from portrait18.server.app import create_app
 from portrait18.server.command import configured
 from portrait18.server.settings import Settings

@@ -12,7 +12,7 @@ from bundling import CPU
 from synthetic import REPO
 from tiny import demo_photo
 
-from portrait18 import bundle
+from portrait18.deployment import bundle
 from portrait18.errors import UserError
 from portrait18.server.command import bind
 

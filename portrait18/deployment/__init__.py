@@ -1,0 +1,1 @@
+"""The trained ensemble in one folder, and its use from a command line."""

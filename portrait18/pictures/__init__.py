@@ -1,0 +1,1 @@
+"""Plots, contact sheets, heat maps, and the page that gathers them."""

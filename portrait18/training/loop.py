@@ -1,0 +1,233 @@
+"""The training loop: one model on one split with one seed, resumable after every epoch.
+
+Random draws depend on (seed, epoch, sample) only, never on how many workers prepare the photos,
+on timing, or on whether the run was interrupted.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from portrait18.device import device, reproducible
+from portrait18.ensemble import metrics
+from portrait18.errors import UserError
+from portrait18.files import file_digest
+from portrait18.model_params import ModelParams
+from portrait18.networks import backbones, inference, losses, targets
+from portrait18.runs import Run
+from portrait18.training import augment, checkpoints, distributed, mixing, optimization, sampling
+
+
+class _Epoch(Dataset):
+    """The augmented crops of one epoch: (uint8 (size, size, 3), row of the labels)."""
+
+    def __init__(self, crops: np.ndarray, rows: np.ndarray, params: ModelParams, seed: int, epoch: int):
+        self.crops, self.rows, self.seed, self.epoch = crops, rows, seed, epoch
+        self.transform = augment.make(params.augment, params.size)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, i: int):
+        # The position is part of the seed: a photo drawn twice in an epoch shall not look the same twice.
+        seed = augment.sample_seed(self.seed, self.epoch, i)
+        return augment.apply(self.transform, self.crops[self.rows[i]], seed), self.rows[i]
+
+
+def _collate(samples: list) -> tuple[np.ndarray, np.ndarray]:
+    photos, rows = zip(*samples, strict=True)
+    return np.stack(photos), np.array(rows)
+
+
+def _better(params: ModelParams, row: dict, best: dict | None) -> bool:
+    if best is None:
+        return True
+    sign = -1 if params.best_by == "loss" else 1
+    return sign * row[params.best_by] > sign * best[params.best_by]
+
+
+class _Learner:
+    """The network with all that moves it: what an epoch needs, made once for a training."""
+
+    def __init__(self, crops: np.ndarray, labels: pd.DataFrame, train: np.ndarray, params: ModelParams, run: Run):
+        self.crops, self.train, self.params, self.run, self.device = crops, train, params, run, device()
+        self.target = targets.make(params)
+        self.loss = losses.make(params, self.target)
+        self.told = self.target.told(labels).to(self.device)
+        self.counts = targets.class_counts(self.target, labels.iloc[train]).to(self.device)
+        self.classes = targets.class_index(self.target.task, labels, trained=True).to_numpy()
+        self.people = labels.person.to_numpy()
+        torch.manual_seed(run.seed)  # the head's first weights
+        network = backbones.create(params, self.target.widths).to(self.device, memory_format=torch.channels_last)
+        self.network = distributed.with_common_statistics(network)
+        self.optimizer = optimization.make(self.network, params)
+        self.average = optimization.moving_average(self.network, params.ema) if params.ema else None
+        on = params.amp == "bf16" or (params.amp == "auto" and self.device.type == "cuda")
+        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=on)
+
+    @property
+    def judged(self) -> torch.nn.Module:
+        """The network that is scored and kept: the averaged one where there is one."""
+        return self.average.module if self.average else self.network
+
+    @property
+    def parts(self) -> dict:
+        """What a checkpoint holds."""
+        parts = {"network": self.network, "optimizer": self.optimizer}
+        return {**parts, "average": self.average} if self.average else parts
+
+    def photos(self, epoch: int) -> tuple[DataLoader, int]:
+        """The epoch's batches, and how many photos each has: augmented, uint8 (B, S, S, 3), and their rows of the labels.
+
+        Of several processes each gets its share of every batch.
+        """
+        params, seed = self.params, self.run.seed
+        order = self.train[
+            sampling.epoch_order(self.people[self.train], self.classes[self.train], params.sampling, seed, epoch)
+        ]
+        size = min(params.batch_size, len(order))
+        starts = range(0, len(order) - size + 1, size)
+        loader = DataLoader(
+            _Epoch(self.crops, order, params, seed, epoch),
+            batch_sampler=[range(start, start + size)[distributed.share(size)] for start in starts],
+            num_workers=params.workers,
+            collate_fn=_collate,
+        )
+        return loader, size
+
+    def epoch(self, epoch: int) -> dict:
+        """Train for one epoch; its mean loss, and the rate at its end."""
+        params, seed = self.params, self.run.seed
+        # Dropout: no state to carry over a crash, and not the same in each of several processes.
+        torch.manual_seed(augment.sample_seed(seed, epoch, 2**31 + distributed.rank()))
+        loader, size = self.photos(epoch)
+        context = losses.Context(self.counts, epoch / params.epochs)
+        optimization.freeze(self.network, frozen=epoch < params.freeze_epochs)
+        network = distributed.averaging_gradients(self.network)
+        total, seen, rate = torch.zeros((), device=self.device), 0, 0.0
+        title = f"{self.run} epoch {epoch + 1}/{params.epochs}"
+        hidden = None if distributed.first() else True
+        for at, (photos, rows) in enumerate(tqdm(loader, desc=title, unit="batch", leave=False, disable=hidden)):
+            rate = params.lr * optimization.learning_rate(epoch * len(loader) + at, len(loader), params)
+            optimization.set_rate(self.optimizer, rate)
+            beyond = augment.sample_seed(seed, epoch, 2**32 + at)  # any sample's own seed
+            batch, told = self._mixed(photos, rows, size, beyond)
+            with self.autocast:
+                outputs = network(batch)
+            copies = len(outputs) // len(told)  # more than one with dropout_samples
+            value = self.loss(outputs, told.repeat(copies, *[1] * (told.ndim - 1)), context).mean()
+            self.optimizer.zero_grad(set_to_none=True)
+            # Gradients are averaged over the processes, whose shares of the batch may differ by a photo.
+            (value * (len(rows) * distributed.world() / size)).backward()
+            self.optimizer.step()
+            if self.average:
+                self.average.update_parameters(self.network)
+            total, seen = total + value.detach() * len(rows), seen + len(rows)
+        total, seen = distributed.sums(float(total), seen)
+        if not math.isfinite(total):
+            raise UserError(f"{self.run}: the loss is no longer finite in epoch {epoch + 1}; lower lr ({params.lr})")
+        return {"lr": rate, "train_loss": total / seen}
+
+    def _mixed(self, photos: np.ndarray, rows: np.ndarray, size: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """This process's part of a batch of `size`, mixed with photos of the whole batch, and what is told of it."""
+        batch, rows = inference.to_device(photos, self.device), torch.from_numpy(rows).to(self.device)
+        mine = slice(None)
+        if distributed.world() > 1 and self.params.mix.method != "none":
+            lengths = distributed.lengths(size)
+            batch = distributed.joined(batch.permute(0, 2, 3, 1), lengths).permute(0, 3, 1, 2)  # as it lies in memory
+            rows = distributed.joined(rows, lengths)
+            mine = distributed.share(size)
+        batch, told = mixing.mix(batch, self.told[rows], self.classes[rows.cpu().numpy()], self.params.mix, seed)
+        return batch[mine], told[mine]
+
+
+def refuse_unfit(models: dict[str, ModelParams]) -> None:
+    """One `UserError` for all models whose loss, backbone or optimiser is none: found before hours of training."""
+    problems = []
+    for name, params in models.items():
+        for build in (
+            lambda p: losses.make(p, targets.make(p)),
+            lambda p: [backbones.require(part) for part in p.backbone.split("+")],
+            optimization.require,
+        ):
+            try:
+                build(params)
+            except UserError as error:
+                problems += [f"train.{name}: {line}" for line in error.problems]
+    if problems:
+        raise UserError(problems)
+
+
+def fit(
+    crops: np.ndarray,
+    labels: pd.DataFrame,
+    fold_of: np.ndarray,
+    params: ModelParams,
+    run: Run,
+    log: Callable[[dict], None] = lambda row: None,
+) -> tuple[torch.nn.Module, list[dict]]:
+    """Train one model.
+
+    Args:
+        crops: uint8 (N, S, S, 3), row for row with `labels`.
+        labels: see `portrait18.data.labels`.
+        fold_of: int (N,), the fold in which each photo is held out.
+        run: its fold is held out: it picks the epoch to keep and is never trained on. After each epoch
+            `run.checkpoint` is written, from which a killed run goes on.
+        log: called with the row of each epoch, those before an interruption first.
+
+    Returns:
+        The network of the best epoch (averaged weights if `ema`), and the history: a row for each
+        epoch with epoch, lr, train_loss, and loss, accuracy and macro_f1 on the held-out photos.
+    """
+    reproducible()
+    train = np.flatnonzero((fold_of != run.fold) & (labels.train.to_numpy() == 1))
+    held_out = np.flatnonzero(fold_of == run.fold)
+    if not len(train) or not len(held_out):
+        raise UserError(
+            f"fold {run.fold}: {len(train)} photos to train on, {len(held_out)} held out; both are needed, check split.folds and label.drop_ages"
+        )
+    learner = _Learner(crops, labels, train, params, run)
+    truth = targets.class_index(learner.target.task, labels, trained=False).to_numpy()[held_out]
+
+    settings = params.model_dump(exclude={"workers"})  # as many as there are: they change nothing
+    weights = [file_digest(source) for source in params.weights.split("+") if Path(source).is_file()]
+    fingerprint = checkpoints.fingerprint(crops, labels, fold_of, settings, weights, run.fold, run.seed)
+    history, best_state = checkpoints.resume(run.checkpoint, fingerprint, learner.parts, learner.judged)
+    best = None
+    for row in history:
+        log(row)
+        best = row if _better(params, row, best) else best
+    if history:
+        distributed.say(f"{run}: going on after epoch {len(history)} of {params.epochs}")
+
+    for epoch in range(len(history), params.epochs):
+        if params.patience and best and epoch - best["epoch"] > params.patience:
+            distributed.say(f"{run}: no better for {params.patience} epochs, stopped")
+            break
+        started = time.monotonic()
+        trained = learner.epoch(epoch)
+        probabilities, _ = inference.predict(
+            learner.judged, learner.target, crops, held_out, params.size, batch_size=128, flip=False
+        )
+        scores = metrics.scores(truth, probabilities.argmax(1), probabilities)
+        row = {"epoch": epoch, **trained, **scores}
+        history.append(row)
+        if _better(params, row, best):
+            best, best_state = row, copy.deepcopy({k: v.cpu() for k, v in learner.judged.state_dict().items()})
+        if distributed.first():
+            checkpoints.save(run.checkpoint, fingerprint, learner.parts, history, best_state)
+        log(row)
+        distributed.say(
+            f"{run} epoch {epoch + 1}/{params.epochs}: train loss {row['train_loss']:.3f}, held out: loss {row['loss']:.3f} accuracy {row['accuracy']:.3f} macro-F1 {row['macro_f1']:.3f} ({time.monotonic() - started:.0f} s)"
+        )
+    learner.judged.load_state_dict(best_state)
+    return learner.judged, history

@@ -1,0 +1,78 @@
+"""The optimiser, how its rate moves over a training, and the moving average of the weights."""
+
+import difflib
+import math
+from functools import partial
+
+import timm.optim
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from portrait18.errors import UserError
+from portrait18.model_params import ModelParams
+from portrait18.networks.backbones import Network
+
+
+def make(network: Network, params: ModelParams) -> torch.optim.Optimizer:
+    """timm's optimiser of that name; lr falls from the head down by `layer_decay` a layer.
+
+    Norms and biases are left out of the weight decay. Each group's `lr_scale` is its share of the rate.
+    """
+    groups: list[dict] = []
+    if params.layer_decay < 1:
+        for part in network.features:
+            groups += timm.optim.param_groups_layer_decay(
+                part.backbone, params.weight_decay, layer_decay=params.layer_decay
+            )
+        groups += timm.optim.param_groups_weight_decay(network.head, params.weight_decay)
+    else:
+        groups += timm.optim.param_groups_weight_decay(network, params.weight_decay)
+    require(params)
+    return timm.optim.create_optimizer_v2(groups, params.optimizer, lr=params.lr, weight_decay=0.0)
+
+
+def require(params: ModelParams) -> None:
+    """`UserError` unless timm has an optimiser of that name."""
+    known = timm.optim.list_optimizers()
+    if params.optimizer not in known:
+        near = ", ".join(difflib.get_close_matches(params.optimizer, known, 5)) or "none"
+        raise UserError(
+            f"params.yaml: optimizer = {params.optimizer!r} is unknown to timm; near it are {near}; see timm.optim.list_optimizers()"
+        )
+
+
+def learning_rate(step: int, steps_per_epoch: int, params: ModelParams) -> float:
+    """Share of the peak rate at an optimiser step: linear warm-up, then cosine to zero, steps, or constant."""
+    warmup = params.warmup_epochs * steps_per_epoch
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    if params.schedule == "step":
+        return params.step_factor ** (step // (params.step_epochs * steps_per_epoch))
+    if params.schedule == "constant":
+        return 1.0
+    total = params.epochs * steps_per_epoch
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total - warmup)))
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("lr_scale", 1.0)
+
+
+def freeze(network: Network, frozen: bool) -> None:
+    """Keep the backbones as they are, their batch statistics included, while a new head finds its feet."""
+    network.features.requires_grad_(not frozen)
+    network.train()
+    if frozen:
+        network.features.eval()
+
+
+def moving_average(network: Network, decay: float) -> AveragedModel:
+    """A copy of the network that follows it; integer buffers are copied."""
+    return AveragedModel(network, multi_avg_fn=partial(_follow, decay), use_buffers=True)
+
+
+def _follow(decay: float, averaged: list[torch.Tensor], current: list[torch.Tensor], steps: torch.Tensor) -> None:
+    """Exponential moving average that forgets faster at first: else a short run keeps its random start."""
+    decay = min(decay, (1 + int(steps)) / (10 + int(steps)))
+    get_ema_multi_avg_fn(decay)(averaged, current, steps)

@@ -1,0 +1,110 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from bundling import noise
+from synthetic import REPO
+from tiny import crop_params, model_params
+from torch import nn
+
+from portrait18.deployment import onnx_export
+from portrait18.networks import backbones, inference, targets
+
+#: Every way to pose a task, and what more it needs.
+TARGETS = {
+    "classes": {},
+    "heads": dict(task="all", target="heads"),
+    "value": dict(task="age", target="value", loss="gaussian"),
+    "distribution": dict(task="age", target="distribution"),
+    "rank": dict(task="age", target="rank", loss="cumulative"),
+}
+SIZE = 32
+
+
+class Small(nn.Module):
+    """Takes the place of a network: quick to export, and its outputs lie as far apart as they can."""
+
+    def __init__(self, outputs: int):
+        super().__init__()
+        torch.manual_seed(1)
+        self.layer = nn.Conv2d(3, outputs, 9, stride=8)
+
+    def forward(self, photos):
+        return self.layer(photos.float() / 64 - 2).mean((2, 3))
+
+
+def small(**changes) -> inference.Model:
+    params = model_params(**changes)
+    target = targets.make(params)
+    return inference.Model(Small(sum(target.widths)).eval(), target, params, crop_params())
+
+
+def real(**changes) -> inference.Model:
+    params = model_params(**changes)
+    target = targets.make(params)
+    torch.manual_seed(1)
+    network = backbones.create(params, target.widths)
+    with torch.no_grad():
+        network.head.weight.mul_(100)
+    return inference.Model(network.eval(), target, params, crop_params())
+
+
+def told(path, crops) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return session.run(None, {"crops": crops})
+
+
+def expected(model, crops, flip):
+    rows = np.arange(len(crops))
+    found = inference.predict(model.network, model.target, crops, rows, SIZE, 8, flip)
+    return [part for part in found if part is not None]
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_onnx_says_what_torch_says_for_any_number_of_crops(tmp_path, name):
+    model, path = small(**TARGETS[name]), tmp_path / "small.onnx"
+    onnx_export.write(model, True, path)
+    for count in (1, 2, 5):
+        crops = noise(count, 40)[:, :SIZE, :SIZE]
+        pairs = list(zip(told(path, crops), expected(model, crops, True), strict=True))
+        assert len(pairs) == (2 if model.target.years else 1)
+        for found, wanted in pairs:
+            np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    assert np.ptp(found, axis=0).max() > 0.01, "crops that differ must be told apart"
+
+
+def test_a_real_network_without_flip(tmp_path):
+    model, path = real(), tmp_path / "real.onnx"
+    onnx_export.write(model, False, path)
+    crops = noise(3, 40)[:, :SIZE, :SIZE]
+    [found], [wanted] = told(path, crops), expected(model, crops, False)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    assert np.abs(wanted - expected(model, crops, True)[0]).max() > 1e-4, "with flip it would be another"
+    onnx.checker.check_model(str(path), full_check=True)
+    proto = onnx.load(path)
+    assert [value.name for value in proto.graph.input] == ["crops"]
+    assert [value.name for value in proto.graph.output] == ["probabilities"]
+    assert proto.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert_nothing_of_this_machine(path)
+
+
+def assert_nothing_of_this_machine(path):
+    written = path.read_bytes()
+    for part in (str(REPO), sys.prefix, "site-packages", ".py"):
+        assert part.encode() not in written, part
+
+
+def test_equal_networks_have_equal_bytes_in_every_process(tmp_path):
+    onnx_export.write(small(), True, tmp_path / "here.onnx")
+    code = f"import sys; sys.path[:0] = {[str(REPO), str(REPO / 'tests'), str(REPO / 'tests/deployment')]}\n" + (
+        "from test_onnx_export import onnx_export, small; onnx_export.write(small(), True, 'there.onnx')"
+    )
+    env = {**os.environ, "PYTHONHASHSEED": "7"}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, check=True)
+    assert (tmp_path / "here.onnx").read_bytes() == (tmp_path / "there.onnx").read_bytes()
+    assert_nothing_of_this_machine(tmp_path / "here.onnx")

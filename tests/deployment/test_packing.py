@@ -1,0 +1,95 @@
+import hashlib
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from bundling import RUNS, write_weights
+from tiny import crop_params
+
+from portrait18.deployment import packing
+from portrait18.errors import UserError
+from portrait18.files import file_digest
+from portrait18.networks import inference
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_folder_holds_the_networks_as_they_were_trained_and_says_what_they_are(make_bundle):
+    folder = make_bundle()
+    names = [f"{run.name}-{run.fold}-{run.seed}.safetensors" for run in RUNS]
+    assert sorted(contents(folder)) == sorted([*names, "bundle.json"])
+    told = json.loads((folder / "bundle.json").read_text())
+    for run, name, network in zip(RUNS, names, told["networks"], strict=True):
+        assert (folder / name).read_bytes() == run.weights.read_bytes()
+        assert network == {
+            "model": run.name,
+            "file": name,
+            "sha256": file_digest(run.weights),
+            "onnx": None,
+            "task": {"years": "age"}.get(run.name, run.name),
+            "size": 32,
+        }
+    assert told["classes"]["mask"] == ["worn", "incorrect", "none"] and len(told["classes"]["all"]) == 18
+    assert told["predict"] == {"batch_size": 4, "flip": True, "zooms": [1.0, 0.8]}
+    assert told["crop"]["size"] == 40 and told["median_box"] == [0.2, 0.1, 0.7, 0.6]
+
+
+def test_the_folder_says_what_it_was_made_of(make_bundle):
+    told = json.loads((make_bundle() / "bundle.json").read_text())
+    assert told["metrics"] == {"macro_f1": 0.5} and told["params"]["group"] == {"by": "none"}
+    assert told["params"]["train"]["years"]["target"] == "value" and "workers" not in told["params"]["train"]["years"]
+    assert told["made_of"]["labels.csv"] == hashlib.sha256(b"photo\n").hexdigest()
+    before = told["made_of"]["params"]
+    assert json.loads((make_bundle() / "bundle.json").read_text())["made_of"]["params"] == before
+    other = json.loads((make_bundle(crop=crop_params(size=40, margin=0.5)) / "bundle.json").read_text())
+    assert other["made_of"]["params"] != before
+
+
+def test_equal_networks_give_equal_bytes_and_nothing_of_before_stays(make_bundle):
+    folder = make_bundle()
+    before = contents(folder)
+    (folder / "gone-0-0.safetensors").write_bytes(b"of a model that was")
+    assert contents(make_bundle()) == before
+
+
+def test_onnx_files_are_written_and_named_where_asked_for(make_bundle, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        packing.onnx_export, "write", lambda model, flip, path: asked.append((model.params.task, flip, path.name))
+    )
+    folder = make_bundle(onnx=True, flip=False, runs=RUNS[2:4])
+    assert asked == [("gender", False, "gender-0-0.onnx"), ("age", False, "years-0-0.onnx")]
+    told = json.loads((folder / "bundle.json").read_text())
+    assert [network["onnx"] for network in told["networks"]] == ["gender-0-0.onnx", "years-0-0.onnx"]
+
+
+def test_networks_that_saw_other_crops_do_not_go_together(make_bundle, monkeypatch):
+    load = inference.load
+
+    def other_for_gender(path, device):
+        if "gender" in str(path):
+            write_weights(RUNS[2], crop_params(size=40, margin=0.1), task="gender")
+        return load(path, device)
+
+    monkeypatch.setattr(packing.inference, "load", other_for_gender)
+    with pytest.raises(UserError, match="models mask 0-0 and gender 0-0 were trained on crops"):
+        make_bundle()
+
+
+def test_the_median_box_is_of_the_faces_that_were_found_as_shares_of_their_photos():
+    table = pd.DataFrame(
+        {
+            "x0": [10.0, 40.0, 0.0, 30.0],
+            "y0": [20.0, 20.0, 0.0, 40.0],
+            "x1": [50.0, 120.0, 1.0, 70.0],
+            "y1": [80.0, 60.0, 1.0, 90.0],
+            "found": ["mtcnn", "retry", "median", "mtcnn"],
+        }
+    )
+    sizes = pd.DataFrame({"width": [100, 200, 100, 100], "height": [200, 100, 100, 100]})
+    assert packing.median_box(table, sizes) == (0.2, 0.2, 0.6, 0.6)
+    assert packing.median_box(table[2:3], sizes[2:3]) == packing.NO_BOX
+    assert np.shape(packing.median_box(table, sizes)) == (4,)

@@ -1,0 +1,96 @@
+import os
+import socket
+
+import numpy as np
+import pytest
+import torch
+from fitting import CROPS, FOLD_OF, LABELS
+from tiny import mix, model_params
+
+from portrait18.runs import Run
+from portrait18.training import distributed, loop
+
+#: No batch norm, whose statistics are each process's own on CPUs, and no dropout, drawn by each for itself.
+PARAMS = dict(backbone="test_convnext", dropout=0.0, epochs=2, ema=0.9)
+MIXED = dict(mix=mix(method="cutmix"), batch_size=7)  # 7: the shares of a batch differ
+
+
+def _train(folder, rank, world, port):
+    os.chdir(folder)
+    os.environ |= dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, WORLD_SIZE=str(world), RANK=str(rank))
+    torch.set_num_threads(1)
+    distributed.join()
+    result = {}
+    for name, changes in (("plain", {}), ("mixed", MIXED), ("frozen", {"freeze_epochs": 1})):
+        network, history = loop.fit(CROPS, LABELS, FOLD_OF, model_params(**PARAMS | changes), Run(name, 0, 0))
+        result[name] = history, network.state_dict()
+    tensor = torch.full((rank + 1, 2), float(rank))
+    result["joined"] = distributed.joined(tensor, [n + 1 for n in range(world)])
+    result["gathered"], result["sums"] = distributed.gather(f"from {rank}"), distributed.sums(rank + 1.0, 2.0)
+    result["shares"] = [distributed.share(count) for count in (1, 7, 8)]
+    torch.save(result, f"{rank}.pt")
+
+
+def _run(folder, world):
+    folder.mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    context = torch.multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_train, args=(folder, rank, world, port)) for rank in range(world)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=300)
+    assert [process.exitcode for process in processes] == [0] * world
+    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(world)]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    return _run(tmp_path_factory.mktemp("distributed") / "alone", 1)[0]
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    return _run(tmp_path_factory.mktemp("distributed") / "pair", 2)
+
+
+@pytest.mark.parametrize("name", ["plain", "mixed", "frozen"])
+def test_two_processes_learn_what_one_does_from_the_same_batches(alone, pair, name):
+    history, weights = alone[name]
+    for other, others_weights in (each[name] for each in pair):
+        assert [row["epoch"] for row in other] == [row["epoch"] for row in history]
+        for one, two in zip(history, other, strict=True):
+            assert two == pytest.approx(one, rel=1e-3, abs=1e-4)
+        for key, value in weights.items():
+            torch.testing.assert_close(others_weights[key], value, rtol=1e-2, atol=1e-4)
+
+
+def test_both_processes_hold_the_same_weights(pair):
+    (_, one), (_, two) = (each["mixed"] for each in pair)
+    assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_what_each_process_has_is_put_together_in_the_order_of_ranks(pair):
+    for each in pair:
+        assert each["joined"].tolist() == [[0, 0], [1, 1], [1, 1]]
+        assert each["gathered"] == ["from 0", "from 1"]
+        assert each["sums"] == [3.0, 4.0]
+
+
+def test_shares_hold_everything_once(alone, pair):
+    for count, whole, one, two in zip((1, 7, 8), alone["shares"], pair[0]["shares"], pair[1]["shares"], strict=True):
+        things = np.arange(count)
+        assert things[whole].tolist() == things.tolist()
+        assert [*things[one], *things[two]] == things.tolist()
+        assert len(things[one]) - len(things[two]) in (0, 1)
+    assert distributed.lengths(5) == [5]
+
+
+def test_one_process_is_left_alone():
+    network, tensor = torch.nn.Linear(1, 1), torch.ones(3)
+    assert distributed.averaging_gradients(network) is network
+    assert distributed.with_common_statistics(network) is network
+    assert distributed.joined(tensor, [3]) is tensor
+    assert distributed.first() and distributed.world() == 1

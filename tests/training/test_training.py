@@ -1,0 +1,189 @@
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from fitting import CROPS, HELD_OUT, LABELS, LEARNS, RANDOM, same
+from tiny import STILL, crop_params, mix, model_params, sampling
+
+from portrait18.errors import UserError
+from portrait18.networks import backbones, inference, targets
+from portrait18.training import loop
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """script(loss=[...], macro_f1=[...]) takes the place of the held-out scores, one of each an epoch."""
+
+    def put(**columns):
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        endless = itertools.chain(rows, itertools.repeat(rows[-1]))
+        usual = {"macro_f1": 0.0, "accuracy": 0.0, "loss": 1.0}
+        monkeypatch.setattr(loop.metrics, "scores", lambda *_: {**usual, **next(endless)})
+
+    return put
+
+
+def test_learns_what_can_be_learnt(fit):
+    network, history = fit(**LEARNS)
+    assert [row["epoch"] for row in history] == [0, 1, 2, 3, 4, 5]
+    assert max(row["accuracy"] for row in history) > 0.75
+    assert min(row["train_loss"] for row in history) < 0.6 * history[0]["train_loss"]
+    target = targets.make(model_params())
+    probabilities, _ = inference.predict(network, target, CROPS, np.flatnonzero(HELD_OUT), 32, 16, flip=True)
+    assert (probabilities.argmax(1) == LABELS["mask"][HELD_OUT]).mean() > 0.75
+
+
+def test_learns_years(fit):
+    how = dict(task="age", target="value", loss="gaussian")
+    network, _ = fit(**how, epochs=16, ema=0.9, augment=STILL, dropout=0.0, best_by="loss")
+    rows = np.flatnonzero(HELD_OUT)
+    _, years = inference.predict(network, targets.make(model_params(**how)), CROPS, rows, 32, 16, flip=False)
+    assert np.corrcoef(years, LABELS.age[rows])[0, 1] > 0.7
+
+
+OTHER = [
+    {"task": "all"},
+    {"task": "all", "target": "heads"},
+    {"amp": "bf16"},
+    {"optimizer": "lamb"},
+    {"optimizer": "madgrad"},
+    {"optimizer": "adamp"},
+    {"loss": "focal"},
+    {"loss": "soft-f1"},
+    {"loss": "cosine", "head": "unit"},
+    {"loss": "ldam", "head": "cosine"},
+    {"loss": "arcface", "head": "cosine"},
+    {"task": "all", "target": "heads", "loss": "cosine", "head": "unit"},
+    {"dropout_samples": 4},
+    {"backbone": "test_efficientnet+test_resnet"},
+    {"class_weight": 1.0, "class_weight_from": 0.5},
+    {"mix": mix(method="cutmix", partner="class")},
+    {"sampling": sampling(ratios=[1, 1, 2], repeat=[2, 1, 1])},
+]
+
+
+@pytest.mark.parametrize("how", OTHER, ids=str)
+def test_other_ways_of_training_lower_the_loss(fit, how):
+    _, history = fit(**how, **LEARNS)
+    assert min(row["train_loss"] for row in history) < 0.85 * history[0]["train_loss"]
+
+
+def test_the_seed_alone_decides(fit):
+    first = fit(**RANDOM)
+    again, other = fit(**RANDOM), fit(**RANDOM, seed=1)
+    assert same(first, again) and first[1] == again[1]
+    assert not same(first, other)
+
+
+def test_workers_change_nothing_down_to_the_bytes_of_the_file(fit, tmp_path):
+    def written(workers):
+        network, history = fit(**RANDOM, workers=workers)
+        path = tmp_path / f"{workers}.safetensors"
+        inference.save(path, network, model_params(**RANDOM, workers=workers), crop_params())
+        return path.read_bytes(), history
+
+    assert written(0) == written(1) == written(4)
+
+
+def test_held_out_and_left_out_photos_are_never_trained_on(fit):
+    left_out = (LABELS.age == 45) & ~HELD_OUT
+    labels = LABELS.assign(train=1 - left_out.astype(int))
+    crops, wrong = CROPS.copy(), labels.copy()
+    crops[HELD_OUT | left_out] = 255 - crops[HELD_OUT | left_out]
+    wrong.loc[HELD_OUT | left_out, "mask"] = 0
+    assert left_out.any()
+    reference = fit(epochs=1, labels=labels)
+    assert same(reference, fit(epochs=1, crops=crops, labels=wrong))
+    crops[np.flatnonzero(~HELD_OUT & ~left_out)[0]] ^= 255
+    assert not same(reference, fit(epochs=1, crops=crops, labels=wrong))
+
+
+def test_every_epoch_shows_all_training_photos_in_an_order_of_its_own(fit, monkeypatch):
+    shown = []
+
+    class Spy(loop._Epoch):
+        def __init__(self, crops, rows, *rest):
+            shown.append(rows.tolist())
+            super().__init__(crops, rows, *rest)
+
+    monkeypatch.setattr(loop, "_Epoch", Spy)
+    fit(epochs=3)
+    assert [sorted(rows) for rows in shown] == [np.flatnonzero(~HELD_OUT).tolist()] * 3
+    assert shown[0] != shown[1] != shown[2]
+
+
+def test_training_is_told_the_moved_borders(fit):
+    moved = LABELS.assign(age_target=0)
+    assert not same(fit(task="age", epochs=1), fit(task="age", epochs=1, labels=moved))
+    assert same(fit(task="age", epochs=1), fit(task="age", epochs=1, labels=LABELS.assign(age_group=0)))
+
+
+@pytest.mark.parametrize(("best_by", "best"), [("macro_f1", 2), ("accuracy", 3), ("loss", 1)])
+def test_the_best_epoch_by_the_named_figure_is_kept(fit, script, best_by, best):
+    constant = dict(schedule="constant", warmup_epochs=0)
+    script(macro_f1=[0.1, 0.9, 0.9, 0.3], accuracy=[0.2, 0.1, 0.3, 0.3], loss=[0.5, 0.6, 0.7, 0.8])
+    kept = fit(**constant, epochs=4, best_by=best_by)
+    script(macro_f1=[0.1, 0.2, 0.3], accuracy=[0.1, 0.2, 0.3], loss=[0.3, 0.2, 0.1])
+    assert same(kept, fit(**constant, epochs=best, best_by=best_by))
+
+
+@pytest.mark.parametrize(("patience", "epochs"), [(0, 6), (1, 3), (2, 4), (5, 6)])
+def test_training_stops_after_so_many_epochs_without_a_better_one(fit, script, patience, epochs):
+    script(macro_f1=[0.3, 0.5, 0.5, 0.4, 0.2, 0.1])
+    assert len(fit(epochs=6, patience=patience)[1]) == epochs
+
+
+def test_the_moving_average_is_kept_in_the_networks_place(fit):
+    one_step = dict(epochs=1, batch_size=64)
+    assert same(fit(**one_step, ema=0.99), fit(**one_step, ema=0.0))
+    slow, fast, none = (fit(epochs=3, ema=ema)[1][-1]["loss"] for ema in (0.99, 0.1, 0.0))
+    assert len({slow, fast, none}) == 3
+
+
+def test_layer_decay_slows_the_layers_far_from_the_head(fit):
+    how = dict(optimizer="sgd", weight_decay=0.0, epochs=1, batch_size=64, schedule="constant", warmup_epochs=0)
+    torch.manual_seed(0)
+    start = backbones.create(model_params(), (3,)).state_dict()
+    even, decayed = (fit(**how, layer_decay=d)[0].cpu().state_dict() for d in (1.0, 0.5))
+    moved = {k: ((decayed[k] - start[k]).norm() / (even[k] - start[k]).norm()).item() for k in start if "weight" in k}
+    assert moved["head.weight"] == pytest.approx(1, abs=0.01)
+    assert moved["features.0.backbone.conv_stem.weight"] < 0.3
+
+
+def test_history_tells_the_rate_at_the_end_of_each_epoch(fit):
+    _, history = fit(epochs=3, lr=0.02, schedule="step", warmup_epochs=0, step_factor=0.1)
+    assert [row["lr"] for row in history] == pytest.approx([0.02, 0.002, 0.0002])
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        (dict(fold=7), "fold 7: 60 photos to train on, 0 held out"),
+        (dict(labels=LABELS.assign(train=0)), "fold 0: 0 photos to train on, 30 held out"),
+        (dict(optimizer="adamwow"), r"optimizer = 'adamwow'.*list_optimizers"),
+        (dict(lr=1e30), "no longer finite in epoch 1; lower lr"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(fit, how, said):
+    with pytest.raises(UserError, match=said):
+        fit(**how)
+
+
+def test_all_unfit_models_are_named_at_once():
+    models = {
+        "a": model_params(loss="gaussian"),
+        "b": model_params(backbone="resnet18+resnet19"),
+        "c": model_params(optimizer="adamwow"),
+        "d": model_params(),
+    }
+    with pytest.raises(UserError) as caught:
+        loop.refuse_unfit(models)
+    assert [line.split(":")[0] for line in caught.value.problems] == ["train.a", "train.b", "train.c"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_learns_in_bf16_on_the_gpu(fit):
+    network, history = fit(**LEARNS, amp="bf16")
+    assert next(network.parameters()).is_cuda and max(row["accuracy"] for row in history) > 0.75
