@@ -32,7 +32,7 @@ serve: .venv/installed
 
 # The page's picture in the README; Chromium must be on the PATH.
 screenshot: .venv/installed
-	@PYTHONPATH=. python tests/server/browser.py models/bundle "$(or $(PHOTO),data/demo/train/images/000018_male_Asian_64/incorrect_mask.jpg)" docs/page.png
+	@PYTHONPATH=. python tests/server/browser.py models/bundle "$(or $(PHOTO),data/demo/eval/images/1b87754b97f70e0c92800ac987c5a72d3d5ba2d8.jpg)" docs/page.png
 
 test: .venv/installed
 	python -m pytest
