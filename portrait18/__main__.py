@@ -1,6 +1,6 @@
 import sys
 
-from portrait18.deployment.cli import main
+from portrait18.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -58,7 +58,7 @@ def _pixels(text: str) -> int:
 
 
 def add_command(commands) -> None:
-    """Add `predict` to the sub-parsers of `portrait18.deployment.cli`."""
+    """Add `predict` to the sub-parsers of `portrait18.cli`."""
     parser = commands.add_parser(
         "predict",
         help="faces, mask, gender and age group of photos",

@@ -21,7 +21,7 @@ LAST_REQUESTS = 10
 
 
 def add_command(commands) -> None:
-    """Add `serve` to the sub-parsers of `portrait18.deployment.cli`."""
+    """Add `serve` to the sub-parsers of `portrait18.cli`."""
     parser = commands.add_parser("serve", help="answer over HTTP, with a page", description=DESCRIPTION)
     parser.set_defaults(run=run)
     add_arguments(parser)

@@ -4,7 +4,7 @@ import tomllib
 import pytest
 from synthetic import REPO
 
-from portrait18.deployment import cli
+from portrait18 import cli
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_stopping_is_told_without_a_traceback(capsys, monkeypatch):
 
 def test_the_script_is_the_packages():
     project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
-    assert project["scripts"] == {"portrait18": "portrait18.deployment.cli:main"}
+    assert project["scripts"] == {"portrait18": "portrait18.cli:main"}
