@@ -12,9 +12,9 @@ from PIL import Image
 from synthetic import REPO, photo_bytes
 from tiny import demo_photo
 
+from portrait18 import cli
 from portrait18.classes import NAMES, TASKS
 from portrait18.data import photos
-from portrait18 import cli
 from portrait18.deployment import bundle
 
 PAIR = np.concatenate([demo_photo(), demo_photo("mask1")[:, ::-1]], axis=1)
