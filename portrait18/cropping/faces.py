@@ -1,8 +1,4 @@
-"""Where the face is: batched MTCNN, the most plausible of several faces, and the square crop around it.
-
-MTCNN: Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional
-Networks", 2016; weights inside the facenet-pytorch package.
-"""
+"""Where the face is: batched MTCNN, the most plausible of several faces, and the square crop around it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,12 +6,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from facenet_pytorch import MTCNN
-from facenet_pytorch.models.utils import detect_face
-from torch import nn
-from torchvision.ops import nms
 
-#: P-, R- and O-Net thresholds: facenet-pytorch's own, and the ones a photo without a face is tried with
+from portrait18.cropping.mtcnn import Faces, Mtcnn
+
+#: P-, R- and O-Net thresholds: the usual ones, and the ones a photo without a face is tried with
 #: again. Masks hide what the networks look for: at the usual thresholds they miss 1 masked face in 15.
 THRESHOLDS = (0.6, 0.7, 0.7)
 RETRY_THRESHOLDS = (0.4, 0.4, 0.3)
@@ -36,40 +30,6 @@ class Face(NamedTuple):
         return max(self.x1 - self.x0, self.y1 - self.y0)
 
 
-def _nms_by_photo(boxes, scores, photo, threshold: float, method: str = "") -> torch.Tensor:
-    """Non-maximum suppression within each photo: rows that are kept, int64.
-
-    The package moves each photo's boxes to a place of their own and suppresses them all at once. Out
-    there float32 has fewer digits left, and a photo's faces depend on its place in the batch.
-    """
-    kept = [torch.empty(0, dtype=torch.int64, device=boxes.device)]
-    for i in torch.unique(photo):
-        rows = torch.where(photo == i)[0]
-        if method:
-            best = detect_face.nms_numpy(boxes[rows].cpu().numpy(), scores[rows].cpu().numpy(), threshold, method)
-            kept.append(rows[torch.as_tensor(best, dtype=torch.int64, device=rows.device)])
-        else:
-            kept.append(rows[nms(boxes[rows], scores[rows], threshold)])
-    return torch.cat(kept)
-
-
-detect_face.batched_nms = detect_face.batched_nms_numpy = _nms_by_photo
-
-
-def _steady(net: nn.Module, at_least: int, layout: torch.memory_format) -> None:
-    """Never give a network fewer inputs, or any in another layout: PyTorch takes other CPU kernels, which round otherwise."""
-    forward = net.forward
-
-    def padded(inputs: torch.Tensor):
-        spare = inputs[-1:].expand(max(0, at_least - len(inputs)), *inputs.shape[1:])
-        outputs = forward(torch.cat([inputs, spare]).contiguous(memory_format=layout))
-        if isinstance(outputs, tuple):
-            return tuple(of_all[: len(inputs)] for of_all in outputs)
-        return outputs[: len(inputs)]
-
-    net.forward = padded
-
-
 class Detector:
     """MTCNN at both thresholds, on `device`; the smallest face it looks for follows from the photo's size.
 
@@ -83,36 +43,23 @@ class Detector:
 
     def __init__(self, min_face: float, device: torch.device):
         self.min_face = min_face
-        self.nets = [
-            MTCNN(keep_all=True, thresholds=list(t), device=device).eval() for t in (THRESHOLDS, RETRY_THRESHOLDS)
-        ]
-        for net in self.nets:
-            _steady(net.pnet, 2, torch.channels_last)
-            for layer in (net.pnet.conv4_1, net.pnet.conv4_2):
-                _steady(layer, 16, torch.channels_last)
-            for candidates in (net.rnet, net.onet):
-                _steady(candidates, 4, torch.contiguous_format)
+        self.mtcnn = Mtcnn(device)
 
     def __call__(self, batch: np.ndarray, retry: bool = False) -> list[list[Face]]:
-        """All faces of each photo.
+        """All faces of each photo, the largest first.
 
         Args:
             batch: uint8 (N, H, W, 3), RGB, equal sizes.
             retry: use the lower thresholds.
         """
-        net = self.nets[retry]
         # Below 20 px MTCNN finds texture, not faces; it is also its own default.
-        net.min_face_size = max(20, self.min_face * min(batch.shape[1:3]))
-        with torch.inference_mode():
-            boxes, scores, points = net.detect(batch, landmarks=True)
-        return [_faces(*of_photo) for of_photo in zip(boxes, scores, points, strict=True)]
+        smallest = max(20, self.min_face * min(batch.shape[1:3]))
+        return [_faces(found) for found in self.mtcnn(batch, smallest, RETRY_THRESHOLDS if retry else THRESHOLDS)]
 
 
-def _faces(boxes, scores, points) -> list[Face]:
-    if boxes is None:
-        return []
+def _faces(found: Faces) -> list[Face]:
     faces = []
-    for box, score, (left, right, *_) in zip(boxes, scores, points, strict=True):
+    for box, score, (left, right, *_) in zip(*found, strict=True):
         tilt = np.degrees(np.arctan2(right[1] - left[1], right[0] - left[0]))
         # Rounded, so that the crop can be made again from what the CSV says.
         faces.append(Face(*(round(float(v), 2) for v in box), round(float(tilt), 2), round(float(score), 4)))

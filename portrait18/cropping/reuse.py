@@ -28,7 +28,10 @@ from portrait18.params import CropParams
 
 PIXELS = ("0.npy", "1.npy")
 # the modules that a crop depends on
-CODE = ("cropping/crops", "cropping/faces", "cropping/reuse", "cropping/surroundings", "data/photos", "journal")
+CODE = (
+    *("cropping/crops", "cropping/faces", "cropping/mtcnn", "cropping/reuse", "cropping/surroundings"),
+    *("data/photos", "journal"),
+)
 COPIED = 1024  # crops copied at once: memory does not grow with their number
 
 

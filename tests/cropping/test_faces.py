@@ -42,37 +42,6 @@ def test_a_batch_without_faces_gives_empty_lists(detector, retry, pixels):
     assert detector(batch, retry) == [[], [], []]
 
 
-@pytest.mark.parametrize("retry", [False, True])
-def test_a_photo_is_judged_alike_to_the_last_digit_in_every_batch(detector, monkeypatch, retry):
-    def unrounded(boxes, *more):
-        return [] if boxes is None else [np.array(numbers, float) for numbers in (boxes, *more)]
-
-    monkeypatch.setattr(faces, "_faces", unrounded)
-    people = ("000018_male_Asian_64", "000005_male_Black_79", "000001_female_Asian_70")
-    photos = [demo_photo(state, person) for person in people for state in ("normal", "mask1", "incorrect_mask")]
-    batch = np.stack([*photos, np.zeros_like(photos[0]), *photos[::-1]])
-    together = detector(batch, retry)
-    for rows, size in (([*range(10)], 1), ([*range(19)], 2), ([*range(19)], 5), ([8, 3, 9, 0, 18, 4], 6)):
-        apart = [found for at in range(0, len(rows), size) for found in detector(batch[rows[at : at + size]], retry)]
-        for row, found in zip(rows, apart, strict=True):
-            for one, many in zip(found, together[row], strict=True):
-                np.testing.assert_array_equal(one, many, err_msg=f"photo {row} in a batch of {size}")
-
-
-@pytest.mark.parametrize("method", ["", "Min"])
-@pytest.mark.parametrize("photo", [0, 1, 31, 4000])
-def test_boxes_are_suppressed_alike_wherever_the_photo_stands_in_the_batch(photo, method):
-    other, scores = torch.tensor([[5.0, 5.0, 6000.0, 7000.0]]), torch.tensor([0.9, 0.8, 0.95])
-    for overlap in np.linspace(0.69, 0.71, 41):  # of two squares: shared / covered, or shared / one square
-        shift = 0.3 + 1000 * (1 - overlap) / (1 if method else 1 + overlap)
-        boxes = torch.tensor([[0.3, 0.1, 1000.3, 1000.1], [shift, 0.1, shift + 1000, 1000.1]]).float()
-        alone = faces._nms_by_photo(boxes, scores[:2], torch.tensor([0, 0]), 0.7, method)
-        of = torch.tensor([photo, photo, photo + 1])
-        together = faces._nms_by_photo(torch.cat([boxes, other]), scores, of, 0.7, method)
-        assert sorted(together.tolist()) == [*alone.tolist(), 2]
-        assert abs(overlap - 0.7) < 0.001 or len(alone) == (1 if overlap > 0.7 else 2)
-
-
 def test_retry_finds_a_face_that_the_usual_thresholds_miss(detector):
     photo = demo_photo("mask1", "000005_male_Black_79")[None]
     assert detector(photo) == [[]] and len(detector(photo, retry=True)[0]) >= 1
