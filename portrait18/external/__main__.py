@@ -23,6 +23,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from portrait18.classes import STATES
+from portrait18.cropping.mtcnn import Mtcnn
 from portrait18.data import inventory, photos, tables
 from portrait18.device import device
 from portrait18.errors import UserError, one_line_errors, printable
@@ -126,7 +127,7 @@ def build(people: pd.DataFrame, folder: Path, out: Path, skipped: dict[str, str]
     if listed.exists():
         earlier = tables.read_text(listed, ["file", "reason"])
         skipped.update((row.file, row.reason) for row in earlier.itertuples() if row.reason in (NO_FACE, TURNED))
-    net = landmarks.detector(device())
+    net = Mtcnn(device())
 
     def finish(person, photo: np.ndarray, points: np.ndarray) -> None:
         _write(images / person.path, seven(photo, points, seed, person.id))

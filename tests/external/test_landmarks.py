@@ -5,12 +5,13 @@ import torch
 from tiny import demo_photo
 
 from portrait18.cropping import faces
+from portrait18.cropping.mtcnn import Mtcnn
 from portrait18.external import landmarks
 
 
 @pytest.fixture(scope="module")
 def net():
-    return landmarks.detector(torch.device("cpu"))
+    return Mtcnn(torch.device("cpu"))
 
 
 def test_points_are_eyes_nose_and_mouth_of_the_face(net):
