@@ -1,3 +1,6 @@
+from collections import Counter
+
+import albumentations as A
 import cv2
 import numpy as np
 import pytest
@@ -80,6 +83,71 @@ def test_zoom_keeps_the_faces_proportions():
     for seed in range(10):
         light = augment.apply(move, spot(), seed)[..., 0] > 127
         assert light.any(0).sum() == pytest.approx(light.any(1).sum(), abs=2)
+
+
+def portrait(name="000002_male_White_27", side=128):
+    photo = cv2.imread(f"data/demo/train/images/{name}/normal.jpg")
+    return cv2.resize(cv2.cvtColor(photo, cv2.COLOR_BGR2RGB)[64:448], (side, side), interpolation=cv2.INTER_AREA)
+
+
+def apart(one, another):
+    return np.abs(one.astype(int) - another)
+
+
+@pytest.mark.parametrize("size", [48, 96, 128, 160])
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize(
+    ("scale", "degrees", "shift"), [(1.1, 0, (0, 0)), (1, 7, (0, 0)), (1, 0, (8, -4)), (0.9, -7, (-6, 3))]
+)
+def test_the_warp_does_what_albumentations_does_step_by_step(size, mirror, scale, degrees, shift):
+    """Within 3 of 255 levels on average, of which most is the second sampling that it saves; shifts in pixels of 128."""
+    shift = tuple(pixels / 128 for pixels in shift)
+    moved = {"x": (shift[0], shift[0]), "y": (shift[1], shift[1])}
+    steps = [
+        A.HorizontalFlip(p=float(mirror)),
+        A.Affine(
+            scale=(scale, scale),
+            rotate=(degrees, degrees),
+            translate_percent=moved,
+            keep_ratio=True,
+            border_mode=cv2.BORDER_REPLICATE,
+            p=1.0,
+        ),
+        A.Resize(size, size, interpolation=cv2.INTER_AREA),
+    ]
+    warp = augment.Warp(0.5, 0.12, 8, size)
+    ours = warp.apply(portrait(), mirror=mirror, scale=scale, degrees=degrees, shift=shift)
+    assert apart(ours, A.Compose(steps)(image=portrait())["image"]).mean() < 3
+
+
+@pytest.mark.parametrize("factors", [(1.2, 1, 1), (0.8, 1, 1), (1, 1.2, 1), (1, 0.8, 1), (1, 1, 1.2), (1, 1, 0.8)])
+def test_the_tint_is_albumentations_own_but_for_rounding(factors):
+    names = ("brightness", "contrast", "saturation")
+    ranges = {name: (factor, factor) for name, factor in zip(names, factors, strict=True)}
+    theirs = A.ColorJitter(**ranges, hue=(0, 0), p=1.0)(image=portrait())["image"]
+    ours = augment.Tint(0.2, 1.0).apply(portrait(), **dict(zip(names, factors, strict=True)))
+    assert apart(ours, theirs).max() <= 1
+
+
+@pytest.mark.parametrize("hue", [-0.05, -0.02, 0.02, 0.05])
+def test_the_tints_hue_turns_the_way_and_about_as_far_as_that_of_hsv(hue):
+    plain = portrait()
+    vivid = cv2.cvtColor(plain.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)[..., 1] > 0.2
+    turned = augment.Tint(0.2, 1.0).apply(plain, hue=hue)
+    degrees = [cv2.cvtColor(p.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)[..., 0][vivid] for p in (plain, turned)]
+    moved = (degrees[1] - degrees[0] + 180) % 360 - 180
+    assert np.median(moved) == pytest.approx(360 * hue, rel=0.35)
+
+
+def test_steps_are_drawn_independently():
+    """Mirrored or not, as many crops are erased."""
+    half, counts = transform(64, flip=0.5, erase=0.5), Counter()
+    for seed in range(200):
+        result = augment.apply(half, CROP, seed)
+        erased = (result == 127).all(2)
+        mirrored = (result == CROP[:, ::-1])[~erased].all()
+        counts[bool(mirrored), bool(erased.sum() > 100)] += 1
+    assert all(30 < counts[a, b] < 70 for a in (False, True) for b in (False, True)), counts
 
 
 def test_erase_paints_one_grey_rectangle():
