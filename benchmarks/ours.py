@@ -28,6 +28,7 @@ def _crop(inventory: pd.DataFrame, folder: Path) -> pd.DataFrame:
 
 def crop(inventory: str, folder: str) -> Measured:
     """Photo files to the crop store, as the crop stage."""
+    hold_memory()
     reproducible()
     listed = tables.read(inventory)
 
@@ -40,7 +41,8 @@ def crop(inventory: str, folder: str) -> Measured:
 
 
 def decode(paths: list[str]) -> Measured:
-    """Decode photo files and nothing more, with the decoder and the threads that the crop stage has."""
+    """Decode photo files and nothing more, with the decoder, the threads and the memory that the crop stage has."""
+    hold_memory()
 
     def run() -> dict:
         with ThreadPoolExecutor() as pool:
@@ -51,6 +53,7 @@ def decode(paths: list[str]) -> Measured:
 
 def detect(paths: list[str], min_face: float, batch_size: int) -> Measured:
     """Boxes of all faces at the usual thresholds; the photos lie decoded in memory."""
+    hold_memory()
     reproducible()
     detector = faces.Detector(min_face, device())
     batches = equal_batches([reader.read(path) for path in paths], batch_size)

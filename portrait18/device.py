@@ -29,7 +29,8 @@ def hold_memory() -> bool:
     """Keep freed memory in the process instead of giving it back to the system; whether that could be asked for.
 
     A training step on the CPU frees and asks for the same gigabyte again and again, and the system
-    clears every page of it each time: a fifth of the step. Only the GNU C library has these settings.
+    clears every page of it each time: a fifth of the step, and a third of looking for faces. Only the
+    GNU C library has these settings.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

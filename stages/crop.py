@@ -6,7 +6,7 @@ from pathlib import Path
 from portrait18 import params, runs
 from portrait18.cropping import crops, store
 from portrait18.data import tables
-from portrait18.device import device, reproducible
+from portrait18.device import device, hold_memory, reproducible
 from portrait18.errors import memory_set_by, one_line_errors
 from portrait18.files import write_json
 from portrait18.pictures import sheets
@@ -14,6 +14,7 @@ from portrait18.pictures import sheets
 
 @one_line_errors
 def main(name: str) -> None:
+    hold_memory()
     reproducible()
     p = params.load()
     inventory = tables.read(f"data/photos/{name}.csv")

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 #: What is decoded; Pillow knows more formats, and starts other programs for some of them.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -46,7 +46,9 @@ def decode(data: bytes, max_pixels: int = 50_000_000) -> np.ndarray:
                     )
             if min(width, height) < MIN_SIDE:
                 raise BadPhoto(f"has {width}x{height} px, each side must have at least {MIN_SIDE}; use a larger photo")
-            upright = ImageOps.exif_transpose(image)
+            image.load()
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+            upright = ImageOps.exif_transpose(image) if turned else image  # it would make a copy
             deep = upright.mode.startswith("I") and upright.getextrema()
             if upright.mode == "F" or (deep and not 0 <= deep[0] <= deep[1] <= 65535):
                 raise BadPhoto("has more than 16 bits a pixel and channel; save it with 8")
@@ -56,7 +58,7 @@ def decode(data: bytes, max_pixels: int = 50_000_000) -> np.ndarray:
             if upright.has_transparency_data:
                 upright = upright.convert("RGBA")
                 upright = Image.alpha_composite(Image.new("RGBA", upright.size, "black"), upright)
-            return np.asarray(upright.convert("RGB"))
+            return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
     except BadPhoto:
         raise
     except Exception as error:  # Pillow raises a dozen kinds for broken files
