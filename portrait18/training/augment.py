@@ -14,15 +14,12 @@ from portrait18.model_params import AugmentParams
 
 cv2.setNumThreads(0)  # tiny crops: its threads only get in the way of PyTorch's
 
-#: A crop that shrinks more than this is averaged over areas first: bilinear sampling alone would skip pixels.
-_SHRINK = 1.5
-
 #: Shares of red, green and blue in what contrast and saturation take for grey; as torchvision and albumentations.
 _GREY = np.array([0.299, 0.587, 0.114])
 
 
 class Warp(A.ImageOnlyTransform):
-    """Mirror, scale, turn, move and resize in one sampling: a third of the time of one step after the other.
+    """Mirror, scale, turn and move in one sampling, then average over areas, as crops are made small to be predicted.
 
     Args:
         flip: probability of mirroring.
@@ -46,21 +43,17 @@ class Warp(A.ImageOnlyTransform):
 
     def apply(self, img: np.ndarray, mirror=False, scale=1.0, degrees=0.0, shift=(0.0, 0.0), **params) -> np.ndarray:
         """uint8 (S, S, 3) -> (size, size, 3): the turn is counterclockwise about the middle, the shift a share of S."""
-        moved = bool(self.zoom or self.rotate)
-        if not moved or len(img) > _SHRINK * self.size:
-            img = cv2.resize(img, (self.size, self.size), interpolation=cv2.INTER_AREA)
-        if not moved:
-            return cv2.flip(img, 1) if mirror else img
-        grow = self.size / len(img)
-        middle = (len(img) - 1) / 2
-        matrix = cv2.getRotationMatrix2D((middle, middle), degrees, scale * grow)
-        if mirror:  # first of all: x becomes 2 * middle - x
-            matrix[:, 2] += 2 * middle * matrix[:, 0]
-            matrix[:, 0] *= -1
-        matrix[:, 2] += (self.size - 1) / 2 - middle + np.array(shift) * self.size
-        return cv2.warpAffine(
-            img, matrix, (self.size, self.size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        side, middle = len(img), (len(img) - 1) / 2
+        if self.zoom or self.rotate:
+            matrix = cv2.getRotationMatrix2D((middle, middle), degrees, scale)
+            if mirror:  # first of all: x becomes 2 * middle - x
+                matrix[:, 2] += 2 * middle * matrix[:, 0]
+                matrix[:, 0] *= -1
+            matrix[:, 2] += np.array(shift) * side
+            img = cv2.warpAffine(img, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        elif mirror:
+            img = cv2.flip(img, 1)
+        return cv2.resize(img, (self.size, self.size), interpolation=cv2.INTER_AREA)
 
 
 class Tint(A.ImageOnlyTransform):
