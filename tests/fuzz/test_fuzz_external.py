@@ -96,7 +96,7 @@ def run(*arguments) -> tuple[int, str]:
     find = mock.patch.object(external.landmarks, "find", lambda net, batch, least: [POINTS] * len(batch))
     quiet = contextlib.redirect_stdout(io.StringIO())
     try:
-        with find, mock.patch.object(external.landmarks, "detector"), quiet, contextlib.redirect_stderr(told):
+        with find, mock.patch.object(external, "Mtcnn"), quiet, contextlib.redirect_stderr(told):
             external.main([str(a) for a in arguments])
     except SystemExit as end:
         return end.code, told.getvalue()
