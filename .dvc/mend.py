@@ -1,18 +1,21 @@
 """Remove what is damaged among the files that DVC keeps, so that `dvc repro` makes it again: make mend
 
 DVC takes a write-protected file in its cache for a good one, and outs are links into the cache: what a disk or a
-program damaged there would come back for ever. A kill at the wrong moment leaves half a dvc.lock or half a list of
-locks. Without dvc.lock nothing is made again: DVC finds in its cache what has been made of the same inputs.
+program damaged there would come back for ever. A kill at the wrong moment leaves half a dvc.lock, half a list of
+locks, or locks of a process whose number another one has by now. Without dvc.lock nothing is made again: DVC finds
+in its cache what has been made of the same inputs.
 """
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import yaml
 
 
@@ -59,15 +62,35 @@ def whole(path: Path, told: str, cache: Path) -> bool:
     )
 
 
+def runs_dvc(pid: int) -> bool:
+    """Whether this process is there and a DVC: a number may be another program's by now, or one not yet collected."""
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and "dvc" in map(os.path.basename, process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
+def mend_locks(path: Path) -> None:
+    """Remove DVC's list of locks where it is half written or no process that it names runs DVC any more."""
+    if not path.exists():
+        return
+    try:
+        listed = json.loads(path.read_text())
+    except ValueError:
+        remove(path)
+        return
+    writers = listed.get("write", {}).values()
+    holders = [*writers, *(reader for readers in listed.get("read", {}).values() for reader in readers)]
+    if holders and not any(runs_dvc(holder["pid"]) for holder in holders):
+        path.unlink()
+        print(f"{path} named no process that runs DVC, removed")
+
+
 def main() -> None:
     dvc = [sys.executable, "-m", "dvc"]
     cache = Path(subprocess.run([*dvc, "cache", "dir"], check=True, capture_output=True, text=True).stdout.strip())
-    locks = Path(".dvc/tmp/rwlock")
-    if locks.exists():
-        try:
-            json.loads(locks.read_text())
-        except ValueError:
-            remove(locks)
+    mend_locks(Path(".dvc/tmp/rwlock"))
     for path in damaged_objects(cache):
         remove(path)
     for path, told in outs(Path("dvc.lock")):

@@ -8,6 +8,9 @@ from bundling import load_bundle, make_bundle  # noqa: F401 (fixtures)
 from cropped import build, find, inventory  # noqa: F401 (fixtures)
 from fitting import fit  # noqa: F401
 
+from portrait18 import params
+from portrait18.errors import UserError
+
 
 @pytest.fixture
 def make_dataset():
@@ -19,3 +22,22 @@ def make_dataset():
 def write_params():
     """write_params(path, {"check.problems": "skip"}) copies the repository's params.yaml with such changes."""
     return synthetic.write_params
+
+
+@pytest.fixture
+def load(tmp_path, write_params):
+    """load({"label.fixes": "sure"}) loads the repository's params.yaml with such changes."""
+    return lambda changes=None: params.load(write_params(tmp_path / "params.yaml", changes))
+
+
+@pytest.fixture
+def problems(load):
+    """problems(changes) gives the lines of the error that such changes cause."""
+
+    def caught_by(changes) -> list[str]:
+        with pytest.raises(UserError) as caught:
+            load(changes)
+        assert not [line for line in caught.value.problems if "\n" in line]
+        return caught.value.problems
+
+    return caught_by

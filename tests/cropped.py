@@ -11,6 +11,9 @@ from portrait18.cropping import crops, store
 from portrait18.cropping.faces import Face
 from portrait18.data.inventory import probe
 
+#: In both inventories a photo without a face whose person has others, and one whose person has none.
+MISSED = {2: "both", 6: "both", 0: "first"}
+
 BOXES = {i: Face(10.0 + i, 12.0, 30.0 + i, 40.0 + i, 2.0, 0.9) for i in range(20)}
 
 

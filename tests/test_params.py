@@ -1,50 +1,12 @@
 import pytest
-import yaml
 from synthetic import REPO
 
 from portrait18 import params
 from portrait18.errors import UserError
 
 
-@pytest.fixture
-def load(tmp_path, write_params):
-    """load({"label.fixes": "sure"}) loads the repository's params.yaml with such changes."""
-    return lambda changes=None: params.load(write_params(tmp_path / "params.yaml", changes))
-
-
-@pytest.fixture
-def problems(load):
-    """problems(changes) gives the lines of the error that such changes cause."""
-
-    def find(changes) -> list[str]:
-        with pytest.raises(UserError) as caught:
-            load(changes)
-        assert not [line for line in caught.value.problems if "\n" in line]
-        return caught.value.problems
-
-    return find
-
-
 def test_the_repository_s_params_are_sound():
     assert params.load(REPO / "params.yaml").split.by == "person"
-
-
-def test_every_model_of_the_repository_s_params_is_sound(load):
-    names = [name for name in yaml.safe_load((REPO / "params.yaml").read_text())["train"] if name != "common"]
-    assert list(load({"matrix.models": names}).models) == names
-
-
-def test_common_may_hold_what_a_model_that_is_not_asked_for_can_not_have(load, problems):
-    asked = {"train.common.head": "cosine", "train.common.size": 64}
-    loaded = load({**asked, "matrix.models": ["mask", "gender", "age-class"]})
-    assert {m.head for m in loaded.models.values()} == {"cosine"}
-    (line,) = problems({**asked, "matrix.models": ["mask", "gender", "age-value"]})
-    assert "train.age-value: " in line and "head: cosine" in line
-
-
-def test_bad_value_in_a_model_that_is_not_asked_for_is_still_named(problems):
-    (line,) = problems({"matrix.models": ["mask", "gender", "age-class"], "train.age-value.lr": "fast"})
-    assert "train.age-value.lr = 'fast'" in line
 
 
 @pytest.mark.parametrize(
@@ -130,28 +92,6 @@ def test_every_line_names_the_file(problems):
     assert all("params.yaml: " in line for line in problems({"label.x": 1, "split.folds": 0, "nope": 2}))
 
 
-def test_model_s_own_section_overrides_common_also_in_nested_sections(load):
-    loaded = load({"train.common.patience": 9, "train.mask.patience": 2, "train.mask.augment": {"flip": 0.25}})
-    assert (loaded.model("mask").patience, loaded.model("gender").patience) == (2, 9)
-    assert loaded.model("mask").augment.flip == 0.25
-    assert loaded.model("mask").augment.rotate == loaded.model("gender").augment.rotate
-
-
-def test_unknown_model_is_named_with_the_nearest(load, problems):
-    with pytest.raises(UserError, match="names genders; did you mean gender?"):
-        load().model("genders")
-    (line,) = problems({"matrix.models": ["genders"]})
-    assert "matrix.models names 'genders'" in line and "did you mean gender?" in line
-
-
-def test_matrix_without_any_model_section_is_refused(problems):
-    assert "mask" in problems({"train": {"common": {"lr": 1}}})[0]
-
-
-def test_model_named_by_a_number_gives_no_traceback(problems):
-    problems({"train": {"common": {}, 18: {}}, "matrix.models": ["moose"]})
-
-
 @pytest.mark.parametrize(("key", "value"), [("models", ["mask", "mask"]), ("folds", [0, 0]), ("seeds", [1, 1])])
 def test_matrix_names_each_thing_once(problems, key, value):
     assert "names something twice" in problems({f"matrix.{key}": value})[0]
@@ -170,23 +110,6 @@ def test_model_that_sees_more_than_is_cropped_is_named(problems):
 def test_age_borders_must_be_in_order(problems):
     (line,) = problems({"label.young_below": 60})
     assert "label" in line and "young_below (60) must be less than old_from (60)" in line
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [{"train.age-value.task": "gender"}, {"train.age-value": {"target": "value", "lr": 0.1, "epochs": 1}}],
-    ids=["value for gender", "no task"],
-)
-def test_error_that_concerns_one_model_names_it(problems, changes):
-    (line,) = problems(changes)
-    assert "train.age-value" in line
-
-
-@pytest.mark.parametrize("amp", ["auto", "bf16", "float32"])
-def test_documented_values_of_amp_can_be_written_without_quotes(tmp_path, write_params, amp):
-    path = write_params(tmp_path / "params.yaml")
-    path.write_text(path.read_text().replace("amp: auto", f"amp: {amp}"))
-    assert params.load(path).model("mask").amp == amp
 
 
 def test_missing_file_says_where_to_run(tmp_path):
@@ -214,49 +137,6 @@ def test_file_that_is_no_params_is_refused_in_one_line(tmp_path, content, says):
 def test_params_cannot_be_changed_after_loading(load):
     with pytest.raises(ValueError, match="frozen"):
         load().split.folds = 5
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"train.mask.target": "rank"}, "train.mask: target: rank needs task: age, not mask; use target: classes"),
-        ({"train.age-value.head": "cosine"}, "train.age-value: head: cosine needs target: classes or heads, not value"),
-        (
-            {"train.gender.sampling": {"repeat": [1, 1, 3]}},
-            "train.gender: sampling.repeat = [1, 1, 3] has 3 numbers, task gender 2 classes; give one for each, or []",
-        ),
-        ({"train.mask.sampling": {"ratios": [1, 0, 1]}}, "sampling.ratios.1 = 0: input should be greater than 0"),
-    ],
-)
-def test_what_does_not_go_together_is_refused_with_what_does(problems, changes, says):
-    assert any(says in line for line in problems(changes))
-
-
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [
-        ({"matrix.models": ["mask", "gender"]}, "no model answers age; add one whose task is age or all"),
-        (
-            {"second.models": ["age-clas"]},
-            "second.models names 'age-clas', but there is no train.age-clas; did you mean age-class?",
-        ),
-        ({"second.models": ["mask", "mask"]}, "names something twice"),
-        (
-            {"matrix.models": ["mask", "gender", "age-class"], "ensemble.decide": "borders"},
-            "ensemble.decide = borders: no model of matrix.models tells years; add one whose target is value or",
-        ),
-        (
-            {"matrix.models": ["mask", "gender", "age-class"], "second.models": ["age-rank"]},
-            "second.models names age-rank, whose target rank needs years, and no model of matrix.models tells any",
-        ),
-    ],
-)
-def test_models_that_cannot_do_what_is_asked_are_refused_before_any_work(problems, changes, says):
-    assert any(says in line for line in problems(changes))
-
-
-def test_one_network_for_all_tasks_answers_them_all(load):
-    assert load({"matrix.models": ["heads"], "second.models": ["all"]}).matrix.models == ["heads"]
 
 
 @pytest.mark.parametrize("value", [None, 2, " ", ["torchrun"]])

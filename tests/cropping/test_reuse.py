@@ -2,54 +2,16 @@ import ast
 import os
 import shutil
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
-from cropped import equal_files
-from PIL import Image
+from cropped import MISSED, equal_files
 from synthetic import REPO
 from tiny import crop_params
 
 from portrait18.cropping import crops, reuse
 from portrait18.data.inventory import probe
 
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    monkeypatch.setattr(crops, "CHUNK", 2)
-    monkeypatch.setattr(reuse, "COPIED", 2)
-
-
-@pytest.fixture
-def killed(build, find):
-    """killed(inventory, stop_at=) runs until photo `stop_at` comes before the detector."""
-
-    def run(inventory, params=None, **how):
-        finder = find(**how)
-        with pytest.raises(KeyboardInterrupt):
-            build(inventory, params)
-        return finder
-
-    return run
-
-
-@pytest.fixture
-def grown(inventory, tmp_path):
-    """A later inventory: photo 1 has changed, b's 5 is gone, there are three new photos, and all stand in another order."""
-    images = tmp_path / "images"
-    for number, name in ((11, "a/1.png"), (12, "aa/0.png"), (13, "b/9.png"), (14, "d/0.png")):
-        pixels = np.random.default_rng(number).integers(0, 256, (80, 60, 3), np.uint8)
-        pixels[0, 0] = number
-        (images / name).parent.mkdir(exist_ok=True)
-        Image.fromarray(pixels).save(images / name)
-    names = ["d/0.png", "a/2.png", "a/0.png", "aa/0.png", "a/3.png", "a/1.png", "b/9.png", "b/4.png", "c/6.png"]
-    table = pd.DataFrame({"photo": names, "folder": [name.split("/")[0] for name in names]})
-    return probe(table, images, 10**6)[0]
-
-
-#: In both inventories a photo without a face whose person has others, and one whose person has none.
-MISSED = {2: "both", 6: "both", 0: "first"}
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(inventory, build, find, killed, tmp_path):
@@ -199,71 +161,6 @@ def test_a_kill_after_a_change_leaves_no_wrong_pixels(inventory, build, find, ki
         finder = find()
         build(inventory)
         assert finder.seen == [] and equal_files(tmp_path, "store", "undisturbed")
-
-
-def test_a_finished_store_is_a_link_that_the_next_run_does_not_write_to(inventory, grown, build, find, tmp_path):
-    find(missed=MISSED)
-    build(inventory)
-    store, work = tmp_path / "store/set.npy", tmp_path / "work-store"
-    [kept] = work.glob("*.npy")
-    assert kept.samefile(store)
-    elsewhere = tmp_path / "elsewhere.npy"  # as a cache may have it
-    for table, known in ((grown, True), (inventory, True), (grown, False), (inventory, False)):
-        elsewhere.unlink(missing_ok=True)
-        os.link(store, elsewhere)
-        before = elsewhere.read_bytes()
-        if not known:
-            (work / "last.jsonl").unlink()
-        build(table)
-        assert elsewhere.read_bytes() == before
-    assert sorted(p.suffix for p in work.iterdir()) == [".jsonl", ".npy"]
-
-
-def test_where_links_are_not_possible_the_pixels_are_copied(inventory, grown, build, find, tmp_path, monkeypatch):
-    find()
-    build(grown, to="from scratch")
-
-    def refuse(*paths):
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr(os, "link", refuse)
-    build(inventory)
-    finder = find()
-    build(grown)
-    assert sorted(finder.seen) == [11, 12, 13, 14] and equal_files(tmp_path, "store", "from scratch")
-
-
-@pytest.mark.parametrize("damage", ["pixels gone", "pixels cut", "record cut", "record of an earlier version"])
-def test_a_damaged_last_run_costs_time_alone(inventory, build, find, tmp_path, damage):
-    find()
-    build(inventory, to="undisturbed")
-    build(inventory)
-    work = tmp_path / "work-store"
-    [pixels], record = work.glob("*.npy"), work / "last.jsonl"
-    if damage == "pixels gone":
-        pixels.unlink()
-    elif damage == "pixels cut":
-        os.truncate(pixels, 1000)
-    elif damage == "record cut":
-        os.truncate(record, len(record.read_text()) * 2 // 3)
-    else:
-        record.write_text('"a fingerprint"\n[0, [["mtcnn", 1, 2, 3, 4, 5, 6, []]]]\n')
-    finder = find()
-    build(inventory)
-    assert finder.seen if damage == "record cut" else sorted(finder.seen) == list(range(7))
-    assert equal_files(tmp_path, "store", "undisturbed")
-
-
-@pytest.mark.parametrize("size", [0, 1000, None])
-def test_a_killed_run_whose_pixels_are_damaged_or_gone_is_begun_anew(inventory, build, find, killed, tmp_path, size):
-    find()
-    build(inventory, to="undisturbed")
-    killed(inventory, stop_at=4)
-    [pixels] = (tmp_path / "work-store").glob("*.npy")
-    os.truncate(pixels, size) if size is not None else pixels.unlink()
-    finder = find()
-    build(inventory)
-    assert sorted(finder.seen) == list(range(7)) and equal_files(tmp_path, "store", "undisturbed")
 
 
 def test_twins_and_undecodable_photos_are_taken_over_too(inventory, build, find, tmp_path):

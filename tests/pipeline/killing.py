@@ -10,8 +10,10 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,16 +73,16 @@ class Repro:
         return self.spoke - self.started
 
     def alive(self) -> bool:
-        """Whether any process of the group is left."""
-        try:
-            os.killpg(self.process.pid, 0)
-        except ProcessLookupError:
-            return False
-        return True
+        """Whether any process of the group still runs; an init that is slow to collect the ended ones keeps them listed."""
+        for process in psutil.process_iter():
+            with suppress(ProcessLookupError, psutil.NoSuchProcess):
+                if os.getpgid(process.pid) == self.process.pid and process.status() != psutil.STATUS_ZOMBIE:
+                    return True
+        return False
 
     def end(self, number: int) -> None:
         """Send a signal to the whole group and wait until all of it has gone."""
-        if self.process.poll() is None or self.alive():
+        if self.alive():
             os.killpg(self.process.pid, number)
         self.process.wait()
         self.reader.join()

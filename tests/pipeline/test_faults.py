@@ -1,6 +1,7 @@
 """Full and read-only disks, damaged files: a one-line error, no work lost, and a next run that ends as it should."""
 
 import errno
+import json
 import os
 import resource
 import shutil
@@ -196,6 +197,24 @@ def test_half_a_lock_and_half_a_list_of_locks_cost_nothing_after_make_mend(proje
     assert "dvc.lock was damaged, removed" in said and "rwlock was damaged, removed" in said
     assert project.repro() == []
     assert (project.root / "dvc.lock").read_bytes() == before
+
+
+@pytest.mark.pipeline
+def test_locks_of_a_number_that_another_program_has_by_now_are_freed_by_make_mend(project):
+    held = {"pid": os.getpid(), "cmd": "dvc repro"}  # this process is no DVC
+    locks = project.root / ".dvc/tmp/rwlock"
+    lock_file = {"write": {str(project.root / "models"): held}, "read": {str(project.root / "data"): [held]}}
+    locks.write_text(json.dumps(lock_file))
+    assert "is busy" in project.run("dvc", "repro", "--force", "-s", "label", check=False)
+    assert "named no process" in project.run(sys.executable, str(ROOT / ".dvc/mend.py"))
+    assert not locks.exists()
+    with subprocess.Popen([sys.executable, "-c", "input()", "dvc"], stdin=subprocess.PIPE) as dvc:
+        locks.write_text(json.dumps({"write": {str(project.root / "models"): {**held, "pid": dvc.pid}}}))
+        project.run(sys.executable, str(ROOT / ".dvc/mend.py"))
+        assert locks.exists()
+        dvc.communicate(b"\n")
+    project.run(sys.executable, str(ROOT / ".dvc/mend.py"))
+    assert not locks.exists()
 
 
 @pytest.mark.pipeline

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -133,8 +134,11 @@ def test_a_killed_recipe_leaves_git_so_that_the_next_one_can_mend_it(project):
     branch = project("git", "symbolic-ref", "HEAD").stdout
     process = project.start([sys.executable, "recipes/ledger.py", "run", "child"])
     wait_until((project.root / "started").exists)
+    killed = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(60)
+    # Where init is slow to collect them DVC takes the killed for living, and what they had locked for busy.
+    wait_until(lambda: not any(psutil.pid_exists(child.pid) for child in killed))
     assert project("git", "symbolic-ref", "HEAD").returncode  # DVC had taken it off its branch
     (project.root / "stage.py").write_text(STAGE)
     done = project.recipe("child")

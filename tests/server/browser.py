@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect, sync_playwright
-from standin import serving
+from standin import png, serving
 
 from portrait18 import device
 from portrait18.deployment import bundle
@@ -25,6 +25,11 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+def photo(name: str, *args, **kwargs) -> dict:
+    """A file for Playwright to choose; arguments as of standin.png."""
+    return {"name": name, "mimeType": "image/png", "buffer": png(*args, **kwargs)}
 
 
 def shoot(address: str, photo: str, picture: str, browser: Browser) -> None:

@@ -107,3 +107,12 @@ def serving(ensemble=None, **changes) -> Iterator[str]:
 def post(address: str, *photos: bytes, **options) -> httpx.Response:
     files = [("photos", (f"{i}.png", photo)) for i, photo in enumerate(photos)]
     return httpx.post(f"{address}/predict", files=files, timeout=30, **options)
+
+
+def problem(reply: httpx.Response) -> dict:
+    """A refusal's body, which has one shape."""
+    assert reply.headers["content-type"] == "application/problem+json"
+    told = reply.json()
+    assert set(told) == {"type", "title", "status", "detail", "photos"}
+    assert told["status"] == reply.status_code and told["detail"] and told["title"]
+    return told

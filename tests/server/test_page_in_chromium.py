@@ -1,54 +1,14 @@
 """The page in a real browser."""
 
 import re
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, chromium, expect, shoot
+from browser import CHROMIUM, expect, photo, shoot
 from PIL import Image
-from standin import StandIn, png, serving
+from standin import png
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not on the PATH (Debian: apt install chromium)")
-
-
-@pytest.fixture(scope="module")
-def address():
-    with serving() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def watched(browser):
-    """watched(address, path) is an open page that asks nobody but its own server, and breaks no policy or script."""
-    return partial(_watched, browser)
-
-
-@contextmanager
-def _watched(browser, address: str, path: str = "/", width: int = 1100, height: int = 800, **how):
-    asked, faults = [], []
-    with browser.new_context(viewport={"width": width, "height": height}, **how) as context:
-        page = context.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda line: faults.append(line.text) if not re.search("status of [45]", line.text) else "")
-        page.goto(address + path)
-        yield page
-    assert len(asked) >= 4
-    assert [url for url in asked if not url.startswith((address + "/", f"blob:{address}/"))] == []
-    # What a phone's or a screen reader's user would see as nothing happening.
-    assert [fault for fault in faults if fault] == []
-
-
-def photo(name: str, *args, **kwargs) -> dict:
-    return {"name": name, "mimeType": "image/png", "buffer": png(*args, **kwargs)}
 
 
 def test_a_photo_is_answered_with_bars_and_its_face_boxed(address, watched):
@@ -201,48 +161,6 @@ _CONTRASTS = """() => {
       return [e.textContent.trim(), (a + 0.05) / (b + 0.05), text[0]];
     });
 }"""
-
-
-def test_a_server_with_a_key_is_given_it_once(watched):
-    with serving(api_key="secret") as address, watched(address) as page:
-        key = page.get_by_label("This server asks for a key")
-        expect(key).to_be_visible()
-        page.set_input_files("#files", [photo("me.png")])
-        expect(page.locator("#status")).to_contain_text("asks for a key")
-        key.fill("secret")
-        page.keyboard.press("Enter")
-        expect(key).to_be_hidden()
-        page.set_input_files("#files", [photo("me.png", 4)])
-        expect(page.locator("#status")).to_have_text("me.png: Mask worn, female, 30 to 59")
-
-
-def test_a_photo_larger_than_the_server_takes_is_sent_smaller(watched):
-    class Colour(StandIn):
-        sizes = []
-
-        def crops(self, photos):
-            self.sizes += [photo.shape[:2] for photo in photos]
-            return super().crops(photos)
-
-    ensemble = Colour()
-    with serving(ensemble, max_pixels=1_000_000) as address, watched(address) as page:
-        page.set_input_files("#files", [photo("big.bmp", 200, 2, width=1600, height=900, kind="BMP")])
-        expect(page.locator("#status")).to_contain_text("big.bmp: 2 faces")
-        expect(page.locator(".box").nth(1)).to_be_visible()
-    ((height, width),) = ensemble.sizes
-    assert height * width <= 1_000_000 < 1.01 * height * width
-    assert width / height == pytest.approx(16 / 9, rel=0.01)
-
-
-def test_a_busy_server_is_asked_again(watched):
-    ensemble = StandIn()
-    with serving(ensemble, queue=1, max_photos=1) as address, watched(address) as page:
-        ensemble.gate.clear()
-        page.set_input_files("#files", [photo("a.png", 4), photo("b.png", 4)])
-        assert ensemble.started.wait(10)
-        page.wait_for_timeout(300)
-        ensemble.gate.set()
-        expect(page.locator("#status")).to_have_text("2 photos: 2 faces.", timeout=10_000)
 
 
 def test_the_picture_for_the_readme_shows_the_answers(address, browser, tmp_path):

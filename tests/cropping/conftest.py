@@ -1,0 +1,42 @@
+"""Runs that are killed and data that grow, in chunks of two photos."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from portrait18.cropping import crops, reuse
+from portrait18.data.inventory import probe
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(crops, "CHUNK", 2)
+    monkeypatch.setattr(reuse, "COPIED", 2)
+
+
+@pytest.fixture
+def killed(build, find):
+    """killed(inventory, stop_at=) runs until photo `stop_at` comes before the detector."""
+
+    def run(inventory, params=None, **how):
+        finder = find(**how)
+        with pytest.raises(KeyboardInterrupt):
+            build(inventory, params)
+        return finder
+
+    return run
+
+
+@pytest.fixture
+def grown(inventory, tmp_path):
+    """A later inventory: photo 1 has changed, b's 5 is gone, there are three new photos, and all stand in another order."""
+    images = tmp_path / "images"
+    for number, name in ((11, "a/1.png"), (12, "aa/0.png"), (13, "b/9.png"), (14, "d/0.png")):
+        pixels = np.random.default_rng(number).integers(0, 256, (80, 60, 3), np.uint8)
+        pixels[0, 0] = number
+        (images / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(images / name)
+    names = ["d/0.png", "a/2.png", "a/0.png", "aa/0.png", "a/3.png", "a/1.png", "b/9.png", "b/4.png", "c/6.png"]
+    table = pd.DataFrame({"photo": names, "folder": [name.split("/")[0] for name in names]})
+    return probe(table, images, 10**6)[0]
