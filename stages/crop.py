@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from portrait18 import params, runs
+from portrait18 import params, processes, runs
 from portrait18.cropping import crops, store
 from portrait18.data import tables
 from portrait18.device import device, hold_memory, reproducible
@@ -15,12 +15,15 @@ from portrait18.pictures import sheets
 @one_line_errors
 def main(name: str) -> None:
     hold_memory()
+    processes.join()
     reproducible()
     p = params.load()
     inventory = tables.read(f"data/photos/{name}.csv")
     folder = Path("data/crops")
     with memory_set_by("crop.batch_size"):
         table = crops.build(inventory, folder, name, p.crop, runs.crop_work(name), device())
+    if table is None:
+        return
     summary = crops.summary(table, inventory)
     write_json(summary, f"reports/crop/{name}.json")
     pixels, _ = store.load(folder, name)

@@ -11,7 +11,7 @@ import timm
 import torch
 from tqdm import tqdm
 
-from portrait18 import params
+from portrait18 import params, processes
 from portrait18.cropping import store
 from portrait18.data import splits, tables
 from portrait18.device import device, hold_memory, reproducible
@@ -25,15 +25,17 @@ from portrait18.runs import Run, forget_finished
 @one_line_errors
 def main(*words: str) -> None:
     hold_memory()
+    processes.join()
     p = params.load().predict
     reproducible()
     run = Run.parse(*words)
     trained = inference.load(run.weights, device())
     labels = tables.read("data/labels.csv")
     held_out = np.flatnonzero(splits.held_out(labels, tables.read("data/folds.csv")) == run.fold)
-    require_writable(run.predictions)
     journals = {which: run.journal(which) for which in ("train", "eval")}
-    forget_finished(keep=journals.values())
+    if processes.first():
+        require_writable(run.predictions)
+        forget_finished(keep=journals.values())
     made_by = [torch.__version__, timm.__version__, cv2.__version__, device().type, code_digest()]
     parts = []
     for which in ("train", "eval"):
@@ -41,6 +43,10 @@ def main(*words: str) -> None:
         if which == "train":
             store.require_same_photos(table, labels)
         rows = held_out if which == "train" else np.arange(len(table))
+        predict = partial(prediction.predict, trained=trained, crops=pixels, rows=rows, params=p)
+        if not processes.first():
+            predict(None)
+            continue
         inputs = [file_digest(run.weights), file_digest(f"data/crops/{which}.npy"), rows.tolist(), p.model_dump()]
         journal = Journal(journals[which], made_by + inputs)
         if journal.pieces:
@@ -48,13 +54,15 @@ def main(*words: str) -> None:
             print(f"{run} {which}: going on from photo {done} of {len(rows)}", flush=True)
         progress = partial(tqdm, desc=f"{run} {which}", unit="batch", leave=False, disable=None)
         with memory_set_by("predict.batch_size"):
-            probabilities, years = prediction.predict(journal, trained, pixels, rows, p, progress)
+            probabilities, years = predict(journal, progress=progress)
         part = pd.DataFrame(probabilities, columns=trained.target.task.columns)
         if years is not None:
             part["years"] = years
         part.insert(0, "photo", table.photo.to_numpy()[rows])
         part.insert(0, "set", "heldout" if which == "train" else "eval")
         parts.append(part)
+    if not processes.first():
+        return
     write_csv(pd.concat(parts), run.predictions)
 
 

@@ -8,7 +8,7 @@ import dvclive
 import numpy as np
 import pandas as pd
 
-from portrait18 import params
+from portrait18 import params, processes
 from portrait18.cropping import store
 from portrait18.data import splits, tables
 from portrait18.device import hold_memory
@@ -16,13 +16,13 @@ from portrait18.errors import memory_set_by, one_line_errors
 from portrait18.files import require_writable
 from portrait18.networks import inference
 from portrait18.runs import Run, forget_finished
-from portrait18.training import distributed, loop
+from portrait18.training import loop
 
 
 @one_line_errors
 def main(*words: str) -> None:
     hold_memory()
-    distributed.join()
+    processes.join()
     p = params.load()
     labels = tables.read("data/labels.csv")
     pixels, table = store.load(Path("data/crops"), "train")
@@ -37,11 +37,11 @@ def main(*words: str) -> None:
     if run.second:
         crops, known = store.load(Path("data/crops"), "eval")
         more = tables.read(run.pseudo_labels).set_index("photo").loc[known.photo].reset_index()
-        distributed.say(f"{run}: {more.train.sum()} of {len(more)} photos to label are trained on")
+        processes.say(f"{run}: {more.train.sum()} of {len(more)} photos to label are trained on")
         pixels = store.Joined([pixels, crops])
         labels = pd.concat([labels, more], ignore_index=True)
         fold_of = np.append(fold_of, np.full(len(more), -1))
-    if not distributed.first():
+    if not processes.first():
         loop.fit(pixels, labels, fold_of, model, run)
         return
     shutil.rmtree(run.live, ignore_errors=True)  # a resumed run logs its earlier epochs again

@@ -10,8 +10,9 @@ if the params ask for it) or `none` (the photo can't be decoded: a grey crop kee
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from portrait18 import processes
 from portrait18.classes import MASK
 from portrait18.cropping import faces, reuse, surroundings
 from portrait18.cropping.faces import Face
@@ -46,9 +48,8 @@ def _paths(inventory: pd.DataFrame) -> list[Path]:
     return [Path(folder, name) for folder, name in zip(inventory.images, inventory.photo, strict=True)]
 
 
-def _chunks(inventory: pd.DataFrame, rows: list[int]) -> Iterator[tuple[list[int], list]]:
+def _decoded(inventory: pd.DataFrame, chunks: Sequence[list[int]]) -> Iterator[tuple[list[int], list]]:
     """(rows, their decoded photos) of each chunk; the next chunk is decoded while one is in use."""
-    chunks = [rows[start:stop] for start, stop in _bounds(inventory.iloc[rows])]
     paths = _paths(inventory)
     good = (inventory.width > 0).tolist()
     with ThreadPoolExecutor() as pool:
@@ -75,18 +76,33 @@ def _bounds(inventory: pd.DataFrame) -> Iterator[tuple[int, int]]:
         yield start, len(inventory)
 
 
-def _detect(detector: faces.Detector, decoded: list, batch_size: int) -> list[tuple[Face | None, str]]:
+def _find(decoded: list, params: CropParams, detector: faces.Detector) -> list[tuple[Face | None, str]]:
     """The chosen face of each decoded photo and how it was found."""
-    found = faces.find(detector, decoded, batch_size)
+    if params.method == "centre":
+        return [(None, "none") if photo is None else (faces.centre(photo), "centre") for photo in decoded]
+    found = faces.find(detector, decoded, params.batch_size)
     return [
         (faces.choose(candidates, photo.shape[1], photo.shape[0]) if candidates else None, how)
         for photo, (candidates, how) in zip(decoded, found, strict=True)
     ]
 
 
+def _cropped(
+    params: CropParams, detector: faces.Detector, chunk: tuple[list[int], list]
+) -> tuple[dict[int, list], dict[int, np.ndarray]]:
+    """What is to be kept of a chunk: see `reuse.Work`."""
+    rows, pixels = {}, {}
+    for i, photo, (face, how) in zip(*chunk, _find(chunk[1], params, detector), strict=True):
+        if face:
+            margin = 0.0 if how == "centre" else params.margin
+            pixels[i] = faces.crop(photo, face, params.size, margin, params.align)
+        rows[i] = [how, *(face or (0.0,) * 6), _around(photo, face)]
+    return rows, pixels
+
+
 def build(
     inventory: pd.DataFrame, folder: Path, name: str, params: CropParams, work: Path, device: torch.device
-) -> pd.DataFrame:
+) -> pd.DataFrame | None:
     """Crop every photo of the inventory and write the store.
 
     Args:
@@ -96,29 +112,35 @@ def build(
         work: folder for what the next run need not do again, see `portrait18.cropping.reuse`.
 
     Returns:
-        The CSV's table. Memory does not grow with the number of photos.
+        The CSV's table; None to other processes than the first, which keeps what all of them crop. Memory does
+        not grow with the number of photos.
     """
-    done = reuse.Work(work, inventory, params, device)
+    done = reuse.Work(work, inventory, params, device) if processes.first() else None
+    todo = processes.from_first(done and _left(done, inventory))
+    chunks = [todo[start:stop] for start, stop in _bounds(inventory.iloc[todo])]
+    detector = faces.Detector(params.min_face, device)
+    mine = _decoded(inventory, processes.turns(chunks))
+    hidden = None if done else True
+    with tqdm(
+        total=len(inventory), initial=len(inventory) - len(todo), desc="crop", unit="photo", disable=hidden
+    ) as bar:
+        for turn in processes.in_turns(partial(_cropped, params, detector), mine):
+            for rows, pixels in turn if done else []:
+                done.add(rows, pixels)
+                bar.update(len(rows))
+    return _write(done, inventory, folder, name, params) if done else None
+
+
+def _left(done: reuse.Work, inventory: pd.DataFrame) -> list[int]:
+    """The photos that have to be cropped, as against those that earlier runs have."""
     if done.rows:
         print(f"going on from photo {len(done.rows)} of {len(inventory)}", flush=True)
     if same := done.take_over():
         print(f"{same} of {len(inventory)} photos are as in the last run: their crops are taken over", flush=True)
-    detector = faces.Detector(params.min_face, device)
-    todo = [i for i in range(len(inventory)) if i not in done.rows]
-    with tqdm(total=len(inventory), initial=len(done.rows), desc="crop", unit="photo", disable=None) as bar:
-        for chunk, decoded in _chunks(inventory, todo):
-            if params.method == "centre":
-                found = [(None, "none") if p is None else (faces.centre(p), "centre") for p in decoded]
-            else:
-                found = _detect(detector, decoded, params.batch_size)
-            rows = {}
-            for i, photo, (face, how) in zip(chunk, decoded, found, strict=True):
-                if face:
-                    margin = 0.0 if how == "centre" else params.margin
-                    done.pixels[i] = faces.crop(photo, face, params.size, margin, params.align)
-                rows[i] = [how, *(face or (0.0,) * 6), _around(photo, face)]
-            done.add(rows)
-            bar.update(len(rows))
+    return [i for i in range(len(inventory)) if i not in done.rows]
+
+
+def _write(done: reuse.Work, inventory: pd.DataFrame, folder: Path, name: str, params: CropParams) -> pd.DataFrame:
     rows = [done.rows[i] for i in range(len(inventory))]
     rows = _fill(rows, inventory, done.pixels, params)
     table = inventory[["photo"]].assign(**{c: [r[i] for r in rows] for i, c in enumerate(["found", *Face._fields])})

@@ -141,7 +141,10 @@ class Work:
         self.last = self.last._replace(rows={})
         return len(same)
 
-    def add(self, rows: dict[int, list]) -> None:
+    def add(self, rows: dict[int, list], pixels: dict[int, np.ndarray] | None = None) -> None:
+        """Keep rows, and the crops of those that have one and are not in `self.pixels` already."""
+        for i, crop in (pixels or {}).items():
+            self.pixels[i] = crop
         self.pixels.flush()  # the pixels first: a line in the journal vouches for them
         self.journal.add([[i, self.keys[i], row] for i, row in rows.items()])
         self.rows |= rows

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from portrait18 import processes
 from portrait18.journal import Journal
 from portrait18.networks import inference
 from portrait18.networks.inference import Model
@@ -9,25 +10,34 @@ from portrait18.params import PredictParams
 
 
 def predict(
-    journal: Journal, trained: Model, crops: np.ndarray, rows: np.ndarray, params: PredictParams, progress=iter
-) -> tuple[np.ndarray, np.ndarray | None]:
+    journal: Journal | None, trained: Model, crops: np.ndarray, rows: np.ndarray, params: PredictParams, progress=iter
+) -> tuple[np.ndarray, np.ndarray | None] | None:
     """`inference.predict` by a trained model, as its params say.
 
     Args:
-        journal: each batch is written to it; batches that it holds already are not computed again.
-        crops, rows, progress: as there.
+        journal: each batch is written to it; batches that it holds already are not computed again. The first
+            process has it, the others None.
+        crops, rows, progress: as there; every process goes through its share of the batches.
 
     Returns:
-        float32 (len(rows), classes), and the expected years float32 (len(rows),) or None.
+        float32 (len(rows), classes), and the expected years float32 (len(rows),) or None; None to other processes
+        than the first.
     """
-    size = trained.params.size
-    for n, at in enumerate(progress(range(0, len(rows), params.batch_size))):
-        if n == len(journal.pieces):
-            batch = rows[at : at + params.batch_size]
-            parts = inference.predict(
-                trained.network, trained.target, crops, batch, size, params.batch_size, params.flip, params.zooms
-            )
-            journal.add([None if part is None else part.tolist() for part in parts])
+
+    def probabilities_and_years(at: int) -> list[list | None]:
+        batch, size = rows[at : at + params.batch_size], trained.params.size
+        parts = inference.predict(
+            trained.network, trained.target, crops, batch, size, params.batch_size, params.flip, params.zooms
+        )
+        return [None if part is None else part.tolist() for part in parts]
+
+    done = processes.from_first(len(journal.pieces) if journal else 0)
+    batches = range(0, len(rows), params.batch_size)[done:]
+    for turn in processes.in_turns(probabilities_and_years, progress(processes.turns(batches))):
+        for batch in turn if journal else []:
+            journal.add(batch)
+    if journal is None:
+        return None
     probabilities, years = zip(*journal.pieces, strict=True)
     return (
         np.concatenate([np.array(part, np.float32) for part in probabilities]),

@@ -1,12 +1,4 @@
-"""Several processes, on one machine or more, at one piece of work: `torchrun` starts them (`launch` in params.yaml).
-
-Each process takes its share and has the whole in the end; the first one writes. Without torchrun
-there is one process, and everything here costs nothing. Machines have to share the project's folder.
-"""
-
-import atexit
-import os
-from typing import Any
+"""A batch spread over several processes (`portrait18.processes`), and one network that they train together."""
 
 import numpy as np
 import timm.layers
@@ -15,43 +7,7 @@ import torch.distributed as dist
 from torch import nn
 
 from portrait18.device import device
-
-
-def join() -> None:
-    """Meet the other processes, if torchrun started any: by NCCL with GPUs, by gloo without."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1 or dist.is_initialized():
-        return
-    if device().type == "cuda":
-        torch.cuda.set_device(device())
-    dist.init_process_group("nccl" if device().type == "cuda" else "gloo")
-    atexit.register(dist.destroy_process_group)
-
-
-def world() -> int:
-    """How many processes there are."""
-    return dist.get_world_size() if dist.is_initialized() else 1
-
-
-def rank() -> int:
-    """Which of them this is, from 0."""
-    return dist.get_rank() if dist.is_initialized() else 0
-
-
-def first() -> bool:
-    """Whether this is the process that writes."""
-    return rank() == 0
-
-
-def wait() -> None:
-    """Until all processes are here."""
-    if dist.is_initialized():
-        dist.barrier()
-
-
-def say(line: str) -> None:
-    """Print a line, once for all processes."""
-    if first():
-        print(line, flush=True)
+from portrait18.processes import gather, rank, world
 
 
 def share(count: int) -> slice:
@@ -61,13 +17,9 @@ def share(count: int) -> slice:
     return slice(start, start + size + (rank() < more))
 
 
-def gather(mine: Any) -> list:
-    """What each process has, in the order of their ranks; of any kind that pickle knows."""
-    if world() == 1:
-        return [mine]
-    parts: list = [None] * world()
-    dist.all_gather_object(parts, mine)
-    return parts
+def lengths(count: int) -> list[int]:
+    """Of the parts that `share` makes."""
+    return [len(part) for part in np.array_split(np.arange(count), world())]
 
 
 def joined(part: torch.Tensor, lengths: list[int]) -> torch.Tensor:
@@ -84,11 +36,6 @@ def joined(part: torch.Tensor, lengths: list[int]) -> torch.Tensor:
     parts = [torch.empty_like(padded) for _ in lengths]
     dist.all_gather(parts, padded)
     return torch.cat([each[:length] for each, length in zip(parts, lengths, strict=True)])
-
-
-def lengths(count: int) -> list[int]:
-    """Of the parts that `share` makes."""
-    return [len(part) for part in np.array_split(np.arange(count), world())]
 
 
 def sums(*numbers: float) -> list[float]:

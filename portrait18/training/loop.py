@@ -16,6 +16,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from portrait18 import processes
 from portrait18.device import device, reproducible
 from portrait18.ensemble import metrics
 from portrait18.errors import UserError
@@ -107,14 +108,14 @@ class _Learner:
         """Train for one epoch; its mean loss, and the rate at its end."""
         params, seed = self.params, self.run.seed
         # Dropout: no state to carry over a crash, and not the same in each of several processes.
-        torch.manual_seed(augment.sample_seed(seed, epoch, 2**31 + distributed.rank()))
+        torch.manual_seed(augment.sample_seed(seed, epoch, 2**31 + processes.rank()))
         loader, size = self.photos(epoch)
         context = losses.Context(self.counts, epoch / params.epochs)
         optimization.freeze(self.network, frozen=epoch < params.freeze_epochs)
         network = distributed.averaging_gradients(self.network)
         total, seen, rate = torch.zeros((), device=self.device), 0, 0.0
         title = f"{self.run} epoch {epoch + 1}/{params.epochs}"
-        hidden = None if distributed.first() else True
+        hidden = None if processes.first() else True
         for at, (photos, rows) in enumerate(tqdm(loader, desc=title, unit="batch", leave=False, disable=hidden)):
             rate = params.lr * optimization.learning_rate(epoch * len(loader) + at, len(loader), params)
             optimization.set_rate(self.optimizer, rate)
@@ -126,7 +127,7 @@ class _Learner:
             value = self.loss(outputs, told.repeat(copies, *[1] * (told.ndim - 1)), context).mean()
             self.optimizer.zero_grad(set_to_none=True)
             # Gradients are averaged over the processes, whose shares of the batch may differ by a photo.
-            (value * (len(rows) * distributed.world() / size)).backward()
+            (value * (len(rows) * processes.world() / size)).backward()
             self.optimizer.step()
             if self.average:
                 self.average.update_parameters(self.network)
@@ -140,7 +141,7 @@ class _Learner:
         """This process's part of a batch of `size`, mixed with photos of the whole batch, and what is told of it."""
         batch, rows = inference.to_device(photos, self.device), torch.from_numpy(rows).to(self.device)
         mine = slice(None)
-        if distributed.world() > 1 and self.params.mix.method != "none":
+        if processes.world() > 1 and self.params.mix.method != "none":
             lengths = distributed.lengths(size)
             batch = distributed.joined(batch.permute(0, 2, 3, 1), lengths).permute(0, 3, 1, 2)  # as it lies in memory
             rows = distributed.joined(rows, lengths)
@@ -207,11 +208,11 @@ def fit(
         log(row)
         best = row if _better(params, row, best) else best
     if history:
-        distributed.say(f"{run}: going on after epoch {len(history)} of {params.epochs}")
+        processes.say(f"{run}: going on after epoch {len(history)} of {params.epochs}")
 
     for epoch in range(len(history), params.epochs):
         if params.patience and best and epoch - best["epoch"] > params.patience:
-            distributed.say(f"{run}: no better for {params.patience} epochs, stopped")
+            processes.say(f"{run}: no better for {params.patience} epochs, stopped")
             break
         started = time.monotonic()
         trained = learner.epoch(epoch)
@@ -223,10 +224,10 @@ def fit(
         history.append(row)
         if _better(params, row, best):
             best, best_state = row, copy.deepcopy({k: v.cpu() for k, v in learner.judged.state_dict().items()})
-        if distributed.first():
+        if processes.first():
             checkpoints.save(run.checkpoint, fingerprint, learner.parts, history, best_state)
         log(row)
-        distributed.say(
+        processes.say(
             f"{run} epoch {epoch + 1}/{params.epochs}: train loss {row['train_loss']:.3f}, held out: loss {row['loss']:.3f} accuracy {row['accuracy']:.3f} macro-F1 {row['macro_f1']:.3f} ({time.monotonic() - started:.0f} s)"
         )
     learner.judged.load_state_dict(best_state)

@@ -7,6 +7,7 @@ import torch
 from fitting import CROPS, FOLD_OF, LABELS
 from tiny import mix, model_params
 
+from portrait18 import processes
 from portrait18.runs import Run
 from portrait18.training import distributed, loop
 
@@ -19,14 +20,14 @@ def _train(folder, rank, world, port):
     os.chdir(folder)
     os.environ |= dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, WORLD_SIZE=str(world), RANK=str(rank))
     torch.set_num_threads(1)
-    distributed.join()
+    processes.join()
     result = {}
     for name, changes in (("plain", {}), ("mixed", MIXED), ("frozen", {"freeze_epochs": 1})):
         network, history = loop.fit(CROPS, LABELS, FOLD_OF, model_params(**PARAMS | changes), Run(name, 0, 0))
         result[name] = history, network.state_dict()
     tensor = torch.full((rank + 1, 2), float(rank))
     result["joined"] = distributed.joined(tensor, [n + 1 for n in range(world)])
-    result["gathered"], result["sums"] = distributed.gather(f"from {rank}"), distributed.sums(rank + 1.0, 2.0)
+    result["gathered"], result["sums"] = processes.gather(f"from {rank}"), distributed.sums(rank + 1.0, 2.0)
     result["shares"] = [distributed.share(count) for count in (1, 7, 8)]
     torch.save(result, f"{rank}.pt")
 
@@ -37,12 +38,12 @@ def _run(folder, world):
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     context = torch.multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_train, args=(folder, rank, world, port)) for rank in range(world)]
-    for process in processes:
+    started = [context.Process(target=_train, args=(folder, rank, world, port)) for rank in range(world)]
+    for process in started:
         process.start()
-    for process in processes:
+    for process in started:
         process.join(timeout=300)
-    assert [process.exitcode for process in processes] == [0] * world
+    assert [process.exitcode for process in started] == [0] * world
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(world)]
 
 
@@ -93,4 +94,4 @@ def test_one_process_is_left_alone():
     assert distributed.averaging_gradients(network) is network
     assert distributed.with_common_statistics(network) is network
     assert distributed.joined(tensor, [3]) is tensor
-    assert distributed.first() and distributed.world() == 1
+    assert processes.first() and processes.world() == 1

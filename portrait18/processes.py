@@ -1,0 +1,77 @@
+"""Several processes, on one machine or more, at one piece of work: `torchrun` starts them (`launch` in params.yaml).
+
+Each process takes its share, the first one writes. Without torchrun there is one process, and everything here
+costs nothing. Machines have to share the project's folder.
+"""
+
+import atexit
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from portrait18.device import device
+
+
+def join() -> None:
+    """Meet the other processes, if torchrun started any: by NCCL with GPUs, by gloo without."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1 or dist.is_initialized():
+        return
+    if device().type == "cuda":
+        torch.cuda.set_device(device())
+    dist.init_process_group("nccl" if device().type == "cuda" else "gloo")
+    atexit.register(dist.destroy_process_group)
+
+
+def world() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this is, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def first() -> bool:
+    """Whether this is the process that writes."""
+    return rank() == 0
+
+
+def say(line: str) -> None:
+    """Print a line, once for all processes."""
+    if first():
+        print(line, flush=True)
+
+
+def gather(mine: Any) -> list:
+    """What each process has, in the order of their ranks; of any kind that pickle knows."""
+    if world() == 1:
+        return [mine]
+    parts: list = [None] * world()
+    dist.all_gather_object(parts, mine)
+    return parts
+
+
+def from_first(value: Any) -> Any:
+    """What the first process has, for all of them; the others' value is not looked at."""
+    return gather(value if first() else None)[0]
+
+
+def turns(pieces: Sequence) -> Sequence:
+    """This process's pieces of a row of them: the first one's is the first of each turn."""
+    return pieces[rank() :: world()]
+
+
+def in_turns(work: Callable[..., Any], mine: Iterable) -> Iterator[list]:
+    """Work on this process's pieces (see `turns`), one a turn; all processes wait for each other.
+
+    Yields:
+        What `work` gives for the pieces of one turn, in their order; the same to every process.
+    """
+    pieces = iter(mine)
+    while turn := [each for part in gather([work(piece) for piece in itertools.islice(pieces, 1)]) for each in part]:
+        yield turn
