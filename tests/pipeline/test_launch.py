@@ -1,11 +1,13 @@
-"""Two processes under torchrun (`launch`) write what one does, also where a killed one goes on as two."""
+"""Two processes under torchrun (`launch`), or trainings side by side as the README has it, write what one does."""
 
+import re
 import shutil
 import signal
 import time
 
 import pytest
 from killing import Repro
+from synthetic import REPO
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(1800)]
 TWO = "torchrun --standalone --nproc-per-node=2"
@@ -47,3 +49,16 @@ def test_two_killed_while_they_crop_are_gone_on_with_by_one(again):
     output = again.run("dvc", "repro", "--force", "-s", "crop@train")
     assert "going on from photo" in output
     assert outs(again)["crop@train"] == before
+
+
+def test_trainings_side_by_side_make_what_they_make_in_turn(project, tmp_path, stages_of):
+    project.set_params({"matrix": {"models": ["all"], "folds": [0, 1]}, "split": {"folds": 2}})
+    shutil.copytree(project.root, tmp_path / "turns", symlinks=True)
+    turns = type(project)(tmp_path / "turns")
+    turns.run("dvc", "repro", OMP_NUM_THREADS="1")
+    (commands,) = re.findall(r"```sh\n([^`]* xargs [^`]*)```", (REPO / "README.md").read_text())
+    ran = stages_of(project.run("bash", "-ec", commands, OMP_NUM_THREADS="1"))
+    trainings = ["train@all-0-0", "train@all-1-0"]
+    assert sorted(stage for stage in ran if stage.startswith("train@")) == trainings
+    assert all(project.lock()[training] == turns.lock()[training] for training in trainings)
+    assert project.lock()["submit"] == turns.lock()["submit"]
