@@ -72,7 +72,10 @@ def runs_dvc(pid: int) -> bool:
 
 
 def mend_locks(path: Path) -> None:
-    """Remove DVC's list of locks where it is half written or no process that it names runs DVC any more."""
+    """Remove DVC's list of locks where it is half written or no process that it names runs DVC any more.
+
+    One that does ends this program: what a stage is writing just now is no damage.
+    """
     if not path.exists():
         return
     try:
@@ -82,7 +85,9 @@ def mend_locks(path: Path) -> None:
         return
     writers = listed.get("write", {}).values()
     holders = [*writers, *(reader for readers in listed.get("read", {}).values() for reader in readers)]
-    if holders and not any(runs_dvc(holder["pid"]) for holder in holders):
+    if running := sorted({holder["pid"] for holder in holders if runs_dvc(holder["pid"])}):
+        sys.exit(f"error: dvc is running (process {', '.join(map(str, running))}); end it or wait, then make mend")
+    if holders:
         path.unlink()
         print(f"{path} named no process that runs DVC, removed")
 

@@ -18,6 +18,8 @@ _MENDED_BY = {
     errno.EPERM: "allow this user to read and write there",
     errno.ENOTDIR: "put a folder in the file's place",
     errno.EEXIST: "put a folder in the file's place",
+    errno.EISDIR: "put a file in the folder's place",
+    errno.ENAMETOOLONG: "use a shorter name",
 }
 
 #: How PyTorch's RuntimeErrors say that memory ran out: on the GPU, in its libraries, beside it, between processes.

@@ -36,7 +36,7 @@ def require_writable(path: str | Path) -> None:
     """`OSError` now, not after hours of work, if `path` can't be written."""
     aside = _aside(Path(path))
     aside.touch()
-    aside.unlink()
+    aside.unlink(missing_ok=True)
 
 
 def write_bytes(data: bytes | memoryview, path: str | Path) -> None:

@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 
 from portrait18.device import device
+from portrait18.errors import UserError
 
 
 def join() -> None:
@@ -21,6 +22,11 @@ def join() -> None:
     if int(os.environ.get("WORLD_SIZE", 1)) == 1 or dist.is_initialized():
         return
     if device().type == "cuda":
+        if device().index >= torch.cuda.device_count():
+            raise UserError(
+                f"launch: process {device().index + 1} of this machine has no GPU, there are "
+                f"{torch.cuda.device_count()}; set --nproc-per-node to at most that"
+            )
         torch.cuda.set_device(device())
     dist.init_process_group("nccl" if device().type == "cuda" else "gloo")
     atexit.register(dist.destroy_process_group)
@@ -66,12 +72,24 @@ def turns(pieces: Sequence) -> Sequence:
     return pieces[rank() :: world()]
 
 
-def in_turns(work: Callable[..., Any], mine: Iterable) -> Iterator[list]:
+def in_turns(work: Callable[..., Any], mine: Iterable, count: int) -> Iterator[list]:
     """Work on this process's pieces (see `turns`), one a turn; all processes wait for each other.
 
+    Args:
+        count: of the pieces of all processes.
+
     Yields:
-        What `work` gives for the pieces of one turn, in their order; the same to every process.
+        To the first process what `work` gives for the pieces of one turn, in their order; to others nothing, [].
     """
     pieces = iter(mine)
-    while turn := [each for part in gather([work(piece) for piece in itertools.islice(pieces, 1)]) for each in part]:
-        yield turn
+    for _ in range(0, count, world()):
+        yield [each for part in _to_first([work(piece) for piece in itertools.islice(pieces, 1)]) for each in part]
+
+
+def _to_first(mine: Any) -> list:
+    """What each process has, in the order of their ranks, for the first one; [] for the others, who need not hold it."""
+    if world() == 1:
+        return [mine]
+    parts: list | None = [None] * world() if first() else None
+    dist.gather_object(mine, parts)
+    return parts or []

@@ -64,7 +64,7 @@ def forget_finished(keep: Iterable[Path] = ()) -> None:
     """Remove what trainings and predictions would go on from, where what they made is there; not the files of `keep`.
 
     They outlive their work, which a kill before DVC has taken over what it made would cost; that another
-    stage begins means that it has.
+    stage begins means that it has. (Of trainings side by side it need not: such a kill costs that one.)
     """
     made = {}
     for path in RESUME.glob("*-*-*.pt"):
@@ -75,7 +75,7 @@ def forget_finished(keep: Iterable[Path] = ()) -> None:
         made[path] = _predictions(name.removesuffix("-second"), fold, seed, name.endswith("-second"))
     for path, out in made.items():
         if path not in keep and out.exists():
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def _weights(name: str, fold: int | str, seed: int | str) -> Path:

@@ -48,10 +48,16 @@ def reattach() -> None:
     """Put HEAD back on the branch that it stands at the tip of: DVC takes it off, and killed it can't put it back."""
     if not subprocess.run(["git", "symbolic-ref", "--quiet", "HEAD"], stdout=subprocess.DEVNULL).returncode:
         return
+    if any(
+        Path(_output("git", "rev-parse", "--git-path", f"rebase-{how}").strip()).exists() for how in ("merge", "apply")
+    ):
+        return  # git itself has taken it off
     branches = _output("git", "for-each-ref", "--points-at=HEAD", "--format=%(refname)", "refs/heads").split()
     if len(branches) == 1:
         _output("git", "symbolic-ref", "HEAD", branches[0])
-        print(f"git HEAD was detached, as a killed experiment leaves it; it is on {branches[0].rsplit('/')[-1]} again")
+        print(
+            f"git HEAD was detached, as a killed experiment leaves it; it is on {branches[0].removeprefix('refs/heads/')} again"
+        )
 
 
 def start_from_committed_params() -> None:

@@ -81,7 +81,7 @@ def read() -> list[Run]:
     if not FILE.exists():
         return []
     table, problems, runs = read_text(FILE, COLUMNS), [], []
-    for number, cells in enumerate(table[COLUMNS].to_dict("records"), 2):
+    for number, cells in table[COLUMNS].to_dict("index").items():
         for name in ("minutes", *COUNTS, *FIGURES):
             try:
                 cells[name] = float(cells[name]) if cells[name] else None

@@ -9,9 +9,19 @@ import time
 from portrait18.errors import end_on_signals
 
 
-def _end_with(parent: int) -> None:
+def _parents() -> tuple[int, ...]:
+    """The process that started this one and, where that is torchrun, which outlives DVC, the one that started it."""
+    parent = os.getppid()
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return (parent,)
+    import psutil
+
+    return parent, psutil.Process(parent).ppid() if psutil.pid_exists(parent) else 0
+
+
+def _end_with(parents: tuple[int, ...]) -> None:
     """DVC that is killed leaves its stage running: a second one, started again, would write the same files."""
-    while os.getppid() == parent:
+    while _parents() == parents:
         time.sleep(0.2)
     os.kill(os.getpid(), signal.SIGTERM)
 
@@ -19,4 +29,4 @@ def _end_with(parent: int) -> None:
 if sys.argv[0] == "-m":  # a program that begins, no import of one
     end_on_signals()
     if "DVC_STAGE" in os.environ:  # set by DVC; a stage started by hand may outlive its shell
-        threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
+        threading.Thread(target=_end_with, args=[_parents()], daemon=True).start()

@@ -32,8 +32,9 @@ def main(*words: str) -> None:
     loop.refuse_unfit(p.models)
     run = Run.parse(*words)
     model = p.model(run.model)
-    require_writable(run.weights)
-    forget_finished(keep=[run.checkpoint])
+    if processes.first():
+        require_writable(run.weights)
+        forget_finished(keep=[run.checkpoint])
     if run.second:
         crops, known = store.load(Path("data/crops"), "eval")
         more = tables.read(run.pseudo_labels).set_index("photo").loc[known.photo].reset_index()

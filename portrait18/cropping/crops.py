@@ -30,7 +30,7 @@ from portrait18.files import write_bytes, write_csv
 from portrait18.params import CropParams
 
 FOUND = ("mtcnn", "retry", "person", "median", "centre", "none")
-CHUNK = 256  # photos between two entries of the journal: what a kill can cost; fewer where they are large:
+CHUNK = 256  # photos between two entries of the journal: what a kill can cost each process; fewer where they are large:
 CHUNK_PIXELS = 64_000_000  # two chunks lie decoded in memory at once, 3 bytes a pixel
 COLUMNS = ["photo", "x0", "y0", "x1", "y1", "tilt", "score", "found"]
 
@@ -94,8 +94,7 @@ def _cropped(
     rows, pixels = {}, {}
     for i, photo, (face, how) in zip(*chunk, _find(chunk[1], params, detector), strict=True):
         if face:
-            margin = 0.0 if how == "centre" else params.margin
-            pixels[i] = faces.crop(photo, face, params.size, margin, params.align)
+            pixels[i] = faces.cut(photo, face, how, params)
         rows[i] = [how, *(face or (0.0,) * 6), _around(photo, face)]
     return rows, pixels
 
@@ -124,8 +123,8 @@ def build(
     with tqdm(
         total=len(inventory), initial=len(inventory) - len(todo), desc="crop", unit="photo", disable=hidden
     ) as bar:
-        for turn in processes.in_turns(partial(_cropped, params, detector), mine):
-            for rows, pixels in turn if done else []:
+        for turn in processes.in_turns(partial(_cropped, params, detector), mine, len(chunks)):
+            for rows, pixels in turn:
                 done.add(rows, pixels)
                 bar.update(len(rows))
     return _write(done, inventory, folder, name, params) if done else None
@@ -181,8 +180,8 @@ def _fill(rows: list, inventory: pd.DataFrame, pixels: np.ndarray, params: CropP
             w, h = sizes[i]
             face = Face(*(round(float(v * s), 2) for v, s in zip(share[:4], (w, h, w, h), strict=True)), 0.0, 0.0)
             photo = _read_photo(paths[i], good=True)
-            pixels[i] = faces.crop(photo, face, params.size, params.margin, params.align)
             rows[i] = ["person" if own else "median", *face, _around(photo, face)]
+            pixels[i] = faces.cut(photo, face, rows[i][0], params)
     return rows
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from portrait18.cropping.mtcnn import Faces, Mtcnn
+from portrait18.params import CropParams
 
 #: P-, R- and O-Net thresholds: the usual ones, and the ones a photo without a face is tried with
 #: again. Masks hide what the networks look for: at the usual thresholds they miss 1 masked face in 15.
@@ -113,6 +114,11 @@ def choose(faces: list[Face], width: int, height: int) -> Face | None:
         return face.score * np.sqrt(area) * np.exp(-2 * (dx * dx + dy * dy))
 
     return max(faces, key=plausibility, default=None)
+
+
+def cut(photo: np.ndarray, face: Face, how: str, params: CropParams) -> np.ndarray:
+    """`crop` as the params say; `how` the face was found (`centre`: the square is the whole crop)."""
+    return crop(photo, face, params.size, 0.0 if how == "centre" else params.margin, params.align)
 
 
 def crop(photo: np.ndarray, face: Face, size: int, margin: float, align: bool) -> np.ndarray:

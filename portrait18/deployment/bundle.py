@@ -131,9 +131,7 @@ class Bundle:
         return result
 
     def _cut(self, photo: np.ndarray, face: Face, how: str) -> Found:
-        crop = self.manifest.crop
-        margin = 0.0 if how == "centre" else crop.margin
-        return Found(face, how, faces.crop(photo, face, crop.size, margin, crop.align))
+        return Found(face, how, faces.cut(photo, face, how, self.manifest.crop))
 
     def answers(self, crops: np.ndarray) -> Answers:
         """The ensemble's answers to crops, uint8 (N, S, S, 3), RGB, of whichever photos; N may be 0."""

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +44,24 @@ COLUMNS += [column for task in TASKS.values() for column in task.columns] + ["ye
 DRAWN = (".jpg", ".jpeg", ".png", ".webp")
 
 
+def _number(kind: type, text: str) -> float:
+    """The number, or NaN, which no range has."""
+    try:
+        return kind(text)
+    except ValueError:
+        return float("nan")
+
+
 def _share(text: str) -> float:
-    value = float(text)
+    value = _number(float, text)
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{text} must be a share of the photo's shorter side, above 0 and at most 1")
     return value
 
 
 def _pixels(text: str) -> int:
-    value = int(text)
-    if value < 1:
+    value = _number(int, text)
+    if not value >= 1:
         raise argparse.ArgumentTypeError(f"{text} must be a number of pixels, at least 1")
     return value
 
@@ -106,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
     from portrait18.device import device, reproducible
 
     reproducible()
-    sys.stdout.reconfigure(errors="surrogateescape")  # names of files need not be UTF-8
+    sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # names of files may hold anything
     ensemble = bundle.load(args.bundle, device(), args.min_face)
     bad = []
     try:
@@ -151,12 +160,14 @@ def _copies(paths: list[Path], out: Path) -> dict[Path, Path]:
     """Where each drawn copy goes: under `out` as the photos lie to each other."""
     if out.exists() and not out.is_dir():
         raise UserError(f"--draw {out} is a file; name a folder, new or not")
-    full = {path: path.absolute() for path in paths}
+    full = {path: Path(os.path.abspath(path)) for path in paths}
     common = Path(os.path.commonpath([path.parent for path in full.values()]))
     copies = {}
     for path, absolute in full.items():
         copy = out / absolute.relative_to(common)
         copies[path] = copy if copy.suffix.lower() in DRAWN else copy.with_name(f"{copy.name}.png")
+    if twice := [str(copy) for copy, times in Counter(copies.values()).items() if times > 1]:
+        raise UserError(f"--draw {out}: two photos would be drawn as {', '.join(twice)}; rename one of the two")
     photos = {path.resolve() for path in paths}
     if any(copy.resolve() in photos for copy in copies.values()):
         raise UserError(f"--draw {out}: the copies would take the place of the photos; name another folder")

@@ -85,10 +85,10 @@ def bind(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-    except OSError as error:
-        raise UserError(
-            f"can't listen at {host} port {port} ({error.strerror}); set another --host or --port"
-        ) from None
+        listening.listen()  # else a second server could bind the same port until this one's networks are loaded
+    except (OSError, UnicodeError) as error:  # a name that no host can have is a UnicodeError
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"can't listen at {host} port {port} ({reason}); set another --host or --port") from None
     return listening
 
 

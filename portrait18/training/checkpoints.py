@@ -13,6 +13,7 @@ import pandas as pd
 import timm
 import torch
 
+from portrait18 import processes
 from portrait18.errors import out_of_memory
 from portrait18.files import code_digest, write_bytes
 
@@ -66,7 +67,7 @@ def resume(path: Path, fingerprint: str, parts: dict, judged: torch.nn.Module) -
             raise
         for name, part in parts.items():
             part.load_state_dict(before[name])
-        print(f"{path} is damaged ({type(error).__name__}); starting this training anew")
+        processes.say(f"{path} is damaged ({type(error).__name__}); starting this training anew")
         return [], None
     return history, best
 

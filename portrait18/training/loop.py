@@ -95,6 +95,11 @@ class _Learner:
             sampling.epoch_order(self.people[self.train], self.classes[self.train], params.sampling, seed, epoch)
         ]
         size = min(params.batch_size, len(order))
+        if size < processes.world():
+            raise UserError(
+                f"{self.run}: {processes.world()} processes (launch) for batches of {size} photos; at most one a photo: "
+                f"fewer processes, or a larger batch_size ({params.batch_size}; {len(order)} photos to train on)"
+            )
         starts = range(0, len(order) - size + 1, size)
         loader = DataLoader(
             _Epoch(self.crops, order, params, seed, epoch),
@@ -136,6 +141,13 @@ class _Learner:
         if not math.isfinite(total):
             raise UserError(f"{self.run}: the loss is no longer finite in epoch {epoch + 1}; lower lr ({params.lr})")
         return {"lr": rate, "train_loss": total / seen}
+
+    def scores(self, held_out: np.ndarray, truth: np.ndarray) -> dict:
+        """Figures of the judged network on held-out photos."""
+        size = self.params.size
+        how = {"batch_size": 128, "flip": False}
+        probabilities, _ = inference.predict(self.judged, self.target, self.crops, held_out, size, **how)
+        return metrics.scores(truth, probabilities.argmax(1), probabilities)
 
     def _mixed(self, photos: np.ndarray, rows: np.ndarray, size: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         """This process's part of a batch of `size`, mixed with photos of the whole batch, and what is told of it."""
@@ -201,8 +213,11 @@ def fit(
 
     settings = params.model_dump(exclude={"workers"})  # as many as there are: they change nothing
     weights = [file_digest(source) for source in params.weights.split("+") if Path(source).is_file()]
-    fingerprint = checkpoints.fingerprint(crops, labels, fold_of, settings, weights, run.fold, run.seed)
+    by = [processes.world(), device().type]
+    fingerprint = checkpoints.fingerprint(crops, labels, fold_of, settings, weights, run.fold, run.seed, by)
     history, best_state = checkpoints.resume(run.checkpoint, fingerprint, learner.parts, learner.judged)
+    if len(set(processes.gather(len(history)))) > 1:
+        raise UserError(f"{run}: not every process can read {run.checkpoint}; share the folder, or remove that file")
     best = None
     for row in history:
         log(row)
@@ -216,10 +231,8 @@ def fit(
             break
         started = time.monotonic()
         trained = learner.epoch(epoch)
-        probabilities, _ = inference.predict(
-            learner.judged, learner.target, crops, held_out, params.size, batch_size=128, flip=False
-        )
-        scores = metrics.scores(truth, probabilities.argmax(1), probabilities)
+        # Judged by one for all: on CPUs batch norm differs, and all have to stop at the same epoch.
+        scores = processes.from_first(learner.scores(held_out, truth) if processes.first() else None)
         row = {"epoch": epoch, **trained, **scores}
         history.append(row)
         if _better(params, row, best):

@@ -127,6 +127,18 @@ def test_copies_never_take_the_place_of_the_photos(predict, folder, capsys):
     assert (folder / "photos/pair.png").read_bytes() == before
 
 
+def test_copies_stay_in_their_folder_and_none_takes_another_s_place(predict, folder, capsys):
+    (folder / "a").mkdir()
+    for name in ("a/one.tif", "a/one.tif.png"):
+        Image.fromarray(demo_photo()).save(folder / name)
+    with pytest.raises(SystemExit) as stopped:
+        predict("a", "--draw", "drawn")
+    assert stopped.value.code == 1 and "two photos would be drawn as drawn/one.tif.png" in capsys.readouterr().err
+    predict("a/one.tif", "a/../photos/zero.jpg", "--draw", "drawn")
+    drawn = sorted(str(path.relative_to(folder)) for path in (folder / "drawn").rglob("*.*"))
+    assert drawn == ["drawn/a/one.tif.png", "drawn/photos/zero.jpg"]
+
+
 def test_a_name_that_is_no_text_is_printed_as_it_is(folder):
     try:
         (folder / "photos/zero.jpg").rename(os.fsdecode(bytes(folder) + b"/\xff.jpg"))
@@ -141,8 +153,10 @@ def test_a_name_that_is_no_text_is_printed_as_it_is(folder):
     [
         (["photos", "--draw", "photos/pair.png"], 1, "is a file; name a folder"),
         (["nowhere.jpg", "x*.jpg"], 1, "nowhere.jpg: no such file"),
+        (["x" * 300], 1, "use a shorter name"),
         (["photos", "--bundle", "elsewhere"], 1, "elsewhere holds no bundle"),
         (["photos", "--min-face", "2"], 2, "2 must be a share"),
+        (["photos", "--min-face", "abc"], 2, "abc must be a share"),
         (["photos", "--max-pixels", "0"], 2, "0 must be a number of pixels"),
         (["photos", "--json", "--csv"], 2, "not allowed with"),
         ([], 2, "required"),

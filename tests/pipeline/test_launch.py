@@ -5,8 +5,9 @@ import shutil
 import signal
 import time
 
+import psutil
 import pytest
-from killing import Repro
+from killing import EPOCH, Repro
 from synthetic import REPO
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(1800)]
@@ -49,6 +50,17 @@ def test_two_killed_while_they_crop_are_gone_on_with_by_one(again):
     output = again.run("dvc", "repro", "--force", "-s", "crop@train")
     assert "going on from photo" in output
     assert outs(again)["crop@train"] == before
+
+
+def test_no_process_of_a_stage_outlives_dvc(again):
+    again.set_params({"train": {"mask": {"epochs": 60, "patience": 0}}})
+    repro = Repro(again, "-s", "train@mask-0-0")
+    assert repro.wait_for(EPOCH.search), repro.told()
+    stage = psutil.Process(repro.process.pid).children(recursive=True)
+    assert len(stage) >= 3  # torchrun and two processes
+    repro.process.kill()
+    _, alive = psutil.wait_procs(stage, timeout=30)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_trainings_side_by_side_make_what_they_make_in_turn(project, tmp_path, stages_of):

@@ -69,3 +69,10 @@ def test_the_port_is_on_the_address_asked_for_alone():
         assert listening.getsockname()[0] == "127.0.0.1"
     with pytest.raises(UserError, match="can't listen at no.such.host.invalid"):
         bind("no.such.host.invalid", 80)
+    with pytest.raises(UserError, match="can't listen at 127.0..1 port 80"):
+        bind("127.0..1", 80)
+
+
+def test_a_port_is_taken_before_the_networks_are_loaded():
+    with bind("127.0.0.1", 0) as listening, pytest.raises(UserError, match="can't listen"):
+        bind("127.0.0.1", listening.getsockname()[1])

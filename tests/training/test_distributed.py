@@ -8,6 +8,7 @@ from fitting import CROPS, FOLD_OF, LABELS
 from tiny import mix, model_params
 
 from portrait18 import processes
+from portrait18.errors import UserError
 from portrait18.runs import Run
 from portrait18.training import distributed, loop
 
@@ -25,6 +26,9 @@ def _train(folder, rank, world, port):
     for name, changes in (("plain", {}), ("mixed", MIXED), ("frozen", {"freeze_epochs": 1})):
         network, history = loop.fit(CROPS, LABELS, FOLD_OF, model_params(**PARAMS | changes), Run(name, 0, 0))
         result[name] = history, network.state_dict()
+    # Batch norm makes the processes' networks differ, and so their scores: what one says must hold for both.
+    normed = dict(backbone="test_efficientnet", epochs=6, patience=1, best_by="loss")
+    result["normed"] = loop.fit(CROPS, LABELS, FOLD_OF, model_params(**normed), Run("normed", 0, 0))[1]
     tensor = torch.full((rank + 1, 2), float(rank))
     result["joined"] = distributed.joined(tensor, [n + 1 for n in range(world)])
     result["gathered"], result["sums"] = processes.gather(f"from {rank}"), distributed.sums(rank + 1.0, 2.0)
@@ -71,6 +75,19 @@ def test_two_processes_learn_what_one_does_from_the_same_batches(alone, pair, na
 def test_both_processes_hold_the_same_weights(pair):
     (_, one), (_, two) = (each["mixed"] for each in pair)
     assert all(torch.equal(one[key], two[key]) for key in one)
+
+
+def test_both_processes_stop_and_keep_by_the_same_scores(pair):
+    one, two = (each["normed"] for each in pair)
+    assert one == two
+
+
+def test_fewer_photos_in_a_batch_than_processes_are_refused(monkeypatch):
+    train = np.flatnonzero(FOLD_OF != 0)
+    learner = loop._Learner(CROPS, LABELS, train, model_params(**PARAMS, batch_size=4), Run("few", 0, 0))
+    monkeypatch.setattr(processes, "world", lambda: 5)
+    with pytest.raises(UserError, match=r"few 0-0: 5 processes \(launch\) for batches of 4 photos"):
+        learner.photos(0)
 
 
 def test_what_each_process_has_is_put_together_in_the_order_of_ranks(pair):

@@ -29,10 +29,13 @@ export function camera(taken, refused) {
     if (!navigator.mediaDevices) {
       return refused("Browsers give pages the camera over https or on localhost only. Choose a photo instead.");
     }
+    open.disabled = true; // a second click would open it twice, and nobody close the first
     try {
       video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" }, audio: false });
     } catch (error) {
       return refused(REFUSED[error.name] ?? `The camera can't be used (${error.name}). Choose a photo instead.`);
+    } finally {
+      open.disabled = false;
     }
     refused("");
     section.hidden = false;

@@ -100,11 +100,12 @@ async function ask(file) {
 
 /** The file itself, or, where it is larger than the server takes, a smaller copy. */
 async function fitting(file) {
-  if (file.size <= Math.min(LARGE, limits.bytes)) return file;
+  const most = limits.bytes - 10_000; // the form takes some bytes too
+  if (file.size < Math.min(LARGE, most)) return file;
   try {
     const image = await createImageBitmap(file);
     const pixels = image.width * image.height;
-    if (pixels <= limits.pixels && file.size < limits.bytes - 10_000) return file; // the form takes some bytes too
+    if (pixels <= limits.pixels && file.size < most) return file;
     const scale = Math.min(1, 2048 / Math.max(image.width, image.height), Math.sqrt(limits.pixels / pixels));
     const canvas = new OffscreenCanvas(Math.floor(image.width * scale), Math.floor(image.height * scale));
     canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
