@@ -22,6 +22,7 @@ class Finder:
 
     def __init__(self, missed=None, stop_at=None):
         self.missed, self.stop_at, self.seen = missed or {}, stop_at, []
+        self.device = torch.device("cpu")
 
     def __call__(self, batch, retry=False):
         numbers = batch[:, 0, 0, 0].tolist()

@@ -12,6 +12,7 @@ if the params ask for it) or `none` (the photo can't be decoded: a grey crop kee
 import io
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -48,20 +49,42 @@ def _paths(inventory: pd.DataFrame) -> list[Path]:
     return [Path(folder, name) for folder, name in zip(inventory.images, inventory.photo, strict=True)]
 
 
-def _decoded(inventory: pd.DataFrame, chunks: Sequence[list[int]]) -> Iterator[tuple[list[int], list]]:
-    """(rows, their decoded photos) of each chunk; the next chunk is decoded while one is in use."""
+@contextmanager
+def _pool(device: torch.device) -> Iterator[ThreadPoolExecutor]:
+    """Threads that decode and cut, and on a CPU find faces too: photo by photo they keep more cores busy than PyTorch's own.
+
+    There are as many as PyTorch has; each of them calls it with one.
+    """
+    threads = torch.get_num_threads()
+    how = {"max_workers": threads, "initializer": torch.set_num_threads, "initargs": (1,)}
+    try:
+        with ThreadPoolExecutor(**how if device.type == "cpu" else {}) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(threads)  # what threads that start later would begin with
+
+
+def _looked_at(
+    inventory: pd.DataFrame, chunks: Sequence[list[int]], params: CropParams, detector: faces.Detector, pool
+) -> Iterator[tuple[list[int], list, Iterator]]:
+    """(rows, their decoded photos, lists of their chosen faces) of each chunk; meanwhile the next one is decoded."""
     paths = _paths(inventory)
     good = (inventory.width > 0).tolist()
-    with ThreadPoolExecutor() as pool:
+    on_cpu = detector.device.type == "cpu"
+    find = partial(_find, params=params, detector=detector)
 
-        def submit(chunk):
-            return [pool.submit(_read_photo, paths[i], good[i]) for i in chunk]
+    def submit(chunk):
+        return [pool.submit(_read_photo, paths[i], good[i]) for i in chunk]
 
-        ahead = submit(chunks[0]) if chunks else []
-        for n, chunk in enumerate(chunks):
-            decoded = [future.result() for future in ahead]
-            ahead = submit(chunks[n + 1]) if n + 1 < len(chunks) else []
-            yield chunk, decoded
+    ahead = submit(chunks[0]) if chunks else []
+    for n, chunk in enumerate(chunks):
+        decoded = [future.result() for future in ahead]
+        size = params.batch_size if on_cpu else len(chunk)
+        batches = [decoded[at : at + size] for at in range(0, len(chunk), size)]
+        # The pool begins at once, before it decodes more; a GPU is asked by this thread alone, when the faces are.
+        chosen = (pool.map if on_cpu else map)(find, batches)
+        ahead = submit(chunks[n + 1]) if n + 1 < len(chunks) else []
+        yield chunk, decoded, chosen
 
 
 def _bounds(inventory: pd.DataFrame) -> Iterator[tuple[int, int]]:
@@ -88,15 +111,24 @@ def _find(decoded: list, params: CropParams, detector: faces.Detector) -> list[t
 
 
 def _cropped(
-    params: CropParams, detector: faces.Detector, chunk: tuple[list[int], list]
+    params: CropParams, pool: ThreadPoolExecutor, looked_at: tuple[list[int], list, Iterator]
 ) -> tuple[dict[int, list], dict[int, np.ndarray]]:
     """What is to be kept of a chunk: see `reuse.Work`."""
-    rows, pixels = {}, {}
-    for i, photo, (face, how) in zip(*chunk, _find(chunk[1], params, detector), strict=True):
-        if face:
-            pixels[i] = faces.cut(photo, face, how, params)
-        rows[i] = [how, *(face or (0.0,) * 6), _around(photo, face)]
-    return rows, pixels
+    chunk, decoded, chosen = looked_at
+    found = [each for batch in chosen for each in batch]
+    cut = list(pool.map(partial(_cut, params), decoded, found))
+    rows = {
+        i: [how, *(face or (0.0,) * 6), around] for i, (face, how), (_, around) in zip(chunk, found, cut, strict=True)
+    }
+    return rows, {i: crop for i, (crop, _) in zip(chunk, cut, strict=True) if crop is not None}
+
+
+def _cut(
+    params: CropParams, photo: np.ndarray | None, found: tuple[Face | None, str]
+) -> tuple[np.ndarray | None, list[int]]:
+    """A photo's crop, if a face was found, and what lies around it."""
+    face, how = found
+    return faces.cut(photo, face, how, params) if face else None, _around(photo, face)
 
 
 def build(
@@ -118,12 +150,15 @@ def build(
     todo = processes.from_first(done and _left(done, inventory))
     chunks = [todo[start:stop] for start, stop in _bounds(inventory.iloc[todo])]
     detector = faces.Detector(params.min_face, device)
-    mine = _decoded(inventory, processes.turns(chunks))
     hidden = None if done else True
-    with tqdm(
-        total=len(inventory), initial=len(inventory) - len(todo), desc="crop", unit="photo", disable=hidden
-    ) as bar:
-        for turn in processes.in_turns(partial(_cropped, params, detector), mine, len(chunks)):
+    with (
+        _pool(device) as pool,
+        tqdm(
+            total=len(inventory), initial=len(inventory) - len(todo), desc="crop", unit="photo", disable=hidden
+        ) as bar,
+    ):
+        mine = _looked_at(inventory, processes.turns(chunks), params, detector, pool)
+        for turn in processes.in_turns(partial(_cropped, params, pool), mine, len(chunks)):
             for rows, pixels in turn:
                 done.add(rows, pixels)
                 bar.update(len(rows))

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from cropped import BOXES
+from cropped import BOXES, equal_files
 from synthetic import REPO
 from tiny import crop_params
 
@@ -93,6 +93,25 @@ def test_mtcnn_crops_the_demo_photos(build, tmp_path):
     assert (found.found == "mtcnn").all() and (found.score > 0.9).all()
     again = faces.Detector(0.2, torch.device("cpu"))(pixels.repeat(4, 1).repeat(4, 2))
     assert all(len(of_photo) == 1 for of_photo in again)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_crops_are_the_same_bytes_with_any_number_of_threads(build, tmp_path, monkeypatch, batch_size):
+    monkeypatch.setattr(crops, "CHUNK", 4)
+    (tmp_path / "images").symlink_to(REPO / "data/demo/train/images")
+    names = sorted(str(path.relative_to(tmp_path / "images")) for path in (tmp_path / "images").glob("00001*/*.jpg"))[
+        :9
+    ]
+    table, _ = probe(pd.DataFrame({"photo": names}), tmp_path / "images", 10**6)
+    usual = torch.get_num_threads()
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            build(table, crop_params(size=64, batch_size=batch_size), to=str(threads))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(usual)
+    assert equal_files(tmp_path, "1", "3")
 
 
 FOUND = pd.DataFrame({"found": ["mtcnn", "median", "mtcnn", "none", "retry", "person", "mtcnn", "median"]})
