@@ -7,7 +7,7 @@ costs nothing. Machines have to share the project's folder.
 import atexit
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -72,18 +72,19 @@ def turns(pieces: Sequence) -> Sequence:
     return pieces[rank() :: world()]
 
 
-def in_turns(work: Callable[..., Any], mine: Iterable, count: int) -> Iterator[list]:
-    """Work on this process's pieces (see `turns`), one a turn; all processes wait for each other.
+def in_turns(mine: Iterable, count: int) -> Iterator[list]:
+    """What this process makes of its pieces (see `turns`), one a turn; all processes wait for each other.
 
     Args:
+        mine: made when its turn comes, such as by `map`.
         count: of the pieces of all processes.
 
     Yields:
-        To the first process what `work` gives for the pieces of one turn, in their order; to others nothing, [].
+        To the first process what all have made of the pieces of one turn, in their order; to others nothing, [].
     """
-    pieces = iter(mine)
+    made = iter(mine)
     for _ in range(0, count, world()):
-        yield [each for part in _to_first([work(piece) for piece in itertools.islice(pieces, 1)]) for each in part]
+        yield [each for part in _to_first(list(itertools.islice(made, 1))) for each in part]
 
 
 def _to_first(mine: Any) -> list:

@@ -21,12 +21,12 @@ class Finder:
     """Takes the place of MTCNN: the first pixel numbers the photo, `missed` says what is found at which thresholds."""
 
     def __init__(self, missed=None, stop_at=None):
-        self.missed, self.stop_at, self.seen = missed or {}, stop_at, []
-        self.device = torch.device("cpu")
+        self.missed, self.stop_at, self.seen, self.stopped = missed or {}, stop_at, [], False
 
     def __call__(self, batch, retry=False):
         numbers = batch[:, 0, 0, 0].tolist()
-        if self.stop_at in numbers:
+        self.stopped = self.stopped or self.stop_at in numbers  # a killed process looks at nothing more
+        if self.stopped:
             raise KeyboardInterrupt
         self.seen += numbers
         return [[] if self.missed.get(n) in ("both", None if retry else "first") else [BOXES[n]] for n in numbers]

@@ -10,11 +10,15 @@ if the params ask for it) or `none` (the photo can't be decoded: a grey crop kee
 """
 
 import io
+import os
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, nullcontext
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pandas as pd
@@ -31,8 +35,10 @@ from portrait18.files import write_bytes, write_csv
 from portrait18.params import CropParams
 
 FOUND = ("mtcnn", "retry", "person", "median", "centre", "none")
-CHUNK = 256  # photos between two entries of the journal: what a kill can cost each process; fewer where they are large:
-CHUNK_PIXELS = 64_000_000  # two chunks lie decoded in memory at once, 3 bytes a pixel
+#: Photos between two entries of the journal, fewer where they are large. A kill costs each process as many at most,
+#: and what its threads have begun of the next ones.
+CHUNK = 256
+CHUNK_PIXELS = 64_000_000  # parts of two chunks lie decoded in memory, 3 bytes a pixel
 COLUMNS = ["photo", "x0", "y0", "x1", "y1", "tilt", "score", "found"]
 
 
@@ -50,41 +56,56 @@ def _paths(inventory: pd.DataFrame) -> list[Path]:
 
 
 @contextmanager
-def _pool(device: torch.device) -> Iterator[ThreadPoolExecutor]:
-    """Threads that decode and cut, and on a CPU find faces too: photo by photo they keep more cores busy than PyTorch's own.
-
-    There are as many as PyTorch has; each of them calls it with one.
-    """
-    threads = torch.get_num_threads()
-    how = {"max_workers": threads, "initializer": torch.set_num_threads, "initargs": (1,)}
+def _pool(threads: int, **how) -> Iterator[ThreadPoolExecutor]:
+    """So many threads; when it ends, or fails, what they have not begun is dropped."""
+    pool, usual = ThreadPoolExecutor(threads, **how), torch.get_num_threads()
     try:
-        with ThreadPoolExecutor(**how if device.type == "cpu" else {}) as pool:
-            yield pool
+        yield pool
     finally:
-        torch.set_num_threads(threads)  # what threads that start later would begin with
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(usual)  # one that set it for itself also set what threads begin with from now on
 
 
 def _looked_at(
-    inventory: pd.DataFrame, chunks: Sequence[list[int]], params: CropParams, detector: faces.Detector, pool
-) -> Iterator[tuple[list[int], list, Iterator]]:
-    """(rows, their decoded photos, lists of their chosen faces) of each chunk; meanwhile the next one is decoded."""
-    paths = _paths(inventory)
-    good = (inventory.width > 0).tolist()
-    on_cpu = detector.device.type == "cpu"
-    find = partial(_find, params=params, detector=detector)
+    inventory: pd.DataFrame, chunks: Sequence[list[int]], params: CropParams, device: torch.device
+) -> Iterator[tuple[dict[int, list], dict[int, np.ndarray]]]:
+    """What is to be kept of each chunk, see `reuse.Work`; the next one is in work meanwhile.
 
-    def submit(chunk):
-        return [pool.submit(_read_photo, paths[i], good[i]) for i in chunk]
+    Each thread takes a batch of photos all the way: decodes them, finds their faces, cuts. On a CPU that keeps the
+    cores busier than PyTorch's own threads, which share one layer of one batch, so each calls it with one. A GPU
+    looks at one batch at a time, for the sake of its memory; there the other threads decode and cut.
+    """
+    paths, good = _paths(inventory), (inventory.width > 0).tolist()
+    detector = faces.Detector(params.min_face, device)
+    if device.type == "cpu":
+        threads, turn, how = torch.get_num_threads(), nullcontext(), {"initializer": partial(torch.set_num_threads, 1)}
+        size = -(-params.batch_size // threads)
+    else:
+        threads, turn, how, size = os.cpu_count() or 1, Lock(), {}, params.batch_size
 
-    ahead = submit(chunks[0]) if chunks else []
-    for n, chunk in enumerate(chunks):
-        decoded = [future.result() for future in ahead]
-        size = params.batch_size if on_cpu else len(chunk)
-        batches = [decoded[at : at + size] for at in range(0, len(chunk), size)]
-        # The pool begins at once, before it decodes more; a GPU is asked by this thread alone, when the faces are.
-        chosen = (pool.map if on_cpu else map)(find, batches)
-        ahead = submit(chunks[n + 1]) if n + 1 < len(chunks) else []
-        yield chunk, decoded, chosen
+    def look(batch: list[int]) -> list[tuple]:
+        decoded = [_read_photo(paths[i], good[i]) for i in batch]
+        with turn:
+            found = _find(decoded, params, detector)
+        return [(i, *_cut(photo, *each, params)) for i, photo, each in zip(batch, decoded, found, strict=True)]
+
+    begun: deque[list[Future]] = deque()
+    rest = iter(chunks)
+    with _pool(threads, **how) as pool:
+        while True:
+            # Enough of the next chunks that no thread waits for the last photos of this one.
+            while sum(map(len, islice(begun, 1, None))) < threads and (chunk := next(rest, None)):
+                begun.append([pool.submit(look, chunk[at : at + size]) for at in range(0, len(chunk), size)])
+            if not begun:
+                return
+            looked = [each for batch in begun.popleft() for each in batch.result()]
+            yield {i: row for i, row, _ in looked}, {i: crop for i, _, crop in looked if crop is not None}
+
+
+def _cut(photo: np.ndarray | None, face: Face | None, how: str, params: CropParams) -> tuple[list, np.ndarray | None]:
+    """A photo's row, see `reuse.Work`, and its crop if a face was found."""
+    row = [how, *(face or (0.0,) * 6), _around(photo, face)]
+    return row, faces.cut(photo, face, how, params) if face else None
 
 
 def _bounds(inventory: pd.DataFrame) -> Iterator[tuple[int, int]]:
@@ -110,27 +131,6 @@ def _find(decoded: list, params: CropParams, detector: faces.Detector) -> list[t
     ]
 
 
-def _cropped(
-    params: CropParams, pool: ThreadPoolExecutor, looked_at: tuple[list[int], list, Iterator]
-) -> tuple[dict[int, list], dict[int, np.ndarray]]:
-    """What is to be kept of a chunk: see `reuse.Work`."""
-    chunk, decoded, chosen = looked_at
-    found = [each for batch in chosen for each in batch]
-    cut = list(pool.map(partial(_cut, params), decoded, found))
-    rows = {
-        i: [how, *(face or (0.0,) * 6), around] for i, (face, how), (_, around) in zip(chunk, found, cut, strict=True)
-    }
-    return rows, {i: crop for i, (crop, _) in zip(chunk, cut, strict=True) if crop is not None}
-
-
-def _cut(
-    params: CropParams, photo: np.ndarray | None, found: tuple[Face | None, str]
-) -> tuple[np.ndarray | None, list[int]]:
-    """A photo's crop, if a face was found, and what lies around it."""
-    face, how = found
-    return faces.cut(photo, face, how, params) if face else None, _around(photo, face)
-
-
 def build(
     inventory: pd.DataFrame, folder: Path, name: str, params: CropParams, work: Path, device: torch.device
 ) -> pd.DataFrame | None:
@@ -149,16 +149,15 @@ def build(
     done = reuse.Work(work, inventory, params, device) if processes.first() else None
     todo = processes.from_first(done and _left(done, inventory))
     chunks = [todo[start:stop] for start, stop in _bounds(inventory.iloc[todo])]
-    detector = faces.Detector(params.min_face, device)
+    looked_at = _looked_at(inventory, processes.turns(chunks), params, device)
     hidden = None if done else True
     with (
-        _pool(device) as pool,
+        closing(looked_at),
         tqdm(
             total=len(inventory), initial=len(inventory) - len(todo), desc="crop", unit="photo", disable=hidden
         ) as bar,
     ):
-        mine = _looked_at(inventory, processes.turns(chunks), params, detector, pool)
-        for turn in processes.in_turns(partial(_cropped, params, pool), mine, len(chunks)):
+        for turn in processes.in_turns(looked_at, len(chunks)):
             for rows, pixels in turn:
                 done.add(rows, pixels)
                 bar.update(len(rows))

@@ -43,7 +43,7 @@ class Detector:
     """
 
     def __init__(self, min_face: float, device: torch.device):
-        self.min_face, self.device = min_face, device
+        self.min_face = min_face
         self.mtcnn = Mtcnn(device)
 
     def __call__(self, batch: np.ndarray, retry: bool = False) -> list[list[Face]]:

@@ -33,7 +33,7 @@ def predict(
 
     done = processes.from_first(len(journal.pieces) if journal else 0)
     batches = range(0, len(rows), params.batch_size)[done:]
-    for turn in processes.in_turns(probabilities_and_years, progress(processes.turns(batches)), len(batches)):
+    for turn in processes.in_turns(map(probabilities_and_years, progress(processes.turns(batches))), len(batches)):
         for batch in turn:
             journal.add(batch)
     if journal is None:

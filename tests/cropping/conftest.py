@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from portrait18.cropping import crops, reuse
@@ -11,8 +12,13 @@ from portrait18.data.inventory import probe
 
 @pytest.fixture
 def small_chunks(monkeypatch):
+    """Chunks of two photos, one after the other: with more threads, how far the next one is would be chance."""
     monkeypatch.setattr(crops, "CHUNK", 2)
     monkeypatch.setattr(reuse, "COPIED", 2)
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(usual)
 
 
 @pytest.fixture
