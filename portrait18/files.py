@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from portrait18.errors import REMAKE, UserError
+
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
@@ -69,3 +71,16 @@ def write_json(value: dict, path: str | Path) -> None:
     """Write indented JSON with a final newline."""
     with whole(path) as aside:
         aside.write_text(json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: str | Path) -> dict:
+    """Read what `write_json` wrote; `UserError` if there is no such file, or one that is damaged."""
+    try:
+        value = json.loads(Path(path).read_bytes())
+        if not isinstance(value, dict):
+            raise ValueError(f"it holds a {type(value).__name__}")
+        return value
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; run dvc repro") from None
+    except ValueError as error:  # no UTF-8, no JSON
+        raise UserError(f"{path} is damaged ({error}); {REMAKE}") from None

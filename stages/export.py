@@ -1,12 +1,12 @@
 """Pack the ensemble into one folder that answers without the pipeline."""
 
-import json
 from pathlib import Path
 
 from portrait18 import params, runs
 from portrait18.data import tables
 from portrait18.deployment import packing
 from portrait18.errors import one_line_errors
+from portrait18.files import read_json
 
 OUT = Path("models/bundle")
 #: Files whose hashes the bundle keeps: what it was trained on, and who was held out.
@@ -22,12 +22,12 @@ def main() -> None:
     manifest = packing.pack(
         OUT,
         wanted,
-        json.loads(Path("data/ensemble/choice.json").read_text()),
+        read_json("data/ensemble/choice.json"),
         packing.median_box(tables.read("data/crops/train.csv"), tables.read("data/photos/train.csv")),
         p.predict,
         p.export,
         {name: section.model_dump() for name, section in sections.items()},
-        json.loads(Path("reports/metrics.json").read_text()),
+        read_json("reports/metrics.json"),
         SOURCES,
     )
     size = sum(path.stat().st_size for path in OUT.iterdir())

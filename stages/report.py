@@ -1,20 +1,19 @@
 """Gather the figures and pictures of a run on one page, reports/report.html."""
 
-import json
 from pathlib import Path
 
 from portrait18 import params, runs
 from portrait18.classes import TASKS
 from portrait18.data import tables
 from portrait18.errors import one_line_errors
-from portrait18.files import whole
+from portrait18.files import read_json, whole
 from portrait18.pictures import page, sheets
 
 REPORTS, HEATMAPS = Path("reports"), Path("data/explain")
 
 
 def _json(name: str) -> dict:
-    return json.loads((REPORTS / name).read_text())
+    return read_json(REPORTS / name)
 
 
 @one_line_errors

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from portrait18 import files
+from portrait18.errors import UserError
 
 
 def names(folder) -> list[str]:
@@ -82,6 +83,19 @@ def test_json_is_indented_and_ends_with_a_newline(tmp_path):
     text = (tmp_path / "m.json").read_text()
     assert text.endswith("}\n") and text.startswith('{\n  "b": 1')
     assert json.loads(text) == {"b": 1, "a": [0.5]}
+
+
+def test_json_is_read_back_and_what_is_none_is_told_in_one_line(tmp_path):
+    path = tmp_path / "m.json"
+    files.write_json({"b": 1, "a": [0.5]}, path)
+    assert files.read_json(path) == {"b": 1, "a": [0.5]}
+    for damaged in (path.read_bytes()[:-4], b"", b"[1]\n", b"\xff{}", b"null"):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"m\.json is damaged \(.*\); run make mend, then dvc repro$"):
+            files.read_json(path)
+    path.unlink()
+    with pytest.raises(UserError, match=r"m\.json is missing; run dvc repro"):
+        files.read_json(path)
 
 
 def test_the_code_digest_changes_with_any_module(tmp_path, monkeypatch):

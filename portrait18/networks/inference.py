@@ -100,8 +100,7 @@ def predict(
     batch_size: int,
     flip: bool,
     zooms: Sequence[float] = (1.0,),
-    progress=iter,
-):
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Class probabilities of some crops.
 
     Args:
@@ -110,7 +109,6 @@ def predict(
         size: pixels the network sees.
         flip: average the probabilities with those of the mirrored crop.
         zooms: average over the crop's middle at these shares of its width (1: all of it).
-        progress: wraps the iterator over batches, e.g. tqdm.
 
     Returns:
         float32 (len(rows), classes), and the expected years float32 (len(rows),) or None.
@@ -118,7 +116,7 @@ def predict(
     network.eval()
     device = next(network.parameters()).device
     probabilities, years = [], []
-    for at in progress(range(0, len(rows), batch_size)):
+    for at in range(0, len(rows), batch_size):
         stored = crops[rows[at : at + batch_size]]
         views = [to_device(resized(_middle(stored, zoom), size), device) for zoom in zooms]
         views = [network(v) for view in views for v in ([view, view.flip(3)] if flip else [view])]

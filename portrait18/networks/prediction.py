@@ -17,7 +17,8 @@ def predict(
     Args:
         journal: each batch is written to it; batches that it holds already are not computed again. The first
             process has it, the others None.
-        crops, rows, progress: as there; every process goes through its share of the batches.
+        crops, rows: as there; every process goes through its share of the batches.
+        progress: wraps the iterator over those, e.g. tqdm.
 
     Returns:
         float32 (len(rows), classes), and the expected years float32 (len(rows),) or None; None to other processes
