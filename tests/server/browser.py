@@ -40,7 +40,8 @@ def shoot(address: str, photo: str, picture: str, browser: Browser) -> None:
         page.goto(address)
         page.set_input_files("#files", photo)
         expect(page.locator(".photo .face").first).to_be_visible(timeout=60_000)
-        page.wait_for_function("[...document.images].every((image) => image.complete)")
+        for image in page.locator("img").all():
+            expect(image).to_have_js_property("complete", True)
         Path(picture).parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=picture, full_page=True)
 

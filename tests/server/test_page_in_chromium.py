@@ -29,7 +29,7 @@ def test_a_photo_is_answered_with_bars_and_its_face_boxed(address, watched):
         for bar in card.locator("li").all():
             track, fill = bar.locator(".track").bounding_box(), bar.locator(".fill")
             expect(fill).to_have_css("transition-property", "width")
-            page.wait_for_function("e => e.getAnimations().length === 0", arg=fill.element_handle())
+            fill.evaluate("e => Promise.all(e.getAnimations().map((each) => each.finished)).then(() => null)")
             share = float(bar.locator(".share").text_content().removesuffix(" %")) / 100
             assert fill.bounding_box()["width"] / track["width"] == pytest.approx(share, abs=0.02)
         image, box = card.locator("img").bounding_box(), card.locator(".box").bounding_box()
@@ -99,7 +99,7 @@ def test_the_camera_takes_a_photo_and_is_let_go(address, watched):
         page.get_by_role("button", name="Use the camera").click()
         shoot_button = page.get_by_role("button", name="Take the photo")
         expect(shoot_button).to_be_focused()
-        page.wait_for_function("document.querySelector('video').videoWidth > 0")
+        expect(page.locator("video")).not_to_have_js_property("videoWidth", 0)
         shoot_button.click()
         expect(page.locator("#status")).to_contain_text("Camera photo 1: ")
         page.keyboard.press("Escape")
