@@ -15,6 +15,7 @@ from portrait18.errors import REMAKE, UserError
 from portrait18.files import write_bytes
 from portrait18.model_params import ModelParams
 from portrait18.networks import backbones, targets
+from portrait18.networks.folding import folded
 from portrait18.networks.targets import Target
 from portrait18.params import CropParams
 
@@ -23,7 +24,7 @@ METADATA = "portrait18"
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network, with how it was posed and how its crops were cut."""
+    """A trained network, for inference alone, with how it was posed and how its crops were cut."""
 
     network: nn.Module
     target: Target
@@ -66,7 +67,8 @@ def load(path: Path, device: torch.device) -> Model:
         raise UserError(
             f"model {path} does not fit its own description ({str(error).splitlines()[0]}); {REMAKE}"
         ) from None
-    return Model(network.to(device, memory_format=torch.channels_last).eval(), target, params, crop)
+    network = folded(network, params.size).to(device, memory_format=torch.channels_last)
+    return Model(network.eval(), target, params, crop)
 
 
 def resized(crops: np.ndarray, size: int) -> np.ndarray:
