@@ -101,7 +101,7 @@ class Work:
 
     Attributes:
         pixels: uint8 (N, size, size, 3), a memory map; valid where `rows` has the photo.
-        rows: position in the inventory -> [found, x0, y0, x1, y1, tilt, score, numbers around the face]; `found`
+        rows: position in the inventory -> [found, x0, y0, x1, y1, tilt, score, what lies around it]; `found`
             is empty where no face was.
     """
 

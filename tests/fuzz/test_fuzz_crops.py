@@ -18,7 +18,7 @@ from portrait18.errors import UserError
 from portrait18.files import write_csv
 
 INVENTORY = pd.DataFrame({"digest": [f"photo {i}" for i in range(6)], "width": 40, "height": 40})
-ROWS = [["mtcnn", 1.5, 2.0, 30.0, 31.0, 0.0, 0.99, [i] * NUMBERS] for i in range(6)]
+ROWS = [["mtcnn", 1.5, 2.0, 30.0, 31.0, 0.0, 0.99, bytes([i] * NUMBERS).hex()] for i in range(6)]
 CHANGES = st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 255)), min_size=1, max_size=4)
 
 
