@@ -16,14 +16,22 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import crop, growth, inputs, memory, pipeline, predict, report, train
+from benchmarks import crop, growth, inputs, memory, pipeline, predict, report, train, variants
 from benchmarks.rows import Bench, Row
 from benchmarks.side import REPO, NotMeasured
 from portrait18 import params
 from portrait18.errors import UserError, one_line_errors
 from portrait18.validation import nearest
 
-ROWS: list[Row] = [*crop.ROWS, *train.ROWS, *predict.ROWS, *pipeline.ROWS, *memory.ROWS, *growth.ROWS]
+ROWS: list[Row] = [
+    *crop.ROWS,
+    *train.ROWS,
+    *variants.ROWS,
+    *predict.ROWS,
+    *pipeline.ROWS,
+    *memory.ROWS,
+    *growth.ROWS,
+]
 
 
 def _tell(line: str) -> None:

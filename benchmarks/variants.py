@@ -1,0 +1,110 @@
+"""Rows of what the training loop does without: each variant beside the loop as it is.
+
+A variant that gains more than the aim allows ought to be taken over; one that does not is not worth its line.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+from benchmarks import inputs, ours
+from benchmarks.rows import Bench, Outcome, Row, at_most
+from portrait18.training.loop import _Learner
+
+WORTH_IT = 1.05
+
+
+def contiguous(learner: _Learner) -> None:
+    learner.network.to(memory_format=torch.contiguous_format)
+    learner.network.register_forward_pre_hook(lambda network, inputs: inputs[0].contiguous())
+
+
+def precision(learner: _Learner) -> None:
+    on = not torch.is_autocast_enabled("cpu") and learner.device.type == "cpu"
+    learner.autocast = torch.autocast(learner.device.type, torch.bfloat16, enabled=on)
+
+
+def fused(learner: _Learner) -> None:
+    learner.optimizer = torch.optim.AdamW(learner.optimizer.param_groups, fused=True)
+
+
+def compiled(learner: _Learner) -> None:
+    learner.network.compile()
+
+
+def graphs(learner: _Learner) -> None:
+    learner.network.compile(mode="reduce-overhead")
+
+
+def thread(learner: _Learner) -> None:
+    usual = learner.photos
+
+    def ahead(loader) -> Iterator:
+        with ThreadPoolExecutor(1) as pool:
+            batches = iter(loader)
+            coming = pool.submit(next, batches, None)
+            while (batch := coming.result()) is not None:
+                coming = pool.submit(next, batches, None)
+                yield batch
+
+    class Ahead:
+        def __init__(self, loader):
+            self.loader = loader
+
+        def __len__(self) -> int:
+            return len(self.loader)
+
+        def __iter__(self) -> Iterator:
+            return ahead(self.loader)
+
+    def photos(epoch: int):
+        loader, size = usual(epoch)
+        return Ahead(loader), size
+
+    learner.photos = photos
+
+
+def train_loop(folder: str, model: str, variant: str | None = None) -> ours.Measured:
+    """An epoch of a training, by a variant of the loop."""
+    learner = ours._learner(folder, model, "variant")
+    if variant:
+        globals()[variant](learner)
+    loader, size = learner.photos(0)
+    count = len(loader)
+
+    def run() -> dict:
+        learner.epoch(0)
+        return {"photos": count * size}
+
+    return run
+
+
+def _measure(variant: Callable) -> Callable[[Bench, int], Outcome]:
+    def measure(bench: Bench, count: int) -> Outcome:
+        name = bench.params.matrix.models[0]
+        folder, model = inputs.store(bench, count), inputs.model(bench, name)
+        told = {"folder": str(folder), "model": model.model_dump_json()}
+        facts = {"model": name, "backbone": model.backbone, "size": model.size, "batch_size": model.batch_size}
+        with (
+            bench.side("variants.train_loop", **told, variant=variant.__name__) as a,
+            bench.side("variants.train_loop", **told) as b,
+        ):
+            return Outcome(bench.compare(a.turn, b.turn).ratios, count, facts)
+
+    return measure
+
+
+def _row(variant: Callable, what: str, *devices: str) -> Row:
+    name, aims = f"with-{variant.__name__}", {device: at_most(WORTH_IT) for device in devices}
+    return Row(name, f"`train` with {what}", "the loop as it is", "x", aims, _measure(variant), share=(1, 32))
+
+
+ROWS = [
+    _row(contiguous, "channels first in memory instead of last", "cpu", "cuda"),
+    _row(precision, "bf16 on a CPU, float32 on a GPU", "cpu", "cuda"),
+    _row(fused, "the fused AdamW", "cpu", "cuda"),
+    _row(compiled, "`torch.compile`, its compilation left out", "cpu", "cuda"),
+    _row(graphs, "CUDA graphs, by `torch.compile(mode='reduce-overhead')`", "cuda"),
+    _row(thread, "a thread that prepares the next batch", "cpu"),
+]
