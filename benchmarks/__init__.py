@@ -8,7 +8,7 @@
     peers     the other sides; they know nothing of portrait18
     inputs    photos, crops and models to measure with
     projects, timer    whole projects for real dvc commands, and how long their stages take
-    crop, train, variants, predict, pipeline, memory, growth    the rows
+    crop, train, variants, predict, pipeline, memory, growth, serving    the rows
     report    reports/benchmarks.json, and the README's table of it
 
 Only ratios are told. Seconds belong to one machine on one day; two sides that take turns share both.

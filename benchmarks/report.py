@@ -80,9 +80,11 @@ def _cell(of_row: dict | None) -> str:
     if of_row is None:
         return "not measured"
     figures, unit = of_row["figures"], _unit(of_row["unit"])
-    ends = f"{figures['lowest']:.3g} to {figures['highest']:.3g}, " if figures["rounds"] > 1 else ""
+    ends = [f"{figures['lowest']:.3g} to {figures['highest']:.3g}"] if figures["rounds"] > 1 else []
+    photos = [f"{of_row['photos']:,} photos"] if of_row["photos"] else []
+    told = f" ({', '.join(ends + photos)})" if ends + photos else ""
     short = "" if figures["reached"] else ", short of it"
-    return f"**{figures['median']:.3g}{unit}** ({ends}{of_row['photos']:,} photos){short}"
+    return f"**{figures['median']:.3g}{unit}**{told}{short}"
 
 
 def table(rows: list[Row], told: dict) -> str:

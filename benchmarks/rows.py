@@ -45,6 +45,7 @@ class Bench:
         device: cpu or cuda.
         workers: processes that prepare photos for a training, on both sides.
         folder: for inputs and outputs; thrown away at the end.
+        bundle: the trained ensemble that is served.
         tell: shows a line of progress.
     """
 
@@ -58,6 +59,7 @@ class Bench:
     params: Params
     tell: Callable[[str], None] = lambda line: None
     start: Callable[..., Any] = side.Side
+    bundle: Path = Path("models/bundle")
 
     def side(self, function: str, **settings) -> side.Side:
         """A process that runs a function of `ours` or `peers`; use it as a context manager."""
@@ -97,7 +99,7 @@ class Row:
         unit: of the figure, behind the number: x, s, or none.
         aims: device -> what to reach; a device without an aim is not measured.
         measure: does it, on so many photos.
-        share: of `Bench.photos` that the row takes on a CPU, and on a GPU, which is done with few too soon.
+        share: of `Bench.photos` that the row takes on a CPU, and on a GPU, which is done with few too soon; 0: none.
     """
 
     name: str
@@ -109,7 +111,8 @@ class Row:
     share: tuple[float, float] = (1, 1)
 
     def photos(self, bench: Bench) -> int:
-        return max(4, round(bench.photos * self.share[bench.device == "cuda"]))
+        share = self.share[bench.device == "cuda"]
+        return max(4, round(bench.photos * share)) if share else 0
 
 
 def named(*packages: str) -> str:

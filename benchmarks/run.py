@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import crop, growth, inputs, memory, pipeline, predict, report, train, variants
+from benchmarks import crop, growth, inputs, memory, pipeline, predict, report, serving, train, variants
 from benchmarks.rows import Bench, Row
 from benchmarks.side import REPO, NotMeasured
 from portrait18 import params
@@ -31,6 +31,7 @@ ROWS: list[Row] = [
     *pipeline.ROWS,
     *memory.ROWS,
     *growth.ROWS,
+    *serving.ROWS,
 ]
 
 
@@ -42,6 +43,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__.split("\n")[0])
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"all, or some of {', '.join(r.name for r in ROWS)}")
     parser.add_argument("--data", type=Path, help="a data set's folder (data/bench if it is there, else data/demo)")
+    parser.add_argument("--bundle", type=Path, help="a trained ensemble to serve (models/bundle)")
     parser.add_argument("--photos", type=int, default=256, help="size of a row; each takes its own share (256)")
     parser.add_argument("--rounds", type=int, default=5, help="of each row, fewer where time is up (5)")
     parser.add_argument("--minutes", type=float, default=10, help="for a row's rounds; a turn may take as long (10)")
@@ -87,8 +89,8 @@ def _bench(args: argparse.Namespace, folder: Path) -> Bench:
     inputs.require(data)
     usual = min(8, (os.cpu_count() or 2) // 2) if device == "cuda" else 0
     workers = usual if args.workers is None else args.workers
-    told = params.load()
-    return Bench(data, args.photos, args.rounds, device, workers, args.minutes, folder, told, _tell)
+    told, bundle = params.load(), args.bundle or Path("models/bundle")
+    return Bench(data, args.photos, args.rounds, device, workers, args.minutes, folder, told, _tell, bundle=bundle)
 
 
 def _warn_of_others() -> None:
@@ -100,7 +102,7 @@ def _warn_of_others() -> None:
 @one_line_errors
 def main(argv: list[str] | None = None) -> None:
     args = _arguments(argv)
-    args.data = args.data and args.data.resolve()
+    args.data, args.bundle = (path and path.resolve() for path in (args.data, args.bundle))
     os.chdir(REPO)  # params.yaml and reports/ are the project's
     told = report.read()
     if not args.table:

@@ -1,17 +1,16 @@
-"""What the server does in a second: photos of many clients answered together, against one at a time.
+"""Rows of the server: photos of many clients answered together, its start, and a load that must lose nothing.
 
-    python benchmarks/serving.py                      the demo's bundle and photos
-    python benchmarks/serving.py --bundle FOLDER --photos FOLDER
-
-Starts both servers on loopback, gives each in turn the same requests of one photo, and prints for each round
-requests a second, the median and the 99th percentile of the seconds that a request took, and how many were lost.
+Needs a bundle, models/bundle or `--bundle FOLDER`. The server is `portrait18 serve` on loopback, the clients are
+threads of this process, each with a connection of its own, and send a photo a request as fast as they are answered.
 """
 
-import argparse
 import http.client
+import json
 import os
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +21,14 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-SERVERS = {"together": (), "one at a time": ("--batch", "1", "--wait-ms", "0")}
+from benchmarks import inputs
+from benchmarks.paired import Turn
+from benchmarks.rows import Bench, Outcome, Row, at_least, at_most, named
+from benchmarks.side import REPO, NotMeasured
+from portrait18.deployment import bundle
+
+CLIENTS, MANY_CLIENTS, MANY = 16, 32, 1000
+ALONE = ("--batch", "1", "--wait-ms", "0")
 _BOUNDARY = "portrait18"
 _HEADERS = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
 
@@ -35,11 +40,6 @@ class Load(NamedTuple):
     lost: int  # refused, broken off, or answered with anything but one photo
     wall: float  # seconds from the first request to the last answer
 
-    @property
-    def rate(self) -> float:
-        """Answered requests a second."""
-        return len(self.seconds) / self.wall
-
 
 def body(photo: bytes) -> bytes:
     """A form with one photo."""
@@ -48,7 +48,7 @@ def body(photo: bytes) -> bytes:
 
 
 def load(address: str, bodies: list[bytes], requests: int, clients: int) -> Load:
-    """Send requests from so many clients at a time, each on its own connection, as fast as they are answered."""
+    """Send requests from so many clients at a time."""
     host = urlsplit(address).netloc
 
     def client(number: int) -> list[float | None]:
@@ -75,66 +75,141 @@ def load(address: str, bodies: list[bytes], requests: int, clients: int) -> Load
     return Load(seconds, len(took) - len(seconds), time.perf_counter() - since)
 
 
+class Served(NamedTuple):
+    """A running server, the seconds from its start to its first answer, and how many networks it holds."""
+
+    address: str
+    started: float
+    networks: int
+
+
 @contextmanager
-def server(bundle: str, *flags: str) -> Iterator[tuple[str, float]]:
-    """A server on a free port: its address, and the seconds until it answered."""
+def server(bench: Bench, *flags: str) -> Iterator[Served]:
+    """`portrait18 serve` on a free port.
+
+    Raises:
+        NotMeasured: there is no bundle, or the server did not start.
+    """
+    if not (bench.bundle / bundle.MANIFEST).exists():
+        raise NotMeasured(f"{bench.bundle} holds no bundle; make demo makes the demo's, --bundle FOLDER names another")
+    command = [sys.executable, "-m", "portrait18", "serve", "--port", "0", "--bundle", str(bench.bundle), *flags]
+    hidden = {"CUDA_VISIBLE_DEVICES": ""} if bench.device == "cpu" else {}
+    how = {"cwd": REPO, "env": {**os.environ, **hidden}, "stdout": subprocess.PIPE, "text": True}
     since = time.perf_counter()
-    command = [sys.executable, "-m", "portrait18", "serve", "--port", "0", "--bundle", bundle, *flags]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as run:
+    with tempfile.TemporaryFile("w+") as log, subprocess.Popen(command, stderr=log, **how) as run:
+        too_late = threading.Timer(60 * bench.minutes, run.kill)
+        too_late.start()
         try:
             line = run.stdout.readline()
             if not line:
-                sys.exit(f"the server did not start: {' '.join(command)}")
+                log.seek(0)
+                last = (log.read().splitlines() or [f"no answer within {bench.minutes:g} minutes"])[-1]
+                raise NotMeasured(f"the server did not start: {last}")
             address = line.split()[0]
-            while True:
-                try:
-                    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
-                    connection.request("GET", "/health")
-                    connection.getresponse()
-                    break
-                except ConnectionRefusedError:
-                    time.sleep(0.02)
-            yield address, time.perf_counter() - since
+            health = _health(address)
+            started = time.perf_counter() - since
+            too_late.cancel()
+            yield Served(address, started, health["networks"])
         finally:
+            too_late.cancel()
             run.terminate()
 
 
-def row(name: str, clients: int, requests: int, told: Load) -> str:
-    p50, p99 = np.percentile(told.seconds, (50, 99)) if len(told.seconds) else (np.nan, np.nan)
-    return f"{name:15}{clients:9}{requests:10}{told.rate:12.1f}{p50:8.3f}{p99:8.3f}{told.lost:6}"
+def _health(address: str) -> dict:
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    try:
+        connection.request("GET", "/health")  # it listens already: this waits until it answers
+        return json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException) as error:
+        raise NotMeasured(f"the server ended before its first answer: {error}") from None
+    finally:
+        connection.close()
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", default=str(ROOT / "models/bundle"))
-    parser.add_argument("--photos", type=Path, default=ROOT / "data/demo/eval/images", help="folder of photos to send")
-    parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--requests", type=int, default=320, help="for each server and round")
-    parser.add_argument("--rounds", type=int, default=3, help="of both servers in turn")
-    parser.add_argument("--many", type=int, default=1000, help="requests from 32 clients in the end")
-    args = parser.parse_args(argv)
-    bodies = [body(path.read_bytes()) for path in sorted(args.photos.iterdir())]
-    rates: dict[str, list[float]] = {name: [] for name in SERVERS}
-    lost = 0
-    with server(args.bundle, *SERVERS["together"]) as first, server(args.bundle, *SERVERS["one at a time"]) as second:
-        print(f"answered {first[1]:.1f} s and {second[1]:.1f} s after the start")
-        print(f"{'':15}{'clients':>9}{'requests':>10}{'requests/s':>12}{'p50 s':>8}{'p99 s':>8}{'lost':>6}")
-        for _ in range(args.rounds):
-            for name, (address, _) in zip(SERVERS, (first, second), strict=True):
-                told = load(address, bodies, args.requests, args.clients)
-                rates[name].append(told.rate)
-                lost += told.lost
-                print(row(name, args.clients, args.requests, told), flush=True)
-        told = load(first[0], bodies, args.many, 32)
-        lost += told.lost
-        print(row("together", 32, args.many, told))
-    together, alone = (float(np.median(rates[name])) for name in SERVERS)
-    print(f"together / one at a time, medians of the rounds: {together / alone:.2f}")
-    return 1 if lost else 0
+def _bodies(bench: Bench, count: int) -> list[bytes]:
+    return [body(Path(path).read_bytes()) for path in inputs.paths(inputs.photos(bench, min(count, bench.photos)))]
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _turn(address: str, bodies: list[bytes], requests: int, clients: int) -> Turn:
+    told = load(address, bodies, requests, clients)
+    if not len(told.seconds):
+        raise NotMeasured(f"none of {requests} requests was answered")
+    return Turn(told.wall, len(told.seconds), {"seconds": told.seconds, "lost": told.lost})
+
+
+def _figures(turns: list[Turn]) -> dict:
+    half, most = np.percentile(np.concatenate([turn.facts["seconds"] for turn in turns]), (50, 99))
+    rate = sum(turn.photos for turn in turns) / sum(turn.seconds for turn in turns)
+    return {
+        "requests_a_second": float(f"{rate:.3g}"),
+        "p50_seconds": round(float(half), 3),
+        "p99_seconds": round(float(most), 3),
+        "lost": sum(turn.facts["lost"] for turn in turns),
+    }
+
+
+def together(bench: Bench, count: int) -> Outcome:
+    bodies = _bodies(bench, count)
+    with server(bench) as ours, server(bench, *ALONE) as theirs:
+        pair = bench.compare(
+            lambda: _turn(ours.address, bodies, count, CLIENTS), lambda: _turn(theirs.address, bodies, count, CLIENTS)
+        )
+    figures = {"together": _figures(pair.ours), "one_at_a_time": _figures(pair.theirs)}
+    none_lost = not any(side["lost"] for side in figures.values())
+    return Outcome(pair.ratios, count, {"clients": CLIENTS, "networks": ours.networks}, figures, none_lost)
+
+
+def start(bench: Bench, count: int) -> Outcome:
+    values, began = [], time.monotonic()
+    for n in range(-1, bench.rounds):
+        if n > 0 and time.monotonic() - began > 60 * bench.minutes:
+            break
+        with server(bench) as served:
+            pass
+        if n >= 0:  # the first reads all files from the disk
+            values.append(served.started)
+            bench.tell(f"round {n + 1} of {bench.rounds}: {served.started:.1f} s")
+    return Outcome(values, count, {"networks": served.networks})
+
+
+def many(bench: Bench, count: int) -> Outcome:
+    bodies, turns, began = _bodies(bench, count), [], time.monotonic()
+    with server(bench) as served:
+        for n in range(bench.rounds):
+            if n and (time.monotonic() - began) * (n + 1) / n > 60 * bench.minutes:
+                break
+            turns.append(_turn(served.address, bodies, count, MANY_CLIENTS))
+            bench.tell(f"round {n + 1} of {bench.rounds}: {turns[-1].facts['lost']} lost")
+    lost = [turn.facts["lost"] for turn in turns]
+    return Outcome(lost, count, {"clients": MANY_CLIENTS, "networks": served.networks}, _figures(turns))
+
+
+ROWS = [
+    Row(
+        "serving",
+        f"`portrait18 serve`: photos of {CLIENTS} clients worked on together, requests a second",
+        f"itself, one photo at a time (`{' '.join(ALONE)}`)",
+        "x",
+        {"cpu": at_least(2), "cuda": at_least(2)},
+        together,
+        share=(0.625, 4),
+    ),
+    Row(
+        "serving-start",
+        "`portrait18 serve`: from its start to its first answer, to `/health`",
+        named("uvicorn", "torch"),
+        "s",
+        {"cpu": at_most(20), "cuda": at_most(20)},
+        start,
+        share=(0, 0),
+    ),
+    Row(
+        "serving-load",
+        f"`portrait18 serve`: lost of {MANY:,} photos, {MANY_CLIENTS} at a time",
+        named("uvicorn", "torch"),
+        "",
+        {"cpu": at_most(0), "cuda": at_most(0)},
+        many,
+        share=(MANY / 256, MANY / 256),
+    ),
+]

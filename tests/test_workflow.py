@@ -28,7 +28,7 @@ def test_it_runs_on_pull_requests_and_may_do_no_more_than_it_must():
     assert all("timeout-minutes" in job for job in JOBS.values())
 
 
-def test_actions_are_pinned_and_leave_no_token_behind():
+def test_actions_have_a_major_version_or_a_commit_and_leave_no_token_behind():
     used = [step for step in STEPS if "uses" in step]
     assert len(used) >= 4
     for step in used:

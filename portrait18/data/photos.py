@@ -1,6 +1,7 @@
 """Reading portraits: one decoder for every photo."""
 
 import io
+import re
 import stat
 import warnings
 from pathlib import Path
@@ -16,6 +17,10 @@ BYTES_A_PIXEL = 8  # of a photo with 16 bits in four channels, not compressed
 SMALL_FILE = 2**26  # bytes: read whatever max_pixels is
 TIFF_TILE_WIDTH, TIFF_TILE_HEIGHT = 322, 323
 MIN_SIDE = 20  # pixels: MTCNN fails on less
+MAX_SCANS = 100  # of a JPEG, as libtiff has it: each is a pass over the whole photo, and takes 31 bytes of the file
+#: Markers of a JPEG that have a length behind them, but for its begin and end.
+_MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")
+_END, _SCAN = b"\xd9", b"\xda"
 
 
 class BadPhoto(ValueError):
@@ -33,7 +38,7 @@ def decode(data: bytes, max_pixels: int = 50_000_000) -> np.ndarray:
         uint8 (H, W, 3), RGB, upright (EXIF orientation applied), 16-bit scaled to 8, transparency on black.
 
     Raises:
-        BadPhoto: not decodable, truncated, too large or too small.
+        BadPhoto: not decodable, truncated, too large, too small or too slow.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -46,6 +51,8 @@ def decode(data: bytes, max_pixels: int = 50_000_000) -> np.ndarray:
                     )
             if min(width, height) < MIN_SIDE:
                 raise BadPhoto(f"has {width}x{height} px, each side must have at least {MIN_SIDE}; use a larger photo")
+            if _has_many_scans(data):
+                raise BadPhoto(f"has more than {MAX_SCANS} scans and would decode slowly; save it anew as JPEG or PNG")
             image.load()
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
             upright = ImageOps.exif_transpose(image) if turned else image  # it would make a copy
@@ -66,6 +73,17 @@ def decode(data: bytes, max_pixels: int = 50_000_000) -> np.ndarray:
         if isinstance(error, Image.UnidentifiedImageError):
             reason = "not an image"
         raise BadPhoto(f"cannot be decoded ({reason}); replace the file") from None
+
+
+def _has_many_scans(data: bytes) -> bool:
+    """Whether a JPEG has; pictures inside its header or behind its end are not looked into."""
+    at, scans = 2, 0
+    while data.startswith(b"\xff\xd8") and (found := _MARKER.search(data, at)) and found[1] != _END:
+        scans += found[1] == _SCAN
+        if scans > MAX_SCANS:
+            return True
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2])
+    return False
 
 
 def _tile(image: Image.Image) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from portrait18.classes import TASKS
 from portrait18.data.photos import BadPhoto
 from portrait18.deployment import listing
-from portrait18.errors import UserError
+from portrait18.errors import UserError, printable
 from portrait18.files import whole
 
 DESCRIPTION = """\
@@ -123,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
             print(_row(COLUMNS))
         with tqdm(total=len(paths), desc="predict", unit="photo", disable=None) as bar:
             for chunk in listing.chunks(paths, args.max_pixels):
-                bad += [f"{path} {error}" for path, error in chunk if isinstance(error, BadPhoto)]
+                bad += [printable(f"{path} {error}") for path, error in chunk if isinstance(error, BadPhoto)]
                 good = [(path, photo) for path, photo in chunk if not isinstance(photo, BadPhoto)]
                 for (path, photo), faces in zip(good, _answer(ensemble, good, args.whole), strict=True):
                     for line in args.lines(path, faces):

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
@@ -63,7 +63,7 @@ class Answering:
 
     async def _of_each(self, function: Callable, uploads: list[Upload], before: list | None = None) -> list:
         """`function` of each photo; a `BadPhoto` where it raises one, or where there was one before."""
-        loop, limit = asyncio.get_running_loop(), self._max_pixels
+        limit = self._max_pixels
 
         def call(data: bytes, before):
             try:
@@ -72,17 +72,20 @@ class Answering:
                 return error
 
         calls = zip(uploads, before or [None] * len(uploads), strict=True)
-        return await asyncio.gather(
-            *(loop.run_in_executor(self._decoders, call, upload.data, bad) for upload, bad in calls)
-        )
+        running = [self._decoders.submit(call, upload.data, bad) for upload, bad in calls]
+        try:
+            return await asyncio.gather(*map(asyncio.wrap_future, running))
+        finally:  # cancelled: a thread goes on with what it began, and its photo is in memory until it ends
+            if running := [asyncio.wrap_future(each) for each in running if not each.done()]:
+                await asyncio.wait(running)
 
 
 def _problem(index: int, upload: Upload, error: BadPhoto) -> PhotoProblem:
     return PhotoProblem(index=index, name=upload.name, reason=str(error))
 
 
-async def unless_gone(request: Request, work: Awaitable[T]) -> T:
-    """Await `work`, which is cancelled when the client hangs up.
+async def unless_gone(request: Request, work: asyncio.Task[T]) -> T:
+    """Await `work`; cancel it, without waiting for its end, when the client hangs up or nobody awaits this any more.
 
     Raises:
         ClientDisconnect: it did.
@@ -92,13 +95,13 @@ async def unless_gone(request: Request, work: Awaitable[T]) -> T:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    tasks = [asyncio.ensure_future(work), asyncio.create_task(gone())]
+    leaving = asyncio.create_task(gone())
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if not tasks[0].done():
+        await asyncio.wait([work, leaving], return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
             raise ClientDisconnect
-        return tasks[0].result()
+        return work.result()
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        work.cancel()
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)

@@ -2,8 +2,8 @@
 
 import asyncio
 import hmac
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Request, Response
@@ -31,7 +31,7 @@ def create_app(ensemble: Ensemble, settings: Settings, device: str = "cpu", netw
         networks: how many it holds, for /health.
     """
     telemetry = Telemetry()
-    gate = limits.Gate(settings.queue)
+    gate, bodies = limits.Gate(settings.queue, "photos"), limits.Gate(settings.max_total_bytes, "bytes")
     answering = Answering(ensemble, settings, telemetry)
 
     @asynccontextmanager
@@ -68,29 +68,34 @@ def create_app(ensemble: Ensemble, settings: Settings, device: str = "cpu", netw
             _415="the body is not a form",
             _422="too many photos, or some that can't be used, all of them listed; the others are not answered either",
             _500="the server failed",
-            _503="too many photos are waiting; Retry-After says for how many seconds to wait",
+            _503="too many photos or bytes are waiting; Retry-After says for how many seconds to wait",
             _504="the answer took too long",
         ),
     )
     async def predict(request: Request) -> Response:
         """Send the photos as the form's field photos, which may be repeated. Nothing of them is kept."""
-        with gate.enter():
+        with ExitStack() as held:
+            take, take_bytes = (held.enter_context(each.enter()) for each in (gate, bodies))
+            take(1)
             with telemetry.phase("upload"):
-                batch = await _uploads(request, settings)
-            with gate.enter(len(batch) - 1):
-                try:
-                    async with asyncio.timeout(settings.timeout_s):
-                        found = await unless_gone(request, answering(batch))
-                except TimeoutError:
-                    refusal = f"no answer within {settings.timeout_s:g} s; send fewer or smaller photos"
-                    raise Refused(504, refusal) from None
+                batch = await _uploads(request, settings, take_bytes)
+            take(len(batch) - 1)
+            work = asyncio.create_task(answering(batch))
+            # Not before: threads may still decode when the client has been told that it took too long.
+            work.add_done_callback(lambda _, held=held.pop_all(): held.close())
+            try:
+                async with asyncio.timeout(settings.timeout_s):
+                    found = await unless_gone(request, work)
+            except TimeoutError:
+                refusal = f"no answer within {settings.timeout_s:g} s; send fewer or smaller photos"
+                raise Refused(504, refusal) from None
         return Response(Reply.model_validate(found).model_dump_json(by_alias=True), media_type="application/json")
 
     @app.get(
         "/health",
         summary="Whether the server can answer, and what it lets in",
         response_description="it can",
-        responses={503: {"model": Health, "description": "it can't: start it again"}},
+        responses={503: {"model": Health, "description": "it can't, or answered nothing lately: start it again"}},
     )
     async def health(response: Response) -> Health:
         alive = answering.batcher.alive
@@ -131,7 +136,7 @@ def _asks_for(key: bytes):
     async def has_key(
         sent: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
     ) -> None:
-        # Headers arrive as Latin-1, whatever bytes they are.
+        # What is sent need not be ASCII, as the key is.
         if sent is None or not hmac.compare_digest(sent.credentials.encode("latin-1"), key):
             refusal = "this server asks for a key; send it as Authorization: Bearer KEY"
             raise Refused(401, refusal, headers={"WWW-Authenticate": "Bearer"})
@@ -147,11 +152,12 @@ def _body(settings: Settings) -> dict:
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
-async def _uploads(request: Request, settings: Settings) -> list[uploads.Upload]:
+async def _uploads(request: Request, settings: Settings, take: Callable[[int], None]) -> list[uploads.Upload]:
     kind, length = (request.headers.get(name) for name in ("content-type", "content-length"))
     try:
         async with asyncio.timeout(settings.timeout_s):
-            return await uploads.read(request.stream(), kind, length, settings.max_bytes, settings.max_photos)
+            most = (settings.max_bytes, settings.max_photos)
+            return await uploads.read(request.stream(), kind, length, *most, take)
     except TimeoutError:
         raise Refused(
             408, f"the upload took more than {settings.timeout_s:g} s; send fewer or smaller photos"

@@ -15,6 +15,9 @@ from portrait18.server.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
+#: Batches of which no photo could be answered, one after the other, after which the server says that it is broken.
+FAILED_BATCHES = 3
+
 
 class Ensemble(Protocol):
     """What the server needs of a bundle; see `portrait18.deployment.bundle.Bundle`."""
@@ -63,6 +66,7 @@ class Batcher:
         self._some, self._enough = asyncio.Event(), asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
         self._task: asyncio.Task | None = None
+        self._failed = 0  # batches in a row
 
     def start(self) -> None:
         """Begin to work; call within the event loop."""
@@ -70,7 +74,8 @@ class Batcher:
 
     @property
     def alive(self) -> bool:
-        return self._task is not None and not self._task.done()
+        """Whether it works, and not every photo of the last batches failed, as with a GPU that needs a new process."""
+        return self._task is not None and not self._task.done() and self._failed < FAILED_BATCHES
 
     async def close(self) -> None:
         """Finish the batch in work, and stop."""
@@ -121,9 +126,10 @@ class Batcher:
         while True:
             if batch := await self._collect():
                 self._telemetry.batches.observe(len(batch))
-                await self._answer(batch)
+                self._failed = 0 if await self._answer(batch) else self._failed + 1
 
-    async def _answer(self, batch: list[_Waiting]) -> None:
+    async def _answer(self, batch: list[_Waiting]) -> bool:
+        """Whether there is an answer for one of them at least."""
         loop = asyncio.get_running_loop()
         try:
             results = await loop.run_in_executor(self._thread, self._work, [item.photo for item in batch])
@@ -131,12 +137,12 @@ class Batcher:
             if len(batch) == 1:
                 log.exception("one photo could not be worked on")
                 _give(batch[0], error)
-            else:  # what one photo does to the networks must not cost its neighbours their answers
-                for item in batch:
-                    await self._answer([item])
-            return
+                return False
+            # What one photo does to the networks must not cost its neighbours their answers.
+            return any([await self._answer([item]) for item in batch])
         for item, result in zip(batch, results, strict=True):
             _give(item, result)
+        return True
 
 
 def _give(item: _Waiting, result: Any) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from PIL import Image
@@ -29,32 +29,36 @@ def pixels(data: bytes, max_pixels: int) -> int:
 
 
 class Gate:
-    """Counts who is inside; refuses beyond `places`.
+    """Counts what is inside, photos or bytes; refuses beyond `places`.
 
     A request takes one place when it comes and one for each further photo when its body has been read, so that
     bodies being uploaded count too.
     """
 
-    def __init__(self, places: int):
-        self.places, self.inside = places, 0
-
-    def _take(self, count: int) -> None:
-        if self.inside + count > self.places:
-            raise Refused(503, "too many photos are waiting; try again in a second", headers={"Retry-After": "1"})
-        self.inside += count
+    def __init__(self, places: int, what: str):
+        self.places, self.what, self.inside = places, what, 0
 
     @contextmanager
-    def enter(self, count: int = 1) -> Iterator[None]:
-        """Hold `count` places.
+    def enter(self) -> Iterator[Callable[[int], None]]:
+        """Gives what takes so many places, or so many more; all of them are held until the end.
 
         Raises:
-            Refused: there are not so many left.
+            Refused: there are not so many left; where they are taken.
         """
-        self._take(count)
+        held = 0
+
+        def take(count: int) -> None:
+            nonlocal held
+            if self.inside + count > self.places:
+                refusal = f"too many {self.what} are waiting; try again in a second"
+                raise Refused(503, refusal, headers={"Retry-After": "1"})
+            self.inside += count
+            held += count
+
         try:
-            yield
+            yield take
         finally:
-            self.inside -= count
+            self.inside -= held
 
 
 class Budget:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 from collections.abc import Mapping
 
 from pydantic import Field, SecretStr, model_validator
@@ -19,6 +20,9 @@ class Settings(Section):
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 lets other machines in")
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     max_bytes: int = Field(32 * 2**20, ge=1024, description="largest body of a request")
+    max_total_bytes: int = Field(
+        256 * 2**20, ge=1024, description="bodies of all requests in memory; beyond, a request gets a 503"
+    )
     max_pixels: int = Field(25_000_000, ge=400, description="largest photo, width x height")
     max_photos: int = Field(16, ge=1, le=1000, description="most photos in a request")
     batch: int = Field(16, ge=1, le=1000, description="most photos worked on together")
@@ -35,6 +39,11 @@ class Settings(Section):
         if self.queue < self.max_photos:
             raise ValueError(
                 f"queue {self.queue} is below max-photos {self.max_photos}; raise the one or lower the other"
+            )
+        if self.max_total_bytes < self.max_bytes:
+            raise ValueError(
+                f"max-total-bytes {self.max_total_bytes} is below max-bytes {self.max_bytes};"
+                " raise the one or lower the other"
             )
         return self
 
@@ -69,8 +78,11 @@ def settings(arguments: Mapping[str, str], environment: Mapping[str, str] = os.e
     }
     flags = {name: arguments[name] for name in _FLAGS if name in arguments}
     raw |= flags
-    if raw.get("api_key") == "":
-        raise UserError(f"{ENVIRONMENT}API_KEY is empty; give a key, or unset it to ask for none")
+    if not re.fullmatch("[!-~]+", raw.get("api_key", "none")):
+        raise UserError(
+            f"{ENVIRONMENT}API_KEY must be letters, digits and signs of ASCII, at least one and no spaces, or browsers"
+            " can't send it; give such a key, or unset it to ask for none"
+        )
 
     def where(key: str) -> str:
         if key in raw and key not in flags:

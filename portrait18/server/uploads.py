@@ -1,6 +1,7 @@
 """The photos out of a multipart body, in memory alone: the usual form parsers write larger files to disk."""
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Callable
 from typing import NamedTuple
 
 from python_multipart.exceptions import FormParserError
@@ -8,6 +9,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from portrait18.server.problems import Refused
 
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL + 1)  # its warnings quote the body
 FIELD = "photos"
 #: Characters of a file name that are told back.
 _NAME_LENGTH = 100
@@ -74,7 +76,12 @@ def too_large(max_bytes: int) -> Refused:
 
 
 async def read(
-    chunks: AsyncIterator[bytes], content_type: str | None, length: str | None, max_bytes: int, max_photos: int
+    chunks: AsyncIterator[bytes],
+    content_type: str | None,
+    length: str | None,
+    max_bytes: int,
+    max_photos: int,
+    take: Callable[[int], None],
 ) -> list[Upload]:
     """The photos of a request, in the order of the form; at least one.
 
@@ -82,6 +89,7 @@ async def read(
         chunks: the body.
         content_type: the header.
         length: the header Content-Length.
+        take: called with a number of bytes before they are kept; it may raise.
 
     Raises:
         Refused: 400 not a well-formed form, 413 too many bytes, 415 not a form, 422 other fields, too many photos
@@ -90,8 +98,10 @@ async def read(
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data":
         raise Refused(415, f"the body is not multipart/form-data; send the photos as its field {FIELD}")
-    if length is not None and length.isdecimal() and int(length) > max_bytes:
+    taken = int(length) if length is not None and length.isdecimal() else 0
+    if taken > max_bytes:
         raise too_large(max_bytes)
+    take(taken)  # all of it now: who is let in is not sent away half-way
     form, size = _Form(max_photos), 0
     try:
         if not options.get(b"boundary"):
@@ -101,6 +111,9 @@ async def read(
             size += len(chunk)
             if size > max_bytes:
                 raise too_large(max_bytes)
+            if size > taken:
+                take(size - taken)
+                taken = size
             parser.write(chunk)
         parser.finalize()
     except FormParserError:

@@ -131,6 +131,23 @@ def test_a_file_larger_than_any_photo_of_the_limit_is_not_read(tmp_path):
         photos.read(tmp_path / "a.jpg")
 
 
+def test_a_jpeg_of_many_scans_which_decodes_for_hours_is_refused_at_once():
+    jpeg = encoded(NOISE, "JPEG", progressive=True)
+    scan = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+
+    def of(scans: int, behind: bytes = b"", **options) -> bytes:
+        whole = encoded(NOISE, "JPEG", progressive=True, **options)
+        return whole[:-2] + (scans - 10) * scan + b"\xff\xd9" + behind  # Pillow writes 10
+
+    assert photos.decode(of(100)).shape == (64, 48, 3)
+    with pytest.raises(photos.BadPhoto, match="has more than 100 scans and would decode slowly; save it anew"):
+        photos.decode(of(101))
+    with pytest.raises(photos.BadPhoto, match="scans"):
+        photos.decode(of(1_000_000))
+    # What looks like scans in a comment, or in the film that phones put behind a photo, is none.
+    assert photos.decode(of(10, 200 * scan, comment=200 * b"\xff\xda")).shape == (64, 48, 3)
+
+
 @pytest.mark.parametrize(
     "image",
     [Image.new("RGBA", (32, 32), (255, 0, 0, 0)), Image.new("LA", (32, 32), (200, 0))],

@@ -98,6 +98,12 @@ def test_bad_photos_are_listed_at_the_end_and_the_others_answered(predict, folde
     assert err[1].startswith("  photos/bad.jpg cannot be decoded") and err[2].startswith("  photos/torn.png cannot")
 
 
+def test_a_bad_photo_s_name_breaks_no_line_and_steers_no_terminal(predict, folder):
+    (folder / "photos/a\nb\x1b[2J.jpg").write_text("no photo")
+    status, _, err = predict("photos")
+    assert status == 3 and len(err) == 2 and err[1].startswith(r"  photos/a\nb\x1b[2J.jpg cannot be decoded")
+
+
 def test_without_a_face_the_whole_photo_counts_where_asked(predict):
     _, [line], _ = predict("photos/zero.jpg", "--whole", "--json")
     [face] = json.loads(line)["faces"]

@@ -6,25 +6,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserType, expect, sync_playwright
 from standin import png, serving
 
 from portrait18 import device
 from portrait18.deployment import bundle
 
 CHROMIUM = shutil.which("chromium")
+expect.set_options(timeout=30_000)  # other tests may keep the machine busy
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A browser, which has a made-up camera."""
     with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--use-fake-device-for-media-stream"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        browser = launched(playwright.chromium)
         try:
             yield browser
         finally:
             browser.close()
+
+
+def launched(kind: BrowserType, cameras: int = 1) -> Browser:
+    flags = ["--no-sandbox", f"--use-fake-device-for-media-stream=device-count={cameras}"]
+    return kind.launch(executable_path=CHROMIUM, args=flags)
 
 
 def photo(name: str, *args, **kwargs) -> dict:

@@ -2,9 +2,11 @@
 
 import asyncio
 import io
+import re
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
@@ -25,6 +27,13 @@ def png(red: int = 0, faces: int = 1, width: int = 60, height: int = 80, kind: s
     """A photo whose red tells the class and whose green the number of faces."""
     out = io.BytesIO()
     Image.new("RGB", (width, height), (red, 40 * faces, 0)).save(out, kind)
+    return out.getvalue()
+
+
+def breaking() -> bytes:
+    """A photo that the stand-in fails at."""
+    out = io.BytesIO()
+    Image.new("RGB", (30, 30), (0, 0, 255)).save(out, "PNG")
     return out.getvalue()
 
 
@@ -107,6 +116,18 @@ def serving(ensemble=None, **changes) -> Iterator[str]:
 def post(address: str, *photos: bytes, **options) -> httpx.Response:
     files = [("photos", (f"{i}.png", photo)) for i, photo in enumerate(photos)]
     return httpx.post(f"{address}/predict", files=files, timeout=30, **options)
+
+
+def metric(address: str, line: str) -> float:
+    text = httpx.get(f"{address}/metrics", timeout=30).text
+    return float((re.search(rf"^{re.escape(line)} (\S+)$", text, re.MULTILINE) or [0, 0])[1])
+
+
+def wait_until(so: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not so():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def problem(reply: httpx.Response) -> dict:

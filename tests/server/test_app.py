@@ -1,21 +1,13 @@
 import io
 import json
 import re
-import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-import pytest
 from malformed import malformed
 from PIL import Image
-from standin import StandIn, png, post, problem, serving
-
-
-def metric(address: str, line: str) -> float:
-    text = httpx.get(f"{address}/metrics").text
-    return float((re.search(rf"^{re.escape(line)} (\S+)$", text, re.MULTILINE) or [0, 0])[1])
+from standin import StandIn, breaking, metric, png, post, problem, serving, wait_until
 
 
 def test_each_photo_gets_its_own_answers_in_the_order_sent(address):
@@ -78,8 +70,7 @@ def test_requests_that_come_together_are_worked_on_together_in_one_thread():
         replies = [pool.submit(post, address, png(0))]
         assert ensemble.started.wait(10)
         replies += [pool.submit(post, address, png(red)) for red in range(1, 9)]
-        while httpx.get(f"{address}/health").json()["waiting"] < 9 or metric(address, "portrait18_waiting_photos") < 8:
-            time.sleep(0.01)
+        wait_until(lambda: metric(address, "portrait18_waiting_photos") == 8)
         ensemble.gate.set()
         found = [reply.result().json()["photos"][0]["faces"][0]["class"] for reply in replies]
     assert found == list(range(9))
@@ -87,71 +78,37 @@ def test_requests_that_come_together_are_worked_on_together_in_one_thread():
     assert len(ensemble.threads) == 1
 
 
-def test_beyond_the_queue_requests_are_sent_away_for_a_second():
-    ensemble = StandIn()
-    with serving(ensemble, queue=3, max_photos=3) as address, ThreadPoolExecutor(3) as pool:
-        ensemble.gate.clear()
-        first = pool.submit(post, address, png(), png())
-        assert ensemble.started.wait(10)
-        full = post(address, png(), png())
-        assert full.status_code == 503 and full.headers["retry-after"] == "1"
-        problem(full)
-        last = pool.submit(post, address, png())
-        ensemble.gate.set()
-        assert first.result().status_code == last.result().status_code == 200
-        assert post(address, png(), png(), png()).status_code == 200  # nobody is counted who has left
-        assert httpx.get(f"{address}/health").json()["waiting"] == 0
-
-
-def test_what_takes_too_long_ends():
-    ensemble = StandIn()
-    with serving(ensemble, timeout_s=0.2) as address:
-        ensemble.gate.clear()
-        late = post(address, png())
-        assert late.status_code == 504 and "0.2 s" in problem(late)["detail"]
-        ensemble.gate.set()
-        host, port = address.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=10) as slow:
-            head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
-            slow.sendall(f"{head}Content-Length: 1000\r\n\r\n--b\r\n".encode())
-            assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
-        assert post(address, png()).status_code == 200
-
-
-def test_a_client_that_hangs_up_is_not_worked_for():
-    ensemble = StandIn()
-    with serving(ensemble, batch=1) as address:
-        ensemble.gate.clear()
-        with ThreadPoolExecutor(2) as pool:
-            stays = pool.submit(post, address, png())
-            assert ensemble.started.wait(10)
-            with pytest.raises(httpx.ReadTimeout):
-                httpx.post(f"{address}/predict", files={"photos": png(5)}, timeout=0.5)
-            while httpx.get(f"{address}/health").json()["waiting"] > 1:
-                time.sleep(0.01)
-            ensemble.gate.set()
-            assert stays.result().status_code == 200
-        assert ensemble.batches == [1]
-        assert metric(address, 'portrait18_requests_total{method="POST",path="/predict",status="499"}') == 1
-
-
 def test_a_photo_that_breaks_the_networks_is_a_500_that_tells_nothing_and_costs_no_neighbour(caplog):
     ensemble = StandIn()
-    breaks = io.BytesIO()
-    Image.new("RGB", (30, 30), (0, 0, 255)).save(breaks, "PNG")
     with serving(ensemble) as address, ThreadPoolExecutor(3) as pool:
         ensemble.gate.clear()
         first = pool.submit(post, address, png())
         assert ensemble.started.wait(10)
-        bad, good = pool.submit(post, address, breaks.getvalue()), pool.submit(post, address, png(3))
-        while httpx.get(f"{address}/health").json()["waiting"] < 3:
-            time.sleep(0.01)
+        bad, good = pool.submit(post, address, breaking()), pool.submit(post, address, png(3))
+        wait_until(lambda: metric(address, "portrait18_waiting_photos") == 2)
         ensemble.gate.set()
         assert first.result().status_code == good.result().status_code == 200
         assert bad.result().status_code == 500 and "networks" not in problem(bad.result())["detail"]
         assert bad.result().headers["content-security-policy"]
         assert httpx.get(f"{address}/health").status_code == 200
     assert "this photo breaks the networks" in caplog.text
+
+
+def test_a_server_that_answers_nothing_any_more_says_so_until_it_does(caplog):
+    with serving() as address:
+
+        def health() -> tuple[int, str]:
+            reply = httpx.get(f"{address}/health")
+            return reply.status_code, reply.json()["status"]
+
+        for fine in (True, True, False, False):
+            assert post(address, breaking()).status_code == 500
+            assert health() == ((200, "ok") if fine else (503, "broken"))
+        assert post(address, png()).status_code == 200 and health() == (200, "ok")
+        # One that breaks the networks beside one that does not is a photo's fault, not theirs.
+        for _ in range(3):
+            assert post(address, breaking(), png()).status_code == 500
+        assert health() == (200, "ok")
 
 
 def test_metrics_count_what_was_asked(address):

@@ -38,14 +38,19 @@ def test_what_is_no_image_is_told_what_is(data):
 
 
 def test_the_gate_holds_so_many_and_forgets_who_left():
-    gate = Gate(3)
-    with gate.enter(2):
-        with pytest.raises(Refused) as refused, gate.enter(2):
-            pass
+    gate = Gate(3, "photos")
+    with gate.enter() as take:
+        take(1)
+        take(1)
+        with pytest.raises(Refused, match="too many photos are waiting") as refused, gate.enter() as others:
+            others(2)
         assert refused.value.status == 503 and refused.value.headers == {"Retry-After": "1"}
-        with gate.enter(1):
+        with gate.enter() as others:
+            others(1)
             assert gate.inside == 3
-    with pytest.raises(KeyError), gate.enter(3):
+        assert gate.inside == 2
+    with pytest.raises(KeyError), gate.enter() as take:
+        take(3)
         raise KeyError
     assert gate.inside == 0
 

@@ -2,7 +2,7 @@
 
 import pytest
 from browser import CHROMIUM, expect, photo
-from standin import StandIn, serving
+from standin import StandIn, metric, serving, wait_until
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not on the PATH (Debian: apt install chromium)")
 
@@ -44,6 +44,7 @@ def test_a_busy_server_is_asked_again(watched):
         ensemble.gate.clear()
         page.set_input_files("#files", [photo("a.png", 4), photo("b.png", 4)])
         assert ensemble.started.wait(10)
-        page.wait_for_timeout(300)
+        refused = 'portrait18_requests_total{method="POST",path="/predict",status="503"}'
+        wait_until(lambda: metric(address, refused) >= 1)
         ensemble.gate.set()
-        expect(page.locator("#status")).to_have_text("2 photos: 2 faces.", timeout=10_000)
+        expect(page.locator("#status")).to_have_text("2 photos: 2 faces.")

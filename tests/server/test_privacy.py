@@ -12,13 +12,14 @@ from portrait18.server.edge import HEADERS
 
 
 def test_with_a_key_only_its_holder_is_answered_and_counted_for():
-    with serving(api_key="käse") as address:
-        for sent in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic käse"}, {"X-API-Key": "käse"}):
+    with serving(api_key="key~1") as address:
+        wrong = ("Bearer wrong", "Bearer käse", "Bearer key~1x", "Basic key~1")
+        for sent in ({}, *({"Authorization": text} for text in wrong), {"X-API-Key": "key~1"}):
             headers = {name: value.encode() for name, value in sent.items()}
             for reply in (post(address, png(), headers=headers), httpx.get(f"{address}/metrics", headers=headers)):
                 assert reply.status_code == 401 and reply.headers["www-authenticate"] == "Bearer"
                 problem(reply)
-        right = {"Authorization": "Bearer käse".encode()}
+        right = {"Authorization": "Bearer key~1"}
         assert post(address, png(), headers=right).status_code == 200
         assert httpx.get(f"{address}/metrics", headers=right).status_code == 200
         assert httpx.get(f"{address}/health").json()["needs_key"] is True
@@ -43,14 +44,19 @@ def test_photos_and_their_names_are_neither_written_nor_logged(address, caplog):
     assert httpx.post(f"{address}/predict?secret=1", files=files).status_code == 200
     assert httpx.post(f"{address}/predict", files=[("photos", ("secret-name.png", b"secret"))]).status_code == 422
     assert httpx.get(f"{address}/secret-name.png").status_code == 404
+    for body in (b"secret", b"--xx\r\nsecret : x\r\n\r\n", b"--xx\r\n\r\nsecret\r\n--xx--secret"):
+        kind = {"Content-Type": "multipart/form-data; boundary=xx"}
+        assert httpx.post(f"{address}/predict", content=body, headers=kind).status_code == 400
     watching = False
     assert written == []
-    lines = [record.getMessage() for record in caplog.records if record.name.startswith(("portrait18", "uvicorn"))]
-    assert len(lines) == 3 and not any("secret" in line for line in lines)
+    records = [each for each in caplog.records if not each.name.startswith(("httpx", "httpcore"))]  # the client's
+    assert [each.getMessage() for each in records if re.search("secret|'s'", each.getMessage())] == []
+    lines = [each.getMessage() for each in records if each.levelno >= logging.INFO]
     assert [re.sub(r"\d+ ms", "_ ms", line) for line in lines] == [
         "POST /predict 200 _ ms",
         "POST /predict 422 _ ms",
         "GET (unknown) 404 _ ms",
+        *["POST /predict 400 _ ms"] * 3,
     ]
 
 

@@ -35,12 +35,22 @@ def test_every_fault_is_told_at_once_by_the_name_it_was_given_under():
     "flags, environment, told",
     [
         (["--queue", "3"], {}, "queue 3 is below max-photos 16"),
-        ([], {"PORTRAIT18_API_KEY": ""}, "PORTRAIT18_API_KEY is empty"),
+        (["--max-total-bytes", "5000"], {}, "max-total-bytes 5000 is below max-bytes 33554432"),
+        *(
+            ([], {"PORTRAIT18_API_KEY": key}, "^PORTRAIT18_API_KEY must be letters, digits and signs of ASCII")
+            for key in ("", "k\u00e4se", " key", "key\n", "two words", "\udcff")
+        ),
     ],
 )
 def test_what_would_refuse_or_let_in_everybody_is_refused(flags, environment, told):
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=told) as caught:
         settings(parsed(*flags), environment)
+    assert len(caught.value.problems) == 1
+
+
+def test_a_key_may_have_all_that_ascii_shows():
+    key = "".join(map(chr, range(33, 127)))
+    assert settings({}, {"PORTRAIT18_API_KEY": key}).api_key.get_secret_value() == key
 
 
 def test_help_names_every_setting_and_the_key_is_no_flag():

@@ -19,12 +19,14 @@ def form(*parts: bytes) -> bytes:
     return b"".join(parts) + b"--xx--\r\n"
 
 
-def uploads(body: bytes, kind: str | None = KIND, length=None, step=None, max_bytes=10_000, max_photos=3):
+def uploads(body: bytes, kind: str | None = KIND, length=None, step=None, max_bytes=10_000, max_photos=3, taken=None):
+    taken = [] if taken is None else taken
+
     async def chunks():
         for at in range(0, len(body), step or max(1, len(body))):
             yield body[at : at + (step or len(body))]
 
-    return asyncio.run(read(chunks(), kind, length, max_bytes, max_photos))
+    return asyncio.run(read(chunks(), kind, length, max_bytes, max_photos, taken.append))
 
 
 def refusal(*args, **kwargs) -> tuple[int, str]:
@@ -54,7 +56,15 @@ def test_a_body_that_says_it_is_too_large_is_not_read():
         yield
 
     with pytest.raises(Refused, match="larger"):
-        asyncio.run(read(chunks(), KIND, "10001", 10_000, 1))
+        asyncio.run(read(chunks(), KIND, "10001", 10_000, 1, lambda count: None))
+
+
+@pytest.mark.parametrize("told, first", [(None, 0), ("5", 5), ("all", "all")])
+def test_bytes_are_counted_before_they_are_kept_at_once_where_their_number_is_told(told, first):
+    body, taken = form(part(PHOTO)), []
+    uploads(body, length=str(len(body)) if told == "all" else told, step=10, taken=taken)
+    assert sum(taken) == len(body) and taken[0] == (len(body) if first == "all" else first)
+    assert len(taken) == (1 if told == "all" else 1 + -(-len(body) // 10))
 
 
 def test_so_many_photos_and_not_one_more():

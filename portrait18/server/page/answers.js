@@ -96,6 +96,7 @@ function answersOf(face, title) {
       const bar = copy("bar");
       const share = face[name].probabilities[key];
       bar.classList.toggle("answer", key === face[name].answer);
+      bar.querySelector(".heard").hidden = key !== face[name].answer;
       bar.querySelector(".class").textContent = said;
       bar.querySelector(".share").textContent = `${Math.round(100 * share)} %`;
       bar.querySelector(".fill").style.width = `${100 * share}%`;

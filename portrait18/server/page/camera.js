@@ -13,15 +13,42 @@ const REFUSED = {
 export function camera(taken, refused) {
   const open = document.getElementById("open-camera");
   const section = document.getElementById("camera");
+  const other = document.getElementById("other-camera");
   const video = section.querySelector("video");
   let shots = 0;
 
-  function close() {
+  function stop() {
     video.srcObject?.getTracks().forEach((track) => track.stop());
     video.srcObject = null;
+  }
+
+  function close() {
+    stop();
     section.hidden = true;
     open.ariaExpanded = "false";
     open.focus();
+  }
+
+  const cameras = async () => (await navigator.mediaDevices.enumerateDevices()).filter((d) => d.kind === "videoinput");
+  const settings = () => video.srcObject.getVideoTracks()[0].getSettings();
+
+  /** Whether it could be opened; the one that was open before is closed: phones have one open at a time. */
+  async function start(wanted) {
+    stop();
+    open.disabled = other.disabled = true; // a second click would open it twice, and nobody close the first
+    try {
+      video.srcObject = await navigator.mediaDevices.getUserMedia({ video: wanted, audio: false });
+      other.hidden = (await cameras()).length < 2;
+    } catch (error) {
+      close();
+      refused(REFUSED[error.name] ?? `The camera can't be used (${error.name}). Choose a photo instead.`);
+      return false;
+    } finally {
+      open.disabled = other.disabled = false;
+    }
+    video.classList.toggle("mirror", settings().facingMode !== "environment");
+    refused("");
+    return true;
   }
 
   open.onclick = async () => {
@@ -29,18 +56,18 @@ export function camera(taken, refused) {
     if (!navigator.mediaDevices) {
       return refused("Browsers give pages the camera over https or on localhost only. Choose a photo instead.");
     }
-    open.disabled = true; // a second click would open it twice, and nobody close the first
-    try {
-      video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user" }, audio: false });
-    } catch (error) {
-      return refused(REFUSED[error.name] ?? `The camera can't be used (${error.name}). Choose a photo instead.`);
-    } finally {
-      open.disabled = false;
-    }
-    refused("");
+    if (!await start({ facingMode: "user" })) return;
     section.hidden = false;
     open.ariaExpanded = "true";
     document.getElementById("shoot").focus();
+  };
+
+  other.onclick = async () => {
+    const ids = (await cameras()).map((d) => d.deviceId);
+    const next = ids[(ids.indexOf(settings().deviceId) + 1) % ids.length];
+    const started = await start({ deviceId: { exact: next } });
+    if (section.hidden) stop(); // closed meanwhile
+    else if (started) other.focus(); // which was lost while it could not be clicked
   };
 
   document.getElementById("close-camera").onclick = close;
