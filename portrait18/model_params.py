@@ -13,7 +13,12 @@ from portrait18.validation import Section, Share, holds, short, validate
 #: Targets that are told years, and tell them.
 OF_YEARS = ("value", "distribution", "rank")
 
+#: Backbones whose ImageNet weights an installed package carries.
+BUNDLED = ("tf_efficientnet_lite0",)
+
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+#: A weights file and the first digits of its sha256: with its content in the params, DVC sees when that changes.
+WEIGHTS_FILE = re.compile(r"(?P<path>.+\.safetensors)@(?P<digest>[0-9a-f]{8,64})")
 
 
 class SamplingParams(Section):
@@ -93,7 +98,41 @@ class ModelParams(Section):
                 raise ValueError(
                     f"sampling.{key} = {values} has {len(values)} numbers, task {self.task} {classes} classes; give one for each, or []"
                 )
+        for name, source in self.sources():
+            _require_source(name, source)
         return self
+
+    def sources(self) -> list[tuple[str, str]]:
+        """Name of each backbone, and where its weights come from.
+
+        Raises:
+            ValueError: neither one source for all nor one for each.
+        """
+        names, sources = self.backbone.split("+"), self.weights.split("+")
+        if len(sources) not in (1, len(names)):
+            raise ValueError(
+                f"weights = {self.weights!r} names {len(sources)} sources for {len(names)} backbones ({self.backbone});"
+                " name one for all, or one for each, joined by +"
+            )
+        return list(zip(names, sources if len(sources) == len(names) else sources * len(names), strict=True))
+
+
+def _require_source(name: str, source: str) -> None:
+    if source == "bundled" and name not in BUNDLED:
+        raise ValueError(
+            f"weights = bundled: there are none for {name!r}; use {' | '.join(BUNDLED)}, or weights: hub or none"
+        )
+    if source in ("bundled", "hub", "none") or WEIGHTS_FILE.fullmatch(source):
+        return
+    if source.partition("@")[0].endswith(".safetensors"):
+        raise ValueError(
+            f"weights = {source!r} does not tell the file's content, which may change under its name; write"
+            f" {source.partition('@')[0]}@ and behind it the first digits, 8 or more, of its sha256sum"
+        )
+    raise ValueError(
+        f"weights = {source!r}: only .safetensors files are read (a pickle can run code): convert it with"
+        " safetensors.torch.save_file, or use bundled, hub or none"
+    )
 
 
 #: What each model says itself (and "", the section as a whole); the rest it takes from train.common.

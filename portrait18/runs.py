@@ -8,6 +8,7 @@ from typing import NamedTuple
 from portrait18.params import MatrixParams, SecondParams
 
 PREDICTIONS, LIVE = Path("data/predictions"), Path("reports/train")
+FIRST = PREDICTIONS / "first"
 WEIGHTS = Path("models/trained")
 RESUME = Path(".resume")  # what a killed run leaves for the next one; a later stage clears it away
 
@@ -84,7 +85,7 @@ def _weights(name: str, fold: int | str, seed: int | str) -> Path:
 
 def _predictions(model: str, fold: int | str, seed: int | str, second: bool) -> Path:
     # The second round learns from the first's: DVC must be able to tell the folders apart.
-    return PREDICTIONS / ("second" if second else "first") / model / f"{fold}-{seed}.csv"
+    return (PREDICTIONS / "second" if second else FIRST) / model / f"{fold}-{seed}.csv"
 
 
 def crop_work(name: str) -> Path:

@@ -2,7 +2,7 @@
 
 import sys
 
-from portrait18 import params
+from portrait18 import params, runs
 from portrait18.data import tables
 from portrait18.ensemble import ensembling
 from portrait18.errors import one_line_errors
@@ -14,11 +14,14 @@ from portrait18.training import pseudo
 @one_line_errors
 def main(model: str, fold: str) -> None:
     p = params.load()
+    wanted = [run.predictions for of_model in runs.wanted(p.matrix, p.second).values() for run in of_model]
+    runs.forget_others(runs.FIRST, wanted)  # now: removed later, they would count as a change of what this stage read
     models = {
         m: ensembling.average([tables.read(Run(m, int(fold), s).predictions) for s in p.matrix.seeds]).loc["eval"]
         for m in p.matrix.models
     }
-    labels = pseudo.labels(pseudo.first_answers(models), p.model(model), p.second.confidence)
+    seen = tables.read("data/crops/eval.csv").set_index("photo").found != "none"
+    labels = pseudo.labels(pseudo.first_answers(models), seen, p.model(model), p.second.confidence)
     write_csv(labels, Run(model, int(fold), 0).pseudo_labels)
     print(f"{model} {fold}: {labels.train.sum()} of {len(labels)} photos to label are sure enough to train on")
 

@@ -6,6 +6,9 @@ import pandas as pd
 import pytest
 from synthetic import REPO
 
+from benchmarks import report, run
+from recipes import runs, table
+
 DOCS = sorted((REPO / "docs").glob("*.md"))
 README = (REPO / "README.md").read_text()
 CARD, SHEET = ((REPO / "docs" / name).read_text() for name in ("model_card.md", "demo_data_sheet.md"))
@@ -51,3 +54,15 @@ def test_the_data_sheet_counts_the_demo_right():
     assert "By palette, to train on: " + ", ".join(f"{k} {n}" for k, n in people.race.value_counts().items()) in SHEET
     assert set(people.groupby(["gender", pd.cut(people.age, [0, 29, 59, 99])], observed=True).size()) == {6}
     assert len(list(demo.rglob("*.jpg"))) == 336
+
+
+def test_the_ledger_is_what_its_runs_and_recipes_say(monkeypatch):
+    monkeypatch.chdir(REPO)
+    assert table.FILE.read_text() == table.render(runs.read()), "make ledger"
+
+
+def test_the_readme_s_speed_is_what_was_measured(monkeypatch):
+    monkeypatch.chdir(REPO)
+    (section,) = re.findall(r"^## Speed\n(.*?)^## ", README, re.DOTALL | re.MULTILINE)
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    assert lines == report.table(run.ROWS, report.read()).splitlines(), "python -m benchmarks.run --table"

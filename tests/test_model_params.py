@@ -73,6 +73,20 @@ def test_documented_values_of_amp_can_be_written_without_quotes(tmp_path, write_
             "train.gender: sampling.repeat = [1, 1, 3] has 3 numbers, task gender 2 classes; give one for each, or []",
         ),
         ({"train.mask.sampling": {"ratios": [1, 0, 1]}}, "sampling.ratios.1 = 0: input should be greater than 0"),
+        (
+            {"train.age-class.backbone": "resnet50"},
+            "train.age-class: weights = bundled: there are none for 'resnet50'; use tf_efficientnet_lite0, or weights: hub",
+        ),
+        (
+            {"train.gender.weights": "bundled+none+none", "train.gender.backbone": "tf_efficientnet_lite0+resnet18"},
+            "train.gender: weights = 'bundled+none+none' names 3 sources for 2 backbones",
+        ),
+        (
+            {"train.mask.weights": "mine.pt"},
+            "train.mask: weights = 'mine.pt': only .safetensors files are read (a pickle can run code)",
+        ),
+        ({"train.mask.weights": "mine.safetensors"}, "write mine.safetensors@ and behind it the first digits"),
+        ({"train.mask.weights": "mine.safetensors@12"}, "write mine.safetensors@ and behind it the first digits"),
     ],
 )
 def test_what_does_not_go_together_is_refused_with_what_does(problems, changes, says):

@@ -1,4 +1,5 @@
 import pytest
+import yaml
 from synthetic import REPO
 
 from portrait18 import params
@@ -7,6 +8,23 @@ from portrait18.errors import UserError
 
 def test_the_repository_s_params_are_sound():
     assert params.load(REPO / "params.yaml").split.by == "person"
+
+
+def test_every_knob_has_a_comment():
+    text = (REPO / "params.yaml").read_text()
+    lines = text.splitlines()
+
+    def knobs(node, at=()):
+        for key, value in node.value:
+            path = (*at, key.value)
+            if isinstance(value, yaml.MappingNode):
+                yield from knobs(value, path)
+            elif path[0] != "train" or path[1] == "common":  # models give values to knobs of train.common
+                yield ".".join(path), key.start_mark.line
+
+    found = dict(knobs(yaml.compose(text)))
+    assert len(found) > 70 and "train.common.mix.alpha" in found
+    assert [name for name, line in found.items() if "  # " not in lines[line]] == []
 
 
 @pytest.mark.parametrize(

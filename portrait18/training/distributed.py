@@ -7,7 +7,21 @@ import torch.distributed as dist
 from torch import nn
 
 from portrait18.device import device
+from portrait18.errors import UserError
+from portrait18.model_params import ModelParams
+from portrait18.networks import losses
 from portrait18.processes import gather, rank, world
+
+
+def require(params: ModelParams) -> None:
+    """`UserError` for a loss that judges a batch as a whole, where each of several processes has a part of it."""
+    entry = losses.LOSSES.get(params.loss)
+    if world() > 1 and entry and entry.of_batch:
+        alone = [name for name, entry in losses.LOSSES.items() if params.target in entry.targets and not entry.of_batch]
+        raise UserError(
+            f"params.yaml: loss = {params.loss!r} judges a batch as a whole, and each of {world()} processes (launch) has"
+            f" a part of it; use launch: python, or {' | '.join(alone)}"
+        )
 
 
 def share(count: int) -> slice:

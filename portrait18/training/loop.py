@@ -8,7 +8,6 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,6 @@ from portrait18 import processes
 from portrait18.device import device, reproducible
 from portrait18.ensemble import metrics
 from portrait18.errors import UserError
-from portrait18.files import file_digest
 from portrait18.model_params import ModelParams
 from portrait18.networks import backbones, inference, losses, targets
 from portrait18.runs import Run
@@ -163,12 +161,13 @@ class _Learner:
 
 
 def refuse_unfit(models: dict[str, ModelParams]) -> None:
-    """One `UserError` for all models whose loss, backbone or optimiser is none: found before hours of training."""
+    """One `UserError` for all models whose loss, backbone, weights or optimiser won't do: before hours of training."""
     problems = []
     for name, params in models.items():
         for build in (
             lambda p: losses.make(p, targets.make(p)),
-            lambda p: [backbones.require(part) for part in p.backbone.split("+")],
+            distributed.require,
+            backbones.require,
             optimization.require,
         ):
             try:
@@ -212,9 +211,8 @@ def fit(
     truth = targets.class_index(learner.target.task, labels, trained=False).to_numpy()[held_out]
 
     settings = params.model_dump(exclude={"workers"})  # as many as there are: they change nothing
-    weights = [file_digest(source) for source in params.weights.split("+") if Path(source).is_file()]
     by = [processes.world(), device().type]
-    fingerprint = checkpoints.fingerprint(crops, labels, fold_of, settings, weights, run.fold, run.seed, by)
+    fingerprint = checkpoints.fingerprint(crops, labels, fold_of, settings, run.fold, run.seed, by)
     history, best_state = checkpoints.resume(run.checkpoint, fingerprint, learner.parts, learner.judged)
     if len(set(processes.gather(len(history)))) > 1:
         raise UserError(f"{run}: not every process can read {run.checkpoint}; share the folder, or remove that file")

@@ -2,12 +2,15 @@
 
 import difflib
 import math
+import warnings
 from functools import partial
 
 import timm.optim
 import torch
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from portrait18.device import device
 from portrait18.errors import UserError
 from portrait18.model_params import ModelParams
 from portrait18.networks.backbones import Network
@@ -32,13 +35,30 @@ def make(network: Network, params: ModelParams) -> torch.optim.Optimizer:
 
 
 def require(params: ModelParams) -> None:
-    """`UserError` unless timm has an optimiser of that name."""
-    known = timm.optim.list_optimizers()
-    if params.optimizer not in known:
-        near = ", ".join(difflib.get_close_matches(params.optimizer, known, 5)) or "none"
+    """`UserError` unless timm has an optimiser of that name, and it takes a step on this machine."""
+    name, known = params.optimizer, timm.optim.list_optimizers()
+    if name not in known:
+        near = ", ".join(difflib.get_close_matches(name, known, 5)) or "none"
         raise UserError(
-            f"params.yaml: optimizer = {params.optimizer!r} is unknown to timm; near it are {near}; see timm.optim.list_optimizers()"
+            f"params.yaml: optimizer = {name!r} is unknown to timm; near it are {near};"
+            " see timm.optim.list_optimizers()"
         )
+    if timm.optim.get_optimizer_info(name).second_order:
+        raise UserError(
+            f"params.yaml: optimizer = {name!r} needs second derivatives, which are not made here;"
+            " use another, e.g. adamw"
+        )
+    weight = nn.Parameter(torch.ones(2, 2, device=device()))
+    weight.grad = torch.ones_like(weight)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*opt_einsum")  # kron: each step would take minutes, not fail
+            timm.optim.create_optimizer_v2([weight], name, lr=params.lr).step()
+    except Exception as error:  # each says in its own way what is not installed
+        raise UserError(
+            f"params.yaml: optimizer = {name!r} does not work on this machine ({' '.join(str(error).split())[:200]});"
+            " install what it asks for, or use another, e.g. adamw"
+        ) from None
 
 
 def learning_rate(step: int, steps_per_epoch: int, params: ModelParams) -> float:

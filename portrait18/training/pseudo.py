@@ -35,17 +35,19 @@ def first_answers(models: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return table
 
 
-def labels(answers: pd.DataFrame, params: ModelParams, confidence: float) -> pd.DataFrame:
+def labels(answers: pd.DataFrame, seen: pd.Series, params: ModelParams, confidence: float) -> pd.DataFrame:
     """Labels, like `data/labels.csv`, for a model: a row for each photo to label, `train` where it is sure enough.
 
     Args:
         answers: of `first_answers`, from the fold that the model holds out.
+        seen: index photo: whether it could be decoded; a grey crop teaches nothing, however sure the answer.
         params: of the model; its task decides which answers must be sure.
         confidence: the least probability of these.
     """
     columns = ["mask", "gender", "age_group"]
     needed = columns if params.task == "all" else ["age_group" if params.task == "age" else params.task]
     sure = (answers[[f"{c}_confidence" for c in needed]] >= confidence).all(axis=1)
+    sure &= seen.loc[answers.photo].to_numpy()
     years = answers.years.round().astype(int) if "years" in answers else 0
     if params.target not in ("classes", "heads"):
         # Years that contradict the group would teach the opposite of what was sure.

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from sklearn.datasets import load_sample_image
 from tiny import crop_params, model_params
 
 from portrait18.errors import UserError
+from portrait18.files import file_digest
 from portrait18.networks import backbones, inference
 
 LITE = "tf_efficientnet_lite0"
@@ -30,6 +33,11 @@ def lite_by_hand():
 @pytest.fixture(scope="module")
 def lite():
     return backbones.create(model_params(backbone=LITE, weights="bundled"), (3,)).eval()
+
+
+def named(path):
+    """As params.yaml names a weights file, its content included."""
+    return f"{path}@{file_digest(path)[:12]}"
 
 
 def small(outputs=3, **changes):
@@ -117,11 +125,6 @@ def test_a_param_that_the_backbone_has_not_is_refused_in_one_line():
         small(backbone="ghostnet_050", drop_path=0.1)
 
 
-def test_bundled_weights_of_another_backbone_are_refused_naming_those_there_are():
-    with pytest.raises(UserError, match=f"bundled: there are none for 'resnet18'; use {LITE}"):
-        small(backbone="resnet18", weights="bundled")
-
-
 @pytest.mark.parametrize("written_by", ["timm", "this project"])
 def test_a_weights_file_fills_all_but_the_head(tmp_path, written_by):
     source, path = small(7), tmp_path / "weights.safetensors"
@@ -129,7 +132,7 @@ def test_a_weights_file_fills_all_but_the_head(tmp_path, written_by):
         save_file(backbone(source).state_dict(), path)
     else:
         inference.save(path, source, model_params(), crop_params())
-    network = small(3, weights=str(path))
+    network = small(3, weights=named(path))
     differing = {k for k, v in network.state_dict().items() if v.shape != source.state_dict()[k].shape}
     assert differing == {"head.weight", "head.bias"}
     assert (network.features[0](PHOTOS) == source.features[0](PHOTOS)).all()
@@ -138,8 +141,16 @@ def test_a_weights_file_fills_all_but_the_head(tmp_path, written_by):
 def test_weights_of_another_backbone_are_refused(tmp_path):
     path = tmp_path / "resnet.safetensors"
     save_file(backbone(small(backbone="test_resnet")).state_dict(), path)
-    with pytest.raises(UserError, match=r"resnet\.safetensors do not fit .* of another shape, first conv_stem"):
-        small(weights=str(path))
+    with pytest.raises(UserError, match=r"resnet\.safetensors@\w+ do not fit .* of another shape, first conv_stem"):
+        small(weights=named(path))
+
+
+def test_other_content_than_the_params_name_is_refused_with_what_to_write(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_file(backbone(small()).state_dict(), path)
+    with pytest.raises(UserError, match=r"begins with \w{8}, params\.yaml says 00000000.*@\w{12}$") as caught:
+        small(weights=f"{path}@00000000")
+    small(weights=str(caught.value).rsplit(" ", 1)[1])
 
 
 @pytest.mark.parametrize("name", ["weights.pt", "weights.pth", "weights.bin", "weights.pkl", "weights"])
@@ -147,7 +158,7 @@ def test_pickles_are_refused_unopened(tmp_path, name):
     planted = Planted(tmp_path / "it ran")
     torch.save(planted, tmp_path / name)
     with pytest.raises(UserError, match=r"only \.safetensors files are read"):
-        small(weights=str(tmp_path / name))
+        backbones.read_tensors(tmp_path / name)
     assert not planted.path.exists()
 
 
@@ -156,7 +167,7 @@ def test_a_truncated_weights_file_gives_one_line(tmp_path, kept):
     whole, cut = tmp_path / "whole.safetensors", tmp_path / "cut.safetensors"
     save_file(backbone(small()).state_dict(), whole)
     cut.write_bytes(whole.read_bytes()[:kept])
-    for read in (lambda p: small(weights=str(p)), backbones.read_metadata):
+    for read in (lambda p: small(weights=named(p)), backbones.read_metadata):
         with pytest.raises(UserError, match=r"cut\.safetensors (are|is) damaged") as caught:
             read(cut)
         assert len(caught.value.problems) == 1 and "\n" not in str(caught.value)
@@ -164,7 +175,7 @@ def test_a_truncated_weights_file_gives_one_line(tmp_path, kept):
 
 def test_missing_weights_are_named():
     with pytest.raises(UserError, match=r"nowhere\.safetensors': no such file; use bundled, hub, none or a path"):
-        small(weights="nowhere.safetensors")
+        small(weights="nowhere.safetensors@00000000")
 
 
 @torch.inference_mode()
@@ -174,7 +185,7 @@ def test_two_backbones_stand_side_by_side_under_one_head(tmp_path):
     torch.testing.assert_close(pair(PHOTOS), torch.cat(single, 1) @ pair.head.weight.T + pair.head.bias)
     path = tmp_path / "pair.safetensors"
     inference.save(path, pair, model_params(), crop_params())
-    again = small(5, backbone="test_efficientnet+test_resnet", weights=str(path))
+    again = small(5, backbone="test_efficientnet+test_resnet", weights=named(path))
     assert (again.features[1](PHOTOS) == single[1]).all() and (again.features[0](PHOTOS) == single[0]).all()
 
 
@@ -182,7 +193,43 @@ def test_two_backbones_stand_side_by_side_under_one_head(tmp_path):
 def test_each_of_two_backbones_has_its_own_weights(lite):
     pair = small(backbone=f"{LITE}+test_resnet", weights="bundled+none")
     torch.testing.assert_close(pair.features[0](PHOTOS), lite.features[0](PHOTOS))
-    with pytest.raises(UserError, match=r"'bundled\+none\+none' names 3 sources for 2 backbones"):
-        small(backbone=f"{LITE}+test_resnet", weights="bundled+none+none")
-    with pytest.raises(UserError, match="bundled: there are none for 'test_resnet'"):
-        small(backbone=f"{LITE}+test_resnet", weights="bundled")
+
+
+def unfit(**changes):
+    """The lines that `require` raises, none where `create` makes the network."""
+    params = model_params(**changes)
+    try:
+        backbones.require(params)
+    except UserError as error:
+        with pytest.raises(UserError):
+            backbones.create(params, (3,))
+        return error.problems
+    backbones.create(params, (3,))
+    return []
+
+
+def test_all_that_create_refuses_is_found_without_making_a_network(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_file(backbone(small()).state_dict(), "good.safetensors")
+    save_file(backbone(small(backbone="test_resnet")).state_dict(), "other.safetensors")
+    Path("cut.safetensors").write_bytes(Path("good.safetensors").read_bytes()[:1000])
+    torch.save({}, "pickle.safetensors")
+    assert unfit() == unfit(weights=named("good.safetensors")) == unfit(backbone=LITE, weights="bundled") == []
+    for changes, said in (
+        (dict(weights=named("other.safetensors")), "do not fit the backbone"),
+        (dict(weights=named("cut.safetensors")), "are damaged"),
+        (dict(weights=named("pickle.safetensors")), "holds a pickle"),
+        (dict(weights="nowhere.safetensors@00000000"), "no such file"),
+        (dict(weights="good.safetensors@00000000"), "params.yaml says 00000000"),
+        (dict(backbone="ghostnet_050", drop_path=0.1), "no drop_path"),
+    ):
+        (line,) = unfit(**changes)
+        assert said in line
+    both = dict(backbone="test_efficientnet+resnet19", weights="nowhere.safetensors@00000000+none")
+    assert len(unfit(**both)) == 2
+
+
+def test_hub_weights_that_timm_has_not_are_found_without_a_download():
+    with pytest.raises(UserError, match="weights = hub: timm has none of 'botnet50ts_256'"):
+        backbones.require(model_params(backbone="botnet50ts_256", weights="hub"))
+    backbones.require(model_params(backbone="resnet18", weights="hub"))

@@ -1,5 +1,6 @@
 """recipes/ledger.py with the real DVC, on a pipeline of one quick stage."""
 
+import json
 import os
 import shutil
 import signal
@@ -147,3 +148,16 @@ def test_a_killed_recipe_leaves_git_so_that_the_next_one_can_mend_it(project):
     again = project.recipe("child")
     assert again.returncode == 0, again.stderr
     assert project("git", "symbolic-ref", "HEAD").stdout == branch and "HEAD was detached" in done.stdout
+
+
+def test_a_sweep_is_queued_for_each_value_and_run_in_turn(project):
+    dvc = (sys.executable, "-m", "dvc")
+    queued = project(*dvc, "exp", "run", "--queue", "-S", "train.lr=choice(0.1,0.2)")
+    assert queued.stdout.count("Queued experiment") == 2, queued.stderr
+    assert project(*dvc, "queue", "start").returncode == 0
+    wait_until(lambda: project(*dvc, "queue", "status").stdout.count("Success") == 2, seconds=300)
+    shown = json.loads(project(*dvc, "exp", "show", "--json").stdout)
+    kept = [each["revs"][0]["data"] for commit in shown for each in commit["experiments"] or []]
+    scores = [data["metrics"]["reports/score.json"]["data"]["macro_f1"] for data in kept]
+    assert sorted(scores) == [0.1, 0.2]
+    assert project.params() == PARAMS

@@ -6,6 +6,7 @@ import shutil
 
 import pandas as pd
 import pytest
+import yaml
 
 pytestmark = pytest.mark.pipeline
 
@@ -113,7 +114,11 @@ def test_a_second_round_learns_from_the_photos_to_label_and_can_be_taken_back(pr
     weights = json.loads((project.root / "reports/ensemble.json").read_text())["mask"]["weights"]
     assert list(weights) == ["mask", "mask-second"]
     assert (project.root / "models/trained/mask-second/0-0.safetensors").exists()
-    project.set_params({"second": {"models": [], "confidence": 0.9}})
+    models = yaml.safe_load((project.root / "params.yaml").read_text())["matrix"]["models"]
+    project.set_params({"matrix": {"models": [m for m in models if m != "age-value"]}})
+    assert "pseudo@mask-0" in project.repro()
+    assert project.repro() == [], "what a model left that is no longer asked for must not count as an input"
+    project.set_params({"matrix": {"models": models}, "second": {"models": [], "confidence": 0.9}})
     project.repro()
     after = project.lock()
     assert {name: after[name] for name in before} == before

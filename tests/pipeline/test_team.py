@@ -84,6 +84,17 @@ def test_photos_and_crops_may_be_missing_where_nothing_has_to_run(team, tmp_path
     assert "Data and pipelines are up to date" in clone.run("dvc", "repro", "--allow-missing")
 
 
+def test_the_networks_alone_can_be_pulled(team, shell, tmp_path):
+    pull, repro = re.findall(r"`(dvc (?:pull models|repro [^`]+))`", SECTION)
+    clone = CLONE.splitlines()[0]
+    said = shell(tmp_path, f"{KEYS}{clone}\n{pull}\n{repro}")
+    root = tmp_path / "portrait18"
+    for path in (team.first.root / "models").rglob("*.safetensors"):
+        assert (root / path.relative_to(team.first.root)).read_bytes() == path.read_bytes()
+    assert not (root / "data/crops/train.npy").exists()
+    assert "Running stage" not in said and "Data and pipelines are up to date" in said
+
+
 def test_one_model_comes_without_a_clone(team, shell, tmp_path):
     (get,) = re.findall(r"`(dvc get [^`]+)`", SECTION)
     shell(tmp_path, KEYS + get)

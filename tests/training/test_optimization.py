@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import timm.optim
 import torch
 from tiny import model_params
 
@@ -70,6 +71,27 @@ def test_frozen_backbones_keep_weights_and_statistics_while_the_head_moves(netwo
     assert moved[0] == {"head.weight", "head.bias"}
     assert {"features.0.backbone.conv_stem.weight", "features.0.backbone.bn1.running_mean"} <= moved[1]
     assert network.head.training and network.features.training
+
+
+@pytest.mark.parametrize("name", timm.optim.list_optimizers())
+def test_an_optimiser_moves_all_weights_or_is_refused_in_one_line(name):
+    params = model_params(optimizer=name, weight_decay=0.1)
+    try:
+        optimization.require(params)
+    except UserError as error:
+        assert name.startswith(("fused", "bnb", "adahessian", "kron")), error
+        assert len(error.problems) == 1 and f"optimizer = {name!r}" in str(error) and "adamw" in str(error)
+        return
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.Flatten(), torch.nn.Linear(2, 3))
+    before = [p.detach().clone() for p in network.parameters()]
+    optimizer = optimization.make(network, params)
+    for _ in range(3):
+        optimization.set_rate(optimizer, 0.01)
+        optimizer.zero_grad()
+        network(torch.ones(2, 3, 3, 3)).square().sum().backward()
+        optimizer.step()
+    for old, new in zip(before, network.parameters(), strict=True):
+        assert torch.isfinite(new).all() and not torch.equal(old, new)
 
 
 def test_an_unknown_optimiser_is_refused_with_where_to_look(network):

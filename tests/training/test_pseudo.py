@@ -23,10 +23,11 @@ COLUMNS = [
     "years",
 ]
 ANSWERS = pd.DataFrame(ROWS, columns=COLUMNS)
+SEEN = pd.Series(True, index=["c.jpg", "b.jpg", "a.jpg"])
 
 
-def trained_on(answers=ANSWERS, confidence=0.9, **model):
-    labels = pseudo.labels(answers, model_params(**model), confidence)
+def trained_on(answers=ANSWERS, confidence=0.9, seen=SEEN, **model):
+    labels = pseudo.labels(answers, seen, model_params(**model), confidence)
     assert labels.photo.tolist() == answers.photo.tolist()
     return "".join(name[0] for name in labels.photo[labels.train == 1])
 
@@ -39,8 +40,13 @@ def test_a_photo_takes_part_in_the_tasks_that_are_sure_enough():
     assert trained_on(task="all") == trained_on(task="all", target="heads") == "a"
 
 
+def test_a_photo_that_could_not_be_decoded_takes_part_in_nothing():
+    seen = SEEN.mask(SEEN.index == "a.jpg", False)
+    assert [trained_on(seen=seen, task=task) for task in ("mask", "gender", "age", "all")] == ["b", "c", "bc", ""]
+
+
 def test_its_labels_are_those_of_an_extra_person_of_its_own():
-    row = pseudo.labels(ANSWERS, model_params(task="gender"), 0.9).iloc[2]
+    row = pseudo.labels(ANSWERS, SEEN, model_params(task="gender"), 0.9).iloc[2]
     assert (row["mask"], row.gender, row.age_group, row.age_target, row.age) == (1, 1, 2, 2, 57)
     assert row["class"] == 6 * 1 + 3 * 1 + 2 and row.person == row.photo == "c.jpg"
     assert row.extra == 1 and row.train == 1

@@ -8,7 +8,7 @@ from tiny import STILL, crop_params, mix, model_params, sampling
 
 from portrait18.errors import UserError
 from portrait18.networks import backbones, inference, targets
-from portrait18.training import loop
+from portrait18.training import distributed, loop
 
 
 @pytest.fixture
@@ -175,11 +175,25 @@ def test_all_unfit_models_are_named_at_once():
         "a": model_params(loss="gaussian"),
         "b": model_params(backbone="resnet18+resnet19"),
         "c": model_params(optimizer="adamwow"),
-        "d": model_params(),
+        "d": model_params(weights="nowhere.safetensors@00000000"),
+        "e": model_params(backbone="ghostnet_050", drop_path=0.1),
+        "f": model_params(optimizer="adahessian"),
+        "g": model_params(),
     }
     with pytest.raises(UserError) as caught:
         loop.refuse_unfit(models)
-    assert [line.split(":")[0] for line in caught.value.problems] == ["train.a", "train.b", "train.c"]
+    assert [line.split(":")[0] for line in caught.value.problems] == [f"train.{name}" for name in "abcdef"]
+
+
+def test_a_loss_of_the_whole_batch_is_refused_where_several_processes_have_parts_of_it(monkeypatch):
+    models = {"a": model_params(loss="soft-f1"), "b": model_params(loss="focal")}
+    loop.refuse_unfit(models)
+    monkeypatch.setattr(distributed, "world", lambda: 4)
+    with pytest.raises(UserError) as caught:
+        loop.refuse_unfit(models)
+    (line,) = caught.value.problems
+    assert line.startswith("train.a: params.yaml: loss = 'soft-f1'") and "4 processes (launch)" in line
+    assert "soft-f1 |" not in line and "launch: python, or cross-entropy | focal" in line
 
 
 @pytest.mark.gpu
