@@ -59,12 +59,16 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _chosen(names: list[str]) -> list[Row]:
+def _chosen(names: list[str], device: str) -> list[Row]:
     known = {row.name: row for row in ROWS}
     wrong = [f"no row is called {name!r}{nearest(name, list(known))}" for name in names if name not in known]
+    for name in names:
+        if name in known and device not in known[name].aims:
+            others = " or ".join(known[name].aims)
+            wrong.append(f"{name} is for {others} alone; leave it out, or use --device {others}")
     if wrong:
         raise UserError(wrong)
-    return [known[name] for name in dict.fromkeys(names or known)]
+    return [known[name] for name in dict.fromkeys(names or known) if device in known[name].aims]
 
 
 def _bench(args: argparse.Namespace, folder: Path) -> Bench:
@@ -108,7 +112,8 @@ def main(argv: list[str] | None = None) -> None:
     if not args.table:
         failed = []
         with tempfile.TemporaryDirectory(prefix="portrait18-benchmarks-") as folder:
-            rows, bench = _chosen(args.rows), _bench(args, Path(folder))
+            bench = _bench(args, Path(folder))
+            rows = _chosen(args.rows, bench.device)
             _warn_of_others()
             for row in rows:
                 _tell(f"{row.name}: {row.what}; beside {row.beside}; {row.photos(bench):,} photos")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
+from torch.utils.data import DataLoader
 
 from benchmarks import inputs, ours
 from benchmarks.rows import Bench, Outcome, Row, at_most
@@ -21,8 +22,8 @@ def contiguous(learner: _Learner) -> None:
 
 
 def precision(learner: _Learner) -> None:
-    on = not torch.is_autocast_enabled("cpu") and learner.device.type == "cpu"
-    learner.autocast = torch.autocast(learner.device.type, torch.bfloat16, enabled=on)
+    device = learner.device.type
+    learner.autocast = torch.autocast(device, torch.bfloat16, enabled=device == "cpu")
 
 
 def fused(learner: _Learner) -> None:
@@ -37,28 +38,28 @@ def graphs(learner: _Learner) -> None:
     learner.network.compile(mode="reduce-overhead")
 
 
-def thread(learner: _Learner) -> None:
-    usual = learner.photos
+class Ahead:
+    """A loader whose next batch is prepared by a thread meanwhile."""
 
-    def ahead(loader) -> Iterator:
+    def __init__(self, loader: DataLoader):
+        self.loader = loader
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator:
+        batches = iter(self.loader)
         with ThreadPoolExecutor(1) as pool:
-            batches = iter(loader)
             coming = pool.submit(next, batches, None)
             while (batch := coming.result()) is not None:
                 coming = pool.submit(next, batches, None)
                 yield batch
 
-    class Ahead:
-        def __init__(self, loader):
-            self.loader = loader
 
-        def __len__(self) -> int:
-            return len(self.loader)
+def thread(learner: _Learner) -> None:
+    usual = learner.photos
 
-        def __iter__(self) -> Iterator:
-            return ahead(self.loader)
-
-    def photos(epoch: int):
+    def photos(epoch: int) -> tuple[Ahead, int]:
         loader, size = usual(epoch)
         return Ahead(loader), size
 

@@ -19,6 +19,7 @@ from benchmarks import (
     predict,
     projects,
     train,
+    variants,
 )
 from benchmarks.paired import Turn
 from benchmarks.rows import Bench
@@ -35,7 +36,7 @@ class Here:
     def __init__(self, function, device, seconds, **settings):
         module, name = function.split(".")
         self.function = function
-        self.run = getattr({"ours": ours, "peers": peers}[module], name)(**json.loads(json.dumps(settings)))
+        self.run = getattr({"ours": ours, "peers": peers, "variants": variants}[module], name)(**json.loads(json.dumps(settings)))
 
     def __enter__(self):
         return self
@@ -51,8 +52,9 @@ class Here:
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
     """Two people of the demo, small networks, the inputs in `tmp_path`; torch's settings are put back."""
-    small = {"train.common.backbone": "test_efficientnet", "train.common.size": 32, "crop.size": 64}
-    path = write_params(tmp_path / "params.yaml", {**small, "train.common.batch_size": 4, "crop.batch_size": 4})
+    small = {"train.common.backbone": "test_efficientnet", "train.common.weights": "none", "train.common.size": 32}
+    fast = {"crop.size": 64, "train.common.batch_size": 4, "crop.batch_size": 4}
+    path = write_params(tmp_path / "params.yaml", {**small, **fast})
     told = params.load(path)
     monkeypatch.setattr(params, "load", lambda: told)
     monkeypatch.setattr(ours, "hold_memory", lambda: None)
@@ -61,12 +63,33 @@ def bench(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "measure", [crop.loop, crop.batched, train.feeding, train.fed, train.loop, predict.from_photos, predict.from_crops]
+    "measure",
+    [
+        *(crop.loop, crop.batched, train.feeding, train.fed, train.loop, predict.from_photos, predict.from_crops),
+        *(row.measure for row in variants.ROWS if row.name in ("with-contiguous", "with-fused", "with-thread")),
+    ],
 )
 def test_rows_give_a_ratio_for_each_round(bench, measure):
     outcome = measure(bench, 8)
     assert outcome.values == [1.0]  # both sides took as long for as many photos
     assert outcome.photos == 8
+
+
+def test_variants_change_the_loop_as_they_say(bench):
+    folder, model = str(inputs.store(bench, 8)), inputs.model(bench, "mask").model_dump_json()
+    usual, other = (ours._learner(folder, model, "variant") for _ in range(2))
+    for variant in (variants.contiguous, variants.precision, variants.fused, variants.thread):
+        variant(other)
+    seen = []
+    other.network.features.register_forward_pre_hook(lambda part, inputs: seen.append(inputs[0].is_contiguous()))
+    batches = [list(learner.photos(0)[0]) for learner in (usual, other)]
+    assert len(batches[0]) == 2
+    for (photos, rows), (theirs, their_rows) in zip(*batches, strict=True):
+        assert (photos == theirs).all() and (rows == their_rows).all()
+    with other.autocast:
+        assert torch.is_autocast_enabled("cpu")
+    assert other.optimizer.defaults["fused"] and len(other.optimizer.param_groups) == len(usual.optimizer.param_groups)
+    assert other.epoch(0)["train_loss"] == pytest.approx(usual.epoch(0)["train_loss"], rel=0.05)
 
 
 def test_detect_compares_the_boxes_of_the_same_photos(bench):

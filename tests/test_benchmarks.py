@@ -21,6 +21,7 @@ from benchmarks.paired import Turn
 from benchmarks.rows import Bench, Outcome, Row, at_least, at_most
 from benchmarks.side import NotMeasured, Side
 from portrait18 import params
+from portrait18.errors import UserError
 
 
 @pytest.fixture
@@ -131,9 +132,17 @@ def test_the_table_says_what_was_measured_and_what_was_not(written, bench):
     assert lines[3] == "| w | b | >= 9x | not measured | >= 9x | not measured |"
 
 
-def test_every_row_has_its_own_name_and_an_aim_for_each_device():
-    assert len({row.name for row in run.ROWS}) == len(run.ROWS) == 18
-    assert all(set(row.aims) == {"cpu", "cuda"} for row in run.ROWS)
+def test_every_row_has_its_own_name_and_an_aim_for_each_device_that_it_is_for():
+    assert len({row.name for row in run.ROWS}) == len(run.ROWS) == 24
+    alone = {row.name: set(row.aims) for row in run.ROWS if set(row.aims) != {"cpu", "cuda"}}
+    assert alone == {"with-graphs": {"cuda"}, "with-thread": {"cpu"}}
+
+
+def test_a_row_of_another_device_is_left_out_unless_it_is_asked_for():
+    names = [row.name for row in run._chosen([], "cpu")]
+    assert "with-thread" in names and "with-graphs" not in names
+    with pytest.raises(UserError, match="with-graphs is for cuda alone; leave it out, or use --device cuda"):
+        run._chosen(["with-graphs", "detect"], "cpu")
 
 
 def test_the_command_writes_rows_of_processes_and_goes_on_after_one_that_fails(tmp_path, monkeypatch, capsys):

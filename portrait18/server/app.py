@@ -82,7 +82,8 @@ def create_app(ensemble: Ensemble, settings: Settings, device: str = "cpu", netw
             take(len(batch) - 1)
             work = asyncio.create_task(answering(batch))
             # Not before: threads may still decode when the client has been told that it took too long.
-            work.add_done_callback(lambda _, held=held.pop_all(): held.close())
+            until_then = held.pop_all()
+            work.add_done_callback(lambda _: until_then.close())
             try:
                 async with asyncio.timeout(settings.timeout_s):
                     found = await unless_gone(request, work)
