@@ -84,14 +84,17 @@ def test_photos_and_crops_may_be_missing_where_nothing_has_to_run(team, tmp_path
     assert "Data and pipelines are up to date" in clone.run("dvc", "repro", "--allow-missing")
 
 
-def test_the_networks_alone_can_be_pulled(team, shell, tmp_path):
-    pull, repro = re.findall(r"`(dvc (?:pull models|repro [^`]+))`", SECTION)
-    clone = CLONE.splitlines()[0]
-    said = shell(tmp_path, f"{KEYS}{clone}\n{pull}\n{repro}")
-    root = tmp_path / "portrait18"
-    for path in (team.first.root / "models").rglob("*.safetensors"):
-        assert (root / path.relative_to(team.first.root)).read_bytes() == path.read_bytes()
+def test_networks_and_bundle_can_be_pulled_alone(team, shell, tmp_path):
+    *pulls, repro = re.findall(r"`(dvc (?:pull|repro) [^`]+)`", SECTION)
+    clone, root = CLONE.splitlines()[0], tmp_path / "portrait18"
+    shell(tmp_path, KEYS + clone)
+    for pull, folder in zip(pulls, ("models/trained", "models/bundle"), strict=True):
+        assert not (root / folder).exists()
+        shell(root, KEYS + pull)
+        theirs = [path for path in (team.first.root / folder).rglob("*") if path.is_file()]
+        assert theirs and all((root / p.relative_to(team.first.root)).read_bytes() == p.read_bytes() for p in theirs)
     assert not (root / "data/crops/train.npy").exists()
+    said = shell(root, repro)
     assert "Running stage" not in said and "Data and pipelines are up to date" in said
 
 
@@ -100,6 +103,14 @@ def test_one_model_comes_without_a_clone(team, shell, tmp_path):
     shell(tmp_path, KEYS + get)
     name = get.rsplit(" ", 1)[1]
     assert (tmp_path / name.rsplit("/", 1)[1]).read_bytes() == (team.first.root / name).read_bytes()
+
+
+def test_the_newest_release_comes_without_a_clone(team, shell, tmp_path):
+    (release,), (get,) = (re.findall(rf"`({command} [^`]+)`", SECTION) for command in ("git tag", "dvc artifacts"))
+    shell(team.first.root, release)
+    shell(tmp_path, KEYS + get)
+    theirs = list((team.first.root / "models/bundle").iterdir())
+    assert theirs and all((tmp_path / "bundle" / p.name).read_bytes() == p.read_bytes() for p in theirs)
 
 
 def test_a_lock_in_conflict_is_mended_without_computing_anything_twice(team, shell, stages_of):
