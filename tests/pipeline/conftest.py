@@ -27,6 +27,7 @@ SMALL = {
         "age-value": {"epochs": 1},
         "all": {"epochs": 1},
     },
+    "predict": {"batch_size": 4},  # a dozen people make more than one batch
 }
 
 

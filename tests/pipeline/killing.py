@@ -18,8 +18,15 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNING = re.compile(r"Running stage '((\w+)[^']*)'")
-GOING_ON = re.compile(r"going on (?:from photo|after epoch) (\d+)")
+GOING_ON = re.compile(r"(?: (train|eval): )?going on (?:from photo|after epoch) (\d+)")
 EPOCH = re.compile(r"epoch (\d+)/\d+: train loss")
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether a process still runs; an init that is slow to collect the ended ones keeps them listed."""
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 class Repro:
@@ -73,10 +80,10 @@ class Repro:
         return self.spoke - self.started
 
     def alive(self) -> bool:
-        """Whether any process of the group still runs; an init that is slow to collect the ended ones keeps them listed."""
+        """Whether any process of the group still runs."""
         for process in psutil.process_iter():
-            with suppress(ProcessLookupError, psutil.NoSuchProcess):
-                if os.getpgid(process.pid) == self.process.pid and process.status() != psutil.STATUS_ZOMBIE:
+            with suppress(ProcessLookupError):
+                if os.getpgid(process.pid) == self.process.pid and alive(process):
                     return True
         return False
 
@@ -92,15 +99,22 @@ class Repro:
 
 
 def progress(project) -> dict[str, int]:
-    """Stage -> photos or epochs that a kill now would leave to go on from."""
+    """Stage -> photos or epochs that a kill now would leave to go on from; `predict@... train` for one of its sets."""
     found = {}
     for path in (project.root / ".resume").glob("crop-*/rows.jsonl"):
-        whole = path.read_text().split("\n")[1:-1]
-        pieces = [json.loads(line.rpartition(" ")[0]) for line in whole]
-        found[f"crop@{path.parent.name.removeprefix('crop-')}"] = sum(map(len, pieces))
+        found[f"crop@{path.parent.name.removeprefix('crop-')}"] = sum(map(len, pieces(path)))
+    for path in (project.root / ".resume").glob("predict-*.jsonl"):
+        stage, _, which = path.stem.rpartition("-")
+        found[f"{stage.replace('-', '@', 1)} {which}"] = sum(len(probabilities) for probabilities, _ in pieces(path))
     for path in (project.root / ".resume").glob("[!.]*-*-*.pt"):
         found[f"train@{path.stem}"] = len(torch.load(path, weights_only=True)["history"])
     return {stage: done for stage, done in found.items() if done}
+
+
+def pieces(journal: Path) -> list:
+    """What is behind the first of a journal's whole lines, which says what the work is."""
+    whole = journal.read_text().split("\n")[1:-1]
+    return [json.loads(line.rpartition(" ")[0]) for line in whole]
 
 
 def stages_told(output: str) -> list[tuple[str, str]]:
@@ -113,11 +127,11 @@ def check(output: str, promised: dict[str, int], epochs: Counter, ended: bool) -
     """Hold what a `dvc repro` said against the progress that the one before it left."""
     ran = stages_told(output)
     for n, (stage, said) in enumerate(ran):
-        going_on = GOING_ON.search(said)
-        if going_on and not stage.startswith("predict"):
-            assert int(going_on[1]) == promised.get(stage), f"{stage} went on from elsewhere"
-        elif stage in promised and (ended or n + 1 < len(ran)):
-            raise AssertionError(f"{stage} began anew, though {promised[stage]} were done:\n{said}")
+        gone_on = {f"{stage} {which}".rstrip(): int(done) for which, done in GOING_ON.findall(said)}
+        left = {key: done for key, done in promised.items() if key.split()[0] == stage}
+        assert gone_on.items() <= left.items(), f"{stage} went on from {gone_on}, left were {left}"
+        if ended or n + 1 < len(ran):
+            assert gone_on == left, f"{stage} began anew:\n{said}"
         epochs.update((stage, int(epoch)) for epoch in EPOCH.findall(said))
     twice = [which for which, times in epochs.items() if times > 1]
     assert not twice, f"epochs trained twice after they were said to be done: {twice}"

@@ -4,6 +4,8 @@ import os
 import runpy
 import sys
 
+import safetensors
+
 ROOT = os.getcwd()
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
@@ -22,9 +24,16 @@ def note(path: str, writes: bool) -> None:
         os.write(LOG, f"{'w' if writes else 'r'} {os.path.relpath(path, ROOT)}\n".encode())
 
 
+def safe_open(path, *args, **kwargs):
+    """Of safetensors, which opens files in Rust, where no hook sees it; its `load_file` calls this too."""
+    note(os.path.realpath(os.fsdecode(path)), False)
+    return opened(path, *args, **kwargs)
+
+
 if __name__ == "__main__":
     _, log, module, *sys.argv[1:] = sys.argv
     LOG = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     sys.addaudithook(hook)
+    opened, safetensors.safe_open = safetensors.safe_open, safe_open
     sys.path.insert(0, ROOT)
     runpy.run_module(module, run_name="__main__", alter_sys=True)

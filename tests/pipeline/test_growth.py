@@ -1,9 +1,8 @@
 """A data set grows: what follows, and what is not done again."""
 
+import itertools
 import shutil
-import subprocess
 import sys
-import time
 
 import pandas as pd
 import pytest
@@ -16,15 +15,17 @@ STORE = ("data/crops/train.npy", "data/crops/train.csv", "data/crops/train_aroun
 
 
 def add_people(project, ids: list[str]) -> list[str]:
-    """Add people of the demo that the project does not have, under new ids; their folders."""
+    """Add people of the demo that the project does not have, under new ids, some more than once; their folders."""
     demo, data = REPO / "data/demo/train", project.root / "data/demo/train"
     there = set(pd.read_csv(data / "train.csv").path)
     others = [name for name in pd.read_csv(demo / "train.csv").path if name not in there]
     added = []
-    for name, new in zip(others, ids, strict=False):
+    for name, new in zip(itertools.cycle(others), ids, strict=False):
         _, *rest = name.split("_")
         added.append("_".join([new, *rest]))
         shutil.copytree(demo / "images" / name, data / "images" / added[-1])
+        for photo in (data / "images" / added[-1]).iterdir():
+            photo.write_bytes(photo.read_bytes() + new.encode())  # the same file under two ids would be refused
         with open(data / "train.csv", "a") as file:
             file.write(",".join([new, *rest, added[-1]]) + "\n")
     return added
@@ -59,6 +60,39 @@ def test_labels_split_and_crops_follow_a_data_set_that_grows(project):
     assert {name: (project.root / name).read_bytes() for name in STORE} == grown, "from scratch: the same bytes"
 
 
+def test_fifty_people_more_are_held_out_as_others_are_and_move_nobody(project):
+    folds = pd.read_csv(project.root / "data/folds.csv", dtype=str).set_index("person").fold
+    labels = (project.root / "data/labels.csv").read_text().splitlines()
+    ids = [f"{number:06d}" for number in range(50)]  # between the ids that are there, listed behind them
+    ids = [f"{new}-1" if new in folds.index else new for new in ids]
+    added = add_people(project, ids)
+    assert project.repro("split") == ["check", "label", "split"]
+    now = pd.read_csv(project.root / "data/folds.csv", dtype=str).set_index("person").fold
+    assert len(added) == 50 and set(now.index) == {*folds.index, *ids}
+    assert (now[folds.index] == folds).all()
+    assert 5 <= (now[ids] == "0").sum() <= 15, "a fifth, to within one in each of six strata"
+    grown = (project.root / "data/labels.csv").read_text().splitlines()
+    assert len(grown) == len(labels) + 50 * 7 and set(labels) < set(grown)
+
+
+#: Runs predict as `python -m` would, and kills it as it has written so many batches to its journals.
+KILLED_AFTER = """
+import os, runpy, signal, sys
+from portrait18.journal import Journal
+
+add, left = Journal.add, [None] * int(sys.argv.pop(1))
+
+def add_and_count(self, piece):
+    add(self, piece)
+    left.pop()
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Journal.add = add_and_count
+runpy.run_module("stages.predict", run_name="__main__", alter_sys=True)
+"""
+
+
 def test_killed_predictions_go_on_and_end_the_same(project):
     project.set_params({"predict": {"batch_size": 1}})
     out, run = project.root / "data/predictions/first/mask/0-0.csv", ("-m", "stages.predict", "mask", "0", "0")
@@ -68,15 +102,9 @@ def test_killed_predictions_go_on_and_end_the_same(project):
     out.unlink()
     for kept in (project.root / ".resume").glob("predict-*"):  # until another stage begins: DVC might be killed
         kept.unlink()
-    journal = project.root / ".resume/predict-mask-0-0-train.jsonl"
-    with subprocess.Popen([sys.executable, *run], cwd=project.root, stderr=subprocess.PIPE, text=True) as killed:
-        until = time.monotonic() + 120
-        while killed.poll() is None and time.monotonic() < until:
-            if journal.exists() and journal.read_bytes().count(b"\n") > 3:
-                break
-            time.sleep(0.001)
-        killed.kill()
-        killed.communicate()
-    assert killed.returncode != 0 and not out.exists()
-    assert "mask 0-0 train: going on from photo" in project.run(sys.executable, *run)
+    held_out = undisturbed.count(b"\nheldout,")
+    assert held_out > 4
+    project.run(sys.executable, "-c", KILLED_AFTER, "4", *run[2:], check=False)
+    assert not out.exists()
+    assert f"mask 0-0 train: going on from photo 4 of {held_out}\n" in project.run(sys.executable, *run)
     assert out.read_bytes() == undisturbed

@@ -5,9 +5,11 @@ import shutil
 import signal
 import time
 
+import numpy as np
+import pandas as pd
 import psutil
 import pytest
-from killing import EPOCH, Repro
+from killing import EPOCH, Repro, alive
 from synthetic import REPO
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(1800)]
@@ -39,6 +41,9 @@ def test_two_processes_crop_and_predict_the_bytes_of_one(again):
 
 def test_two_killed_while_they_crop_are_gone_on_with_by_one(again):
     before = outs(again)["crop@train"]
+    source = again.root / "portrait18/cropping/crops.py"
+    text = re.sub(r"^CHUNK = .*", "CHUNK = 2", source.read_text(), flags=re.MULTILINE)  # more to be killed in
+    source.write_text(text)
     repro = Repro(again, "-s", "crop@train")
     journal = again.root / ".resume/crop-train/rows.jsonl"
     while not journal.exists() or journal.read_text().count("\n") < 3:  # what it is, then a line for each chunk
@@ -53,14 +58,34 @@ def test_two_killed_while_they_crop_are_gone_on_with_by_one(again):
 
 
 def test_no_process_of_a_stage_outlives_dvc(again):
-    again.set_params({"train": {"mask": {"epochs": 60, "patience": 0}}})
+    again.set_params({"train": {"mask": {"epochs": 100_000, "patience": 0}}})  # it does not end by itself
     repro = Repro(again, "-s", "train@mask-0-0")
     assert repro.wait_for(EPOCH.search), repro.told()
     stage = psutil.Process(repro.process.pid).children(recursive=True)
     assert len(stage) >= 3  # torchrun and two processes
     repro.process.kill()
-    _, alive = psutil.wait_procs(stage, timeout=30)
-    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    until = time.monotonic() + 300
+    while (left := [process for process in stage if alive(process)]) and time.monotonic() < until:
+        time.sleep(0.1)
+    for process in left:
+        process.kill()
+    assert not left
+
+
+def test_two_processes_train_to_the_figures_of_one(again):
+    # No batch norm, whose statistics are each process's own on CPUs, and no dropout, drawn by each for itself.
+    again.set_params({"train": {"mask": {"backbone": "test_convnext", "dropout": 0.0}}})
+    curves, figures = again.root / "reports/train/mask/0-0/plots/metrics", {}
+    for launch in ("python", TWO):
+        again.set_params({"launch": launch})
+        output = again.run("dvc", "repro", "-s", "train@mask-0-0")
+        assert len(EPOCH.findall(output)) == 2 and "going on" not in output
+        assert again.lock()["train@mask-0-0"]["cmd"].startswith(launch)
+        figures[launch] = {path.stem: pd.read_csv(path, sep="\t") for path in curves.glob("*.tsv")}
+    one, two = figures.values()
+    assert one.keys() == two.keys() >= {"lr", "train_loss", "loss", "accuracy", "macro_f1"}
+    for name in one:
+        np.testing.assert_allclose(two[name][["step", name]], one[name][["step", name]], rtol=1e-3, atol=1e-4)
 
 
 def test_trainings_side_by_side_make_what_they_make_in_turn(project, tmp_path, stages_of):

@@ -77,11 +77,18 @@ def project(tmp_path):
     return call
 
 
-def wait_until(ready, seconds=60):
+def wait_until(ready, seconds=600):
     deadline = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def finished(project):
+    """The ledger's lines of runs that ended well; one that fails has a line too if it took a minute."""
+    runs = project.runs() if (project.root / "reports/runs.csv").exists() else []
+    assert all(run[7] or float(run[6]) >= 1 for run in runs)
+    return [run for run in runs if run[7]]
 
 
 def test_recipes_run_one_after_the_other_each_from_the_committed_params(project):
@@ -101,7 +108,7 @@ def test_recipes_run_one_after_the_other_each_from_the_committed_params(project)
     done = project.recipe("broken")
     assert done.returncode != 0 and "did not finish" in done.stderr
     assert project.params() == PARAMS
-    assert len(project.runs()) == 2  # it failed within seconds
+    assert len(finished(project)) == 2
 
     (project.root / "params.yaml").write_text(yaml.safe_dump({**PARAMS, "mine": 1}))
     done = project.recipe("base")
@@ -120,24 +127,24 @@ def test_git_must_have_a_commit_and_know_a_name(project):
 
 
 def test_ctrl_c_ends_dvc_and_gives_the_committed_params_back(project):
-    (project.root / "stage.py").write_text("open('started', 'w'); import time; time.sleep(60)")
+    (project.root / "stage.py").write_text("open('started', 'w'); import time; time.sleep(3600)")
     command = [sys.executable, "recipes/ledger.py", "run", "child"]
     process = project.start(command)
     wait_until((project.root / "started").exists)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of them are told
-    assert process.wait(120) not in (0, None)
+    assert process.wait(600) not in (0, None)
     assert project.params() == PARAMS
-    assert not (project.root / "reports/runs.csv").exists()
+    assert not finished(project)
 
 
 def test_a_killed_recipe_leaves_git_so_that_the_next_one_can_mend_it(project):
-    (project.root / "stage.py").write_text("open('started', 'w'); import time; time.sleep(60)")
+    (project.root / "stage.py").write_text("open('started', 'w'); import time; time.sleep(3600)")
     branch = project("git", "symbolic-ref", "HEAD").stdout
     process = project.start([sys.executable, "recipes/ledger.py", "run", "child"])
     wait_until((project.root / "started").exists)
     killed = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait(60)
+    process.wait(600)
     # Where init is slow to collect them DVC takes the killed for living, and what they had locked for busy.
     wait_until(lambda: not any(psutil.pid_exists(child.pid) for child in killed))
     assert project("git", "symbolic-ref", "HEAD").returncode  # DVC had taken it off its branch
