@@ -1,6 +1,7 @@
 """The page in a real browser."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -110,21 +111,31 @@ def test_the_camera_takes_a_photo_and_is_let_go(address, watched):
         expect(page.get_by_role("button", name="Use the camera")).to_be_focused()
 
 
+def camera_in_use(page, unlike: str | None) -> str:
+    """Its name, as soon as it is another one."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        used = page.evaluate("document.querySelector('video').srcObject?.getVideoTracks()[0].label ?? null")
+        if used not in (None, unlike):
+            return used
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{unlike} stays in use")
+
+
 def test_where_there_are_several_cameras_another_can_be_taken(address, browser):
     with launched(browser.browser_type, cameras=2) as several:
         page = several.new_page(permissions=["camera"])
         page.goto(address)
         page.get_by_role("button", name="Use the camera").click()
-        used = "() => document.querySelector('video').srcObject.getVideoTracks()[0].label"
         other = page.get_by_role("button", name="Other camera")
         expect(other).to_be_visible()
-        first = page.evaluate(used)
+        first = camera_in_use(page, unlike=None)
         other.click()
+        second = camera_in_use(page, unlike=first)
         expect(other).to_be_focused()
-        assert page.evaluate(used) != first
         other.click()
+        assert camera_in_use(page, unlike=second) == first
         expect(other).to_be_focused()
-        assert page.evaluate(used) == first
         page.get_by_role("button", name="Take the photo").click()
         expect(page.locator("#status")).to_contain_text("Camera photo 1: ")
 
