@@ -112,7 +112,7 @@ def _predict(pixels: np.ndarray, models: list[str]) -> dict:
     rows = np.arange(len(pixels))
     for path in models:
         trained = inference.load(Path(path), device())
-        size = trained.params.size
+        size = trained.params.image_size
         inference.predict(trained.network, trained.target, pixels, rows, size, told.batch_size, told.flip)
     return {"photos": len(pixels), "networks": len(models)}
 

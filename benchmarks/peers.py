@@ -119,7 +119,7 @@ def _plain(size: int) -> transforms.Compose:
 
 
 def _training_loader(paths: list[str], labels: list[int], model: dict) -> DataLoader:
-    data = Photos(paths, labels, _augmented(model["size"], model["augment"]))
+    data = Photos(paths, labels, _augmented(model["image_size"], model["augment"]))
     batch_size, pin = model["batch_size"], _device().type == "cuda"
     drop_last = len(data) > batch_size
     return DataLoader(data, batch_size, shuffle=True, num_workers=model["workers"], pin_memory=pin, drop_last=drop_last)

@@ -16,7 +16,9 @@ def _peers(models: list[str]) -> list[dict]:
     for path in models:
         stored = json.loads(inference.backbones.read_metadata(path)[inference.METADATA])["model"]
         params = ModelParams.model_validate({**stored, "workers": 0})
-        told.append({"backbone": params.backbone, "size": params.size, "classes": sum(targets.make(params).widths)})
+        told.append(
+            {"backbone": params.backbone, "size": params.image_size, "classes": sum(targets.make(params).widths)}
+        )
     return told
 
 

@@ -30,7 +30,7 @@ def _facts(bench: Bench) -> dict:
     return {
         "model": name,
         "backbone": model.backbone,
-        "size": model.size,
+        "size": model.image_size,
         "batch_size": model.batch_size,
         "workers": bench.workers,
     }

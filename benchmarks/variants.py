@@ -86,7 +86,7 @@ def _measure(variant: Callable) -> Callable[[Bench, int], Outcome]:
         name = bench.params.matrix.models[0]
         folder, model = inputs.store(bench, count), inputs.model(bench, name)
         told = {"folder": str(folder), "model": model.model_dump_json()}
-        facts = {"model": name, "backbone": model.backbone, "size": model.size, "batch_size": model.batch_size}
+        facts = {"model": name, "backbone": model.backbone, "size": model.image_size, "batch_size": model.batch_size}
         with (
             bench.side("variants.train_loop", **told, variant=variant.__name__) as a,
             bench.side("variants.train_loop", **told) as b,

@@ -51,7 +51,7 @@ class ModelParams(Section):
     target: Literal["classes", "value", "distribution", "rank", "heads"]
     backbone: str
     weights: str
-    size: int = Field(ge=32, le=1024)
+    image_size: int = Field(ge=32, le=1024)
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=2)
     optimizer: str

@@ -43,7 +43,7 @@ class SplitParams(Section):
 
 class CropParams(Section):
     method: Literal["mtcnn", "centre"]
-    size: int = Field(ge=32, le=1024)
+    image_size: int = Field(ge=32, le=1024)
     margin: float = Field(ge=-0.5, le=4)
     align: bool
     min_face: float = Field(gt=0, le=1)
@@ -187,16 +187,21 @@ def load(path: str | Path = "params.yaml") -> Params:
 
 def _contradictions(sections: dict[str, Any], models: dict[str, ModelParams]) -> list[str]:
     """What is wrong between sections that are sound by themselves, a line each."""
-    matrix, second, folds, size = sections["matrix"], sections["second"], sections["split"].folds, sections["crop"].size
+    matrix, second, folds, size = (
+        sections["matrix"],
+        sections["second"],
+        sections["split"].folds,
+        sections["crop"].image_size,
+    )
     lines = []
     if wrong := [f for f in matrix.folds if f >= folds]:
         lines.append(
             f"matrix.folds = {matrix.folds}: {wrong} must lie in 0..{folds - 1}; raise split.folds or name fewer"
         )
     lines += [
-        f"train.{name}.size = {m.size} is larger than crop.size = {size}; raise crop.size to {m.size}"
+        f"train.{name}.image_size = {m.image_size} is larger than crop.image_size = {size}; raise that to {m.image_size}"
         for name, m in models.items()
-        if m.size > size
+        if m.image_size > size
     ]
     first = [models[m] for m in matrix.models]
     lines += [

@@ -52,9 +52,11 @@ def read(name: str) -> Recipe:
     """Read one recipe.
 
     Raises:
-        UserError: no such recipe, or all bad lines of its file.
+        UserError: none named, no such recipe, or all bad lines of its file.
     """
     path = FOLDER / f"{name}.txt"
+    if not name:
+        raise UserError(f"no recipe is named; make recipe NAME=..., one of {', '.join(known())}")
     if name not in known():
         raise UserError(f"{path} does not exist{nearest(name, known())}")
     parents, problems, overrides = [], [], {}

@@ -53,7 +53,7 @@ def make_bundle(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def make(ensemble=None, models=ABLE, crop=None, onnx=False, runs=RUNS, **predict):
-        crop = crop or crop_params(size=40)
+        crop = crop or crop_params(image_size=40)
         for run in runs:
             write_weights(run, crop, **MODELS[run.model])
         folder, sources = Path("bundle"), [Path("labels.csv")]

@@ -36,7 +36,9 @@ class Here:
     def __init__(self, function, device, seconds, **settings):
         module, name = function.split(".")
         self.function = function
-        self.run = getattr({"ours": ours, "peers": peers, "variants": variants}[module], name)(**json.loads(json.dumps(settings)))
+        self.run = getattr({"ours": ours, "peers": peers, "variants": variants}[module], name)(
+            **json.loads(json.dumps(settings))
+        )
 
     def __enter__(self):
         return self
@@ -52,8 +54,12 @@ class Here:
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
     """Two people of the demo, small networks, the inputs in `tmp_path`; torch's settings are put back."""
-    small = {"train.common.backbone": "test_efficientnet", "train.common.weights": "none", "train.common.size": 32}
-    fast = {"crop.size": 64, "train.common.batch_size": 4, "crop.batch_size": 4}
+    small = {
+        "train.common.backbone": "test_efficientnet",
+        "train.common.weights": "none",
+        "train.common.image_size": 32,
+    }
+    fast = {"crop.image_size": 64, "train.common.batch_size": 4, "crop.batch_size": 4}
     path = write_params(tmp_path / "params.yaml", {**small, **fast})
     told = params.load(path)
     monkeypatch.setattr(params, "load", lambda: told)

@@ -80,7 +80,9 @@ def test_an_unknown_recipe_lists_the_known_ones(recipe):
         chain.resolve("bench-cp")
     with pytest.raises(UserError, match=r"recipes/other\.txt: from: 'bench-gpu'.*bench-cpu, other"):
         chain.resolve("other")
-    for outside in ("", "../other", "recipes/other"):
+    with pytest.raises(UserError, match=r"no recipe is named; make recipe NAME=\.\.\., one of bench-cpu, other"):
+        chain.resolve("")
+    for outside in ("../other", "recipes/other"):
         with pytest.raises(UserError, match="does not exist"):
             chain.resolve(outside)
 

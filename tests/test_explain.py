@@ -37,7 +37,7 @@ def explained(tmp_path, monkeypatch, write_params):
         write_params(tmp_path / "params.yaml", {"explain.photos": photos})
         torch.manual_seed(0)
         params = model_params(backbone=backbone)
-        inference.save(RUN.weights, backbones.create(params, (3,)), params, crop_params(size=40))
+        inference.save(RUN.weights, backbones.create(params, (3,)), params, crop_params(image_size=40))
         explain.main("mask", "0", "0")
         return pd.read_csv("data/explain/mask.csv")
 

@@ -12,7 +12,7 @@ def test_every_model_of_the_repository_s_params_is_sound(load):
 
 
 def test_common_may_hold_what_a_model_that_is_not_asked_for_can_not_have(load, problems):
-    asked = {"train.common.head": "cosine", "train.common.size": 64}
+    asked = {"train.common.head": "cosine", "train.common.image_size": 64}
     loaded = load({**asked, "matrix.models": ["mask", "gender", "age-class"]})
     assert {m.head for m in loaded.models.values()} == {"cosine"}
     (line,) = problems({**asked, "matrix.models": ["mask", "gender", "age-value"]})

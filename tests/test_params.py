@@ -1,9 +1,12 @@
 import pytest
 import yaml
+from dvc_data.hashfile.meta import Meta
 from synthetic import REPO
 
 from portrait18 import params
 from portrait18.errors import UserError
+from portrait18.model_params import ModelParams
+from portrait18.params import CropParams
 
 
 def test_the_repository_s_params_are_sound():
@@ -121,8 +124,8 @@ def test_fold_outside_the_split_is_named(problems):
 
 
 def test_model_that_sees_more_than_is_cropped_is_named(problems):
-    (line,) = problems({"train.mask.size": 256})
-    assert "train.mask.size = 256 is larger than crop.size = 128" in line
+    (line,) = problems({"train.mask.image_size": 256})
+    assert "train.mask.image_size = 256 is larger than crop.image_size = 128" in line
 
 
 def test_age_borders_must_be_in_order(problems):
@@ -161,3 +164,18 @@ def test_params_cannot_be_changed_after_loading(load):
 def test_launch_must_be_a_command(problems, value):
     (line,) = problems({"launch": value})
     assert f"launch = {value!r}" in line and "use python" in line
+
+
+def test_no_knob_has_a_name_that_dvcs_run_cache_is_blind_to():
+    """It leaves out whatever is called so, at any depth: another value of it would bring back the results of the first."""
+    blind = {Meta.PARAM_SIZE, Meta.PARAM_NFILES}
+    assert blind == {"size", "nfiles"}
+
+    def names(section):
+        for key, value in section.items():
+            yield key
+            if isinstance(value, dict):
+                yield from names(value)
+
+    fields = {*ModelParams.model_fields, *CropParams.model_fields}
+    assert blind.isdisjoint({*names(yaml.safe_load((REPO / "params.yaml").read_text())), *fields})

@@ -25,7 +25,7 @@ _SMALL = dict(
     target="classes",
     backbone="test_efficientnet",
     weights="none",
-    size=32,
+    image_size=32,
     epochs=2,
     batch_size=8,
     optimizer="adamw",
@@ -59,7 +59,7 @@ def model_params(**changes) -> ModelParams:
 
 
 def crop_params(**changes) -> CropParams:
-    usual = dict(method="mtcnn", size=32, margin=0.4, align=True, min_face=0.2, batch_size=4)
+    usual = dict(method="mtcnn", image_size=32, margin=0.4, align=True, min_face=0.2, batch_size=4)
     return CropParams.model_validate({**usual, **changes})
 
 

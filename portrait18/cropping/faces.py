@@ -118,7 +118,7 @@ def choose(faces: list[Face], width: int, height: int) -> Face | None:
 
 def cut(photo: np.ndarray, face: Face, how: str, params: CropParams) -> np.ndarray:
     """`crop` as the params say; `how` the face was found (`centre`: the square is the whole crop)."""
-    return crop(photo, face, params.size, 0.0 if how == "centre" else params.margin, params.align)
+    return crop(photo, face, params.image_size, 0.0 if how == "centre" else params.margin, params.align)
 
 
 def crop(photo: np.ndarray, face: Face, size: int, margin: float, align: bool) -> np.ndarray:

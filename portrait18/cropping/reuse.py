@@ -119,7 +119,7 @@ class Work:
             os.replace(path, folder / "last.jsonl")  # photos have changed since it was killed, but it got further
             self.last = killed
         self.pixels_path = folder / PIXELS[self.last.pixels == PIXELS[0]]
-        shape = (len(inventory), params.size, params.size, 3)
+        shape = (len(inventory), params.image_size, params.image_size, 3)
         if not killed.rows or killed.pixels != self.pixels_path.name or not _has_shape(self.pixels_path, shape):
             path.unlink(missing_ok=True)  # it vouches for pixels that are not there
         self.journal = journal.Journal(path, [settings, fingerprint, self.pixels_path.name])

@@ -95,7 +95,7 @@ class Bundle:
 
     def __init__(self, manifest: Manifest, networks: list[inference.Model], device: torch.device, min_face: float):
         self.manifest = manifest
-        self.size = manifest.crop.size
+        self.size = manifest.crop.image_size
         self._ensemble, self._voters = choices.from_json(manifest.choice)
         self._networks = networks
         self._detector = faces.Detector(min_face, device)
@@ -149,7 +149,7 @@ class Bundle:
                 model.target,
                 crops,
                 np.arange(count),
-                model.params.size,
+                model.params.image_size,
                 views.batch_size,
                 views.flip,
                 views.zooms,

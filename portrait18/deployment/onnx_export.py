@@ -38,7 +38,7 @@ def write(model: Model, flip: bool, path: str | Path) -> None:
         model: on the CPU.
         flip: average with the mirrored crop.
     """
-    size = model.params.size
+    size = model.params.image_size
     crops = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     names = ["probabilities", "years"][: 2 if model.target.years else 1]
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)

@@ -75,7 +75,14 @@ def pack(
             onnx_export.write(model, predict.flip, folder / onnx)
         digest = file_digest(folder / file)
         networks.append(
-            Network(model=run.name, file=file, sha256=digest, onnx=onnx, task=model.params.task, size=model.params.size)
+            Network(
+                model=run.name,
+                file=file,
+                sha256=digest,
+                onnx=onnx,
+                task=model.params.task,
+                size=model.params.image_size,
+            )
         )
     first, *others = crops
     for other in others:

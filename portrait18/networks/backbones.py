@@ -119,7 +119,7 @@ def _build(name: str, params: ModelParams, pretrained: bool = False) -> nn.Modul
         options["drop_path_rate"] = params.drop_path
     config = timm.models.get_pretrained_cfg(name)
     if config and config.fixed_input_size:
-        options["img_size"] = params.size  # transformers are built for one size, the others take any
+        options["img_size"] = params.image_size  # transformers are built for one size, the others take any
     try:
         return timm.create_model(name, pretrained=pretrained, **options)
     except TypeError as error:

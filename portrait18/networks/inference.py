@@ -67,7 +67,7 @@ def load(path: Path, device: torch.device) -> Model:
         raise UserError(
             f"model {path} does not fit its own description ({str(error).splitlines()[0]}); {REMAKE}"
         ) from None
-    network = folded(network, params.size).to(device, memory_format=torch.channels_last)
+    network = folded(network, params.image_size).to(device, memory_format=torch.channels_last)
     return Model(network.eval(), target, params, crop)
 
 

@@ -26,7 +26,7 @@ def predict(
     """
 
     def probabilities_and_years(at: int) -> list[list | None]:
-        batch, size = rows[at : at + params.batch_size], trained.params.size
+        batch, size = rows[at : at + params.batch_size], trained.params.image_size
         parts = inference.predict(
             trained.network, trained.target, crops, batch, size, params.batch_size, params.flip, params.zooms
         )

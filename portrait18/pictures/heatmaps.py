@@ -59,7 +59,7 @@ def last_features(network: Network, photos: torch.Tensor) -> list[torch.Tensor]:
 
 def _targets(model: Model, mapped: _Mapped) -> list[nn.Module]:
     """The modules that a feature map passes; where the last features are tokens, none."""
-    size = model.params.size
+    size = model.params.image_size
     with torch.inference_mode():
         last = last_features(model.network, torch.zeros(1, 3, size, size, device=next(mapped.parameters()).device))
     return [at.channels_first for at, features in zip(mapped.maps, last, strict=True) if features.ndim == 4]
@@ -101,7 +101,7 @@ def grad_cam(model: Model, crops: np.ndarray, task: Task, answers: np.ndarray) -
     """
     mapped = _Mapped(model.network)
     device = next(mapped.parameters()).device
-    photos = to_device(resized(crops, model.params.size), device).float()
+    photos = to_device(resized(crops, model.params.image_size), device).float()
     wanted = [lambda outputs, a=int(a): _log_odds(model, outputs, task, a) for a in answers]
     return GradCAM(mapped, _targets(model, mapped))(photos, wanted)
 

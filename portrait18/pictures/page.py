@@ -109,7 +109,7 @@ def trainings(wanted: dict[str, list[Run]], params: Params, weights: dict[str, d
             rows.append(
                 {
                     "run": str(run),
-                    **{key: getattr(model, key) for key in ("task", "target", "loss", "backbone", "size", "lr")},
+                    **{key: getattr(model, key) for key in ("task", "target", "loss", "backbone", "image_size", "lr")},
                     "epochs": f"{len(scores)} of {model.epochs}",
                     "best": float(scores.max()),
                     "blend": ", ".join(blend),

@@ -30,7 +30,7 @@ class _Epoch(Dataset):
 
     def __init__(self, crops: np.ndarray, rows: np.ndarray, params: ModelParams, seed: int, epoch: int):
         self.crops, self.rows, self.seed, self.epoch = crops, rows, seed, epoch
-        self.transform = augment.make(params.augment, params.size)
+        self.transform = augment.make(params.augment, params.image_size)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -142,7 +142,7 @@ class _Learner:
 
     def scores(self, held_out: np.ndarray, truth: np.ndarray) -> dict:
         """Figures of the judged network on held-out photos."""
-        size = self.params.size
+        size = self.params.image_size
         how = {"batch_size": 128, "flip": False}
         probabilities, _ = inference.predict(self.judged, self.target, self.crops, held_out, size, **how)
         return metrics.scores(truth, probabilities.argmax(1), probabilities)

@@ -80,7 +80,7 @@ def test_an_undecodable_photo_keeps_its_row_as_a_grey_crop(inventory, build, fin
 
 def test_the_centre_method_takes_the_middle_square_without_a_detector(inventory, build, find, tmp_path):
     finder = find()
-    pixels, table = build(inventory, crop_params(method="centre", margin=0.4, size=60))
+    pixels, table = build(inventory, crop_params(method="centre", margin=0.4, image_size=60))
     assert finder.seen == [] and (table.found == "centre").all()
     assert (pixels[0] == photos.read(tmp_path / "images/a/0.png")[10:70]).all()
 
@@ -89,7 +89,7 @@ def test_mtcnn_crops_the_demo_photos(build, tmp_path):
     (tmp_path / "images").symlink_to(REPO / "data/demo/train/images")
     names = [f"000018_male_Asian_64/{state}.jpg" for state in ("normal", "mask1")]
     table, _ = probe(pd.DataFrame({"photo": names}), tmp_path / "images", 10**6)
-    pixels, found = build(table, crop_params(size=64))
+    pixels, found = build(table, crop_params(image_size=64))
     assert (found.found == "mtcnn").all() and (found.score > 0.9).all()
     again = faces.Detector(0.2, torch.device("cpu"))(pixels.repeat(4, 1).repeat(4, 2))
     assert all(len(of_photo) == 1 for of_photo in again)
@@ -107,7 +107,7 @@ def test_crops_are_the_same_bytes_with_any_number_of_threads(build, tmp_path, mo
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            build(table, crop_params(size=64, batch_size=batch_size), to=str(threads))
+            build(table, crop_params(image_size=64, batch_size=batch_size), to=str(threads))
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(usual)

@@ -128,7 +128,7 @@ def test_a_photo_without_a_face_is_taken_for_a_portrait_only_if_asked(load_bundl
 
 
 def test_a_bundle_of_middle_squares_cuts_those(load_bundle):
-    loaded, photo = load_bundle(crop=crop_params(size=40, method="centre")), demo_photo()
+    loaded, photo = load_bundle(crop=crop_params(image_size=40, method="centre")), demo_photo()
     [[found]] = loaded.crops([photo])
     height, width = photo.shape[:2]
     edge = (height - width) // 2
@@ -140,8 +140,10 @@ def test_a_bundle_of_middle_squares_cuts_those(load_bundle):
 def test_smaller_faces_are_found_where_they_are_asked_for(load_bundle):
     photo = np.full((512, 384, 3), 128, np.uint8)
     photo[200:328, 140:236] = cv2.resize(demo_photo(), (96, 128), interpolation=cv2.INTER_AREA)
-    assert all(found.how != "mtcnn" for found in load_bundle(crop=crop_params(size=40, min_face=0.5)).crops([photo])[0])
-    [[found]] = load_bundle(crop=crop_params(size=40, min_face=0.5), min_face=0.1).crops([photo])
+    assert all(
+        found.how != "mtcnn" for found in load_bundle(crop=crop_params(image_size=40, min_face=0.5)).crops([photo])[0]
+    )
+    [[found]] = load_bundle(crop=crop_params(image_size=40, min_face=0.5), min_face=0.1).crops([photo])
     assert found.how == "mtcnn" and 140 < found.face.x0 < found.face.x1 < 236
 
 

@@ -34,7 +34,7 @@ def test_the_folder_holds_the_networks_as_they_were_trained_and_says_what_they_a
         }
     assert told["classes"]["mask"] == ["worn", "incorrect", "none"] and len(told["classes"]["all"]) == 18
     assert told["predict"] == {"batch_size": 4, "flip": True, "zooms": [1.0, 0.8]}
-    assert told["crop"]["size"] == 40 and told["median_box"] == [0.2, 0.1, 0.7, 0.6]
+    assert told["crop"]["image_size"] == 40 and told["median_box"] == [0.2, 0.1, 0.7, 0.6]
 
 
 def test_the_folder_says_what_it_was_made_of(make_bundle):
@@ -44,7 +44,7 @@ def test_the_folder_says_what_it_was_made_of(make_bundle):
     assert told["made_of"]["labels.csv"] == hashlib.sha256(b"photo\n").hexdigest()
     before = told["made_of"]["params"]
     assert json.loads((make_bundle() / "bundle.json").read_text())["made_of"]["params"] == before
-    other = json.loads((make_bundle(crop=crop_params(size=40, margin=0.5)) / "bundle.json").read_text())
+    other = json.loads((make_bundle(crop=crop_params(image_size=40, margin=0.5)) / "bundle.json").read_text())
     assert other["made_of"]["params"] != before
 
 
@@ -71,7 +71,7 @@ def test_networks_that_saw_other_crops_do_not_go_together(make_bundle, monkeypat
 
     def other_for_gender(path, device):
         if "gender" in str(path):
-            write_weights(RUNS[2], crop_params(size=40, margin=0.1), task="gender")
+            write_weights(RUNS[2], crop_params(image_size=40, margin=0.1), task="gender")
         return load(path, device)
 
     monkeypatch.setattr(packing.inference, "load", other_for_gender)

@@ -97,7 +97,7 @@ def test_the_head_alone_differs_between_seeds_with_bundled_weights():
     "name", ["resnet18", "mobilenetv3_small_050", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"]
 )
 def test_other_backbones_work_at_the_size_of_the_params(name):
-    network = small(5, backbone=name, size=64)
+    network = small(5, backbone=name, image_size=64)
     assert network(PHOTOS).shape == (4, 5) and network(PHOTOS).dtype == torch.float32
 
 

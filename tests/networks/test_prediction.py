@@ -30,7 +30,7 @@ class Counting(torch.nn.Module):
 
 
 VIEWS = 4  # two zooms, each mirrored
-PARAMS = [model_params(size=32), model_params(task="age", target="value", loss="gaussian", size=32)]
+PARAMS = [model_params(image_size=32), model_params(task="age", target="value", loss="gaussian", image_size=32)]
 
 
 def model(params, **how) -> Model:

@@ -111,7 +111,7 @@ def test_years_are_explained_by_what_makes_somebody_look_so_old(answer, bright):
     ],
 )
 def test_any_backbone_answers_as_before_and_has_a_map_if_it_ends_in_one(backbone, drawn):
-    params = model_params(backbone=backbone, task="gender", size=64)
+    params = model_params(backbone=backbone, task="gender", image_size=64)
     target = targets.make(params)
     network = backbones.create(params, target.widths).eval()
     model = Model(network, target, params, None)

@@ -14,12 +14,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("portrait18", "stages", "dvc.yaml", ".dvcignore", ".gitignore", "data/label_fixes.csv", "data/extra")
 #: Quick to train, and every kind of model: what is tested is the machine, not the scores.
 SMALL = {
-    "crop": {"size": 64},
+    "crop": {"image_size": 64},
     "train": {
         "common": {
             "weights": "none",
             "backbone": "mobilenetv3_small_050",
-            "size": 32,
+            "image_size": 32,
             "sampling": {"balance": 0.0, "per_person": 3},
         },
         "mask": {"epochs": 2},

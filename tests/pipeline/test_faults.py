@@ -80,7 +80,7 @@ def test_a_full_disk_is_named_and_leaves_the_earlier_file_alone(no_room, name):
 
 def test_a_disk_too_full_for_the_crops_is_told_before_any_photo_is_read(inventory, find, no_room, tmp_path):
     folder, give_room = no_room
-    how = (inventory, tmp_path / "store", "set", crop_params(size=200), folder, torch.device("cpu"))
+    how = (inventory, tmp_path / "store", "set", crop_params(image_size=200), folder, torch.device("cpu"))
     finder = find()
     with pytest.raises(OSError) as caught:
         crops.build(*how)
@@ -92,7 +92,7 @@ def test_a_disk_too_full_for_the_crops_is_told_before_any_photo_is_read(inventor
 
 
 def test_no_crop_is_lost_where_the_disk_fills_up_at_the_end(inventory, build, find, tmp_path, capsys):
-    params = crop_params(size=200)
+    params = crop_params(image_size=200)
     find()
     build(inventory, params, to="undisturbed")
     if not mounted(tmp_path / "store", "-o", f"size={SMALL}"):
