@@ -28,22 +28,24 @@ def main(out: Path = Path("data/photos"), report: Path = Path("reports/check.jso
             unusable += error.problems
     if len(parts) > 1:
         unusable += inventory.shared_ids(*parts)
+    warnings = []
     try:
         evaluated, wrong, warnings = inventory.list_eval(root)
         unusable += wrong
+        if not wrong:
+            evaluated, bad = inventory.probe(evaluated, root / "eval/images", p.check.max_pixels)
+            # A photo to label keeps its row whatever is wrong with it: a submission must be complete.
+            warnings += [f"{line}; its row is guessed" for line in bad]
     except UserError as error:
         unusable += error.problems
     if unusable or (problems and stop):
+        _warn(warnings)
         hint = "" if unusable else "check.problems: skip in params.yaml goes on without these"
         raise UserError(problems + unusable, hint)
-    # A photo to label keeps its row whatever is wrong with it: a submission must be complete.
-    evaluated, bad = inventory.probe(evaluated, root / "eval/images", p.check.max_pixels)
-    warnings += [f"{line}; its row is guessed" for line in bad]
     train = pd.concat(parts, ignore_index=True)
     train = train[train.width > 0]
     warnings += inventory.copies(train)
-    for line in problems + warnings:
-        print(f"warning: {printable(line)}", file=sys.stderr)
+    _warn(problems + warnings)
     if not (train.extra == 0).any():
         raise UserError(
             f"{root}/train/images: no photo is left to train on; put the data there or point data.root at it"
@@ -61,6 +63,11 @@ def main(out: Path = Path("data/photos"), report: Path = Path("reports/check.jso
     print(
         f"{counts['train']['photos']} photos of {counts['train']['people']} people to train on{more}, {len(evaluated)} photos to label"
     )
+
+
+def _warn(lines: list[str]) -> None:
+    for line in lines:
+        print(f"warning: {printable(line)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -91,9 +91,11 @@ def damage_much() -> list[str]:
 
 def test_all_problems_are_listed_in_one_run_a_line_each_before_any_output(refused):
     named = damage_much()
+    Path("photos/eval/images/a.jpg").unlink()
     lines = refused()
     for part in named:
         assert len([line for line in lines if line.startswith("error: ") and part in line]) == 1, part
+    assert [line for line in lines if line.startswith("warning: ") and "a.jpg is missing" in line]
     assert "check.problems: skip" in "\n".join(lines)
 
 
