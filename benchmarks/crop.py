@@ -30,7 +30,7 @@ def loop(bench: Bench, count: int) -> Outcome:
 def batched(bench: Bench, count: int) -> Outcome:
     told = bench.params.crop
     return _against(
-        bench, count, "peers.crop_batched", min_face=told.min_face, batch_size=told.batch_size, size=told.size
+        bench, count, "peers.crop_batched", min_face=told.min_face, batch_size=told.batch_size, size=told.image_size
     )
 
 
