@@ -93,8 +93,12 @@ def train_input(folder: str, model: str) -> Measured:
 
 
 def train_loop(folder: str, model: str) -> Measured:
+    """What `epochs` measures, of a training as it is."""
+    return epochs(_learner(folder, model, "loop"))
+
+
+def epochs(learner: loop._Learner) -> Measured:
     """An epoch of a training; `repeated`: the same one, fed with its first batch again and again."""
-    learner = _learner(folder, model, "loop")
     usual = learner.photos
     loader, size = usual(0)
     count, first = len(loader), next(iter(loader))

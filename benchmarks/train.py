@@ -24,7 +24,7 @@ def _sides(bench: Bench, count: int) -> tuple[dict, dict, int]:
     return ours, {"paths": paths, "labels": told, "model": json.loads(model.model_dump_json())}, sum(target.widths)
 
 
-def _facts(bench: Bench) -> dict:
+def facts(bench: Bench) -> dict:
     name = bench.params.matrix.models[0]
     model = inputs.model(bench, name)
     return {
@@ -39,13 +39,13 @@ def _facts(bench: Bench) -> dict:
 def feeding(bench: Bench, count: int) -> Outcome:
     ours, theirs, _ = _sides(bench, count)
     with bench.side("ours.train_input", **ours) as a, bench.side("peers.train_input", **theirs) as b:
-        return Outcome(bench.compare(a.turn, b.turn).ratios, count, _facts(bench))
+        return Outcome(bench.compare(a.turn, b.turn).ratios, count, facts(bench))
 
 
 def fed(bench: Bench, count: int) -> Outcome:
     ours, _, _ = _sides(bench, count)
     with bench.side("ours.train_loop", **ours) as side:
-        return Outcome(bench.compare(side.turn, partial(side.turn, repeated=True)).ratios, count, _facts(bench))
+        return Outcome(bench.compare(side.turn, partial(side.turn, repeated=True)).ratios, count, facts(bench))
 
 
 def loop(bench: Bench, count: int) -> Outcome:
@@ -54,7 +54,7 @@ def loop(bench: Bench, count: int) -> Outcome:
         bench.side("ours.train_loop", **ours) as a,
         bench.side("peers.train_loop", **theirs, classes=classes) as b,
     ):
-        return Outcome(bench.compare(a.turn, b.turn).ratios, count, _facts(bench))
+        return Outcome(bench.compare(a.turn, b.turn).ratios, count, facts(bench))
 
 
 ROWS = [

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch.utils.data import DataLoader
 
-from benchmarks import inputs, ours
+from benchmarks import inputs, ours, train
 from benchmarks.rows import Bench, Outcome, Row, at_most
 from portrait18.training.loop import _Learner
 
@@ -66,32 +66,22 @@ def thread(learner: _Learner) -> None:
     learner.photos = photos
 
 
-def train_loop(folder: str, model: str, variant: str | None = None) -> ours.Measured:
+def train_loop(folder: str, model: str, variant: str) -> ours.Measured:
     """An epoch of a training, by a variant of the loop."""
     learner = ours._learner(folder, model, "variant")
-    if variant:
-        globals()[variant](learner)
-    loader, size = learner.photos(0)
-    count = len(loader)
-
-    def run() -> dict:
-        learner.epoch(0)
-        return {"photos": count * size}
-
-    return run
+    globals()[variant](learner)
+    return ours.epochs(learner)
 
 
 def _measure(variant: Callable) -> Callable[[Bench, int], Outcome]:
     def measure(bench: Bench, count: int) -> Outcome:
-        name = bench.params.matrix.models[0]
-        folder, model = inputs.store(bench, count), inputs.model(bench, name)
-        told = {"folder": str(folder), "model": model.model_dump_json()}
-        facts = {"model": name, "backbone": model.backbone, "size": model.image_size, "batch_size": model.batch_size}
+        model = inputs.model(bench, bench.params.matrix.models[0])
+        told = {"folder": str(inputs.store(bench, count)), "model": model.model_dump_json()}
         with (
             bench.side("variants.train_loop", **told, variant=variant.__name__) as a,
-            bench.side("variants.train_loop", **told) as b,
+            bench.side("ours.train_loop", **told) as b,
         ):
-            return Outcome(bench.compare(a.turn, b.turn).ratios, count, facts)
+            return Outcome(bench.compare(a.turn, b.turn).ratios, count, train.facts(bench))
 
     return measure
 
