@@ -98,6 +98,13 @@ class Repro:
         return "".join(self.lines)
 
 
+def shell_that_stays(path: Path) -> str:
+    """A shell for SHELL, which DVC starts its stages by: some become the command they are given, this one waits for it."""
+    path.write_text('#!/bin/sh\n/bin/sh "$@"\nexit $?\n')
+    path.chmod(0o755)
+    return str(path)
+
+
 def progress(project) -> dict[str, int]:
     """Stage -> photos or epochs that a kill now would leave to go on from; `predict@... train` for one of its sets."""
     found = {}

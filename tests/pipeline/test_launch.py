@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from killing import EPOCH, Repro, alive
+from killing import EPOCH, Repro, alive, shell_that_stays
 from synthetic import REPO
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(1800)]
@@ -57,12 +57,13 @@ def test_two_killed_while_they_crop_are_gone_on_with_by_one(again):
     assert outs(again)["crop@train"] == before
 
 
-def test_no_process_of_a_stage_outlives_dvc(again):
+def test_no_process_of_a_stage_outlives_dvc(again, tmp_path, monkeypatch):
+    monkeypatch.setenv("SHELL", shell_that_stays(tmp_path / "shell"))
     again.set_params({"train": {"mask": {"epochs": 100_000, "patience": 0}}})  # it does not end by itself
     repro = Repro(again, "-s", "train@mask-0-0")
     assert repro.wait_for(EPOCH.search), repro.told()
     stage = psutil.Process(repro.process.pid).children(recursive=True)
-    assert len(stage) >= 3  # torchrun and two processes
+    assert len(stage) >= 4  # a shell, torchrun and two processes
     repro.process.kill()
     until = time.monotonic() + 300
     while (left := [process for process in stage if alive(process)]) and time.monotonic() < until:

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from killing import EPOCH, Repro, check, progress
+from killing import EPOCH, Repro, check, progress, shell_that_stays
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(1800)]
 EPOCHS = 150  # of some hundredths of a second: a signal must come while it trains, and be heeded before it ends
@@ -48,10 +48,12 @@ def seconds_of_work(repro: Repro) -> float:
     return 0.0
 
 
-def test_signals_end_promptly_with_how_to_go_on(training):
+def test_signals_end_promptly_with_how_to_go_on(training, tmp_path, monkeypatch):
     project, undisturbed = training
     done, epochs = {}, Counter()
-    for how in ("Ctrl-C in a terminal", "SIGTERM to the stage", "SIGTERM to dvc"):
+    for how in ("Ctrl-C in a terminal", "SIGTERM to the stage", "SIGTERM to dvc", "SIGTERM to dvc, a shell between"):
+        if how.endswith("between"):
+            monkeypatch.setenv("SHELL", shell_that_stays(tmp_path / "shell"))
         repro = Repro(project, "-s", "train@mask-0-0")
         assert repro.wait_for(EPOCH.search), repro.told()
         stage, trained = stage_of(repro), len(EPOCH.findall(repro.told()))
