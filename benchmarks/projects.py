@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -63,14 +64,17 @@ class Project:
         config = (REPO / ".dvc/config").read_text()
         (root / ".dvc/config").write_text(config.replace("[core]\n", "[core]\n    no_scm = true\n", 1))
 
-    def dvc(self, *words: str, seconds: float) -> tuple[float, str]:
-        """Run a dvc command; its seconds and what it printed. `NotMeasured` if it fails or takes longer than `seconds`."""
+    def dvc(self, *words: str, seconds: float, threads: int | None = None) -> tuple[float, str]:
+        """Run a dvc command; its seconds and what it printed. `NotMeasured` if it fails or takes longer than `seconds`.
+
+        Args:
+            threads: of each process; None: as many as it takes by itself.
+        """
         start = time.monotonic()
         command = [sys.executable, "-m", "dvc", *words]
-        with open(self.root / "dvc.log", "w+") as log:
-            running = subprocess.Popen(
-                command, cwd=self.root, env=self.env, stdout=log, stderr=log, start_new_session=True
-            )
+        env = {**self.env, "OMP_NUM_THREADS": str(threads)} if threads else self.env
+        with tempfile.TemporaryFile("w+") as log:
+            running = subprocess.Popen(command, cwd=self.root, env=env, stdout=log, stderr=log, start_new_session=True)
             try:
                 status = running.wait(seconds)
             except BaseException as error:

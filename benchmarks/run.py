@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import crop, growth, inputs, memory, pipeline, predict, report, serving, train, variants
+from benchmarks import crop, growth, inputs, memory, pipeline, predict, report, serving, together, train, variants
 from benchmarks.rows import Bench, Row
 from benchmarks.side import REPO, NotMeasured
 from portrait18 import params
@@ -29,6 +29,7 @@ ROWS: list[Row] = [
     *variants.ROWS,
     *predict.ROWS,
     *pipeline.ROWS,
+    *together.ROWS,
     *memory.ROWS,
     *growth.ROWS,
     *serving.ROWS,

@@ -72,6 +72,8 @@ def validate(kind: type[Section], raw: Any, where: Callable[[str], str], problem
                 problems.append(f"{at} is not a param{nearest(str(e['loc'][-1]), fields)}")
             elif e["type"] == "missing":
                 problems.append(f"{at} is missing; copy its line from the params.yaml of the repository")
+            elif e["type"] == "list_type":
+                problems.append(f"{at} = {short(e['input'])}: a list is wanted, such as [{short(e['input'])}]")
             elif e["type"] == "value_error":
                 problems.append(f"{at}: {e['msg'].removeprefix('Value error, ')}")
             else:

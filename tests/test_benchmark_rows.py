@@ -18,6 +18,7 @@ from benchmarks import (
     pipeline,
     predict,
     projects,
+    together,
     train,
     variants,
 )
@@ -154,6 +155,31 @@ def test_a_project_with_stand_ins_has_nothing_to_do(bench):
     root = bench.folder / "nothing-to-do/data/photos-to-measure"
     photos = [path.read_bytes() for path in root.rglob("*.jpg")]
     assert len(set(photos)) == len(photos) == 35
+
+
+def test_trainings_go_side_by_side_with_a_thread_each_or_in_turn_with_all(bench, monkeypatch):
+    told, compared, run = [], [], projects.Project.dvc
+
+    def dvc(self, *words, seconds, threads=None):
+        told.append((words, threads))
+        return run(self, *words, seconds=seconds) if words[0] == "init" else (1.0, "")
+
+    def compare(bench, *sides):
+        for side in sides:
+            told.clear()
+            side()
+            compared.append(list(told))
+        return paired.Pair([Turn(1.0, 84, {})], [Turn(2.0, 84, {})])
+
+    monkeypatch.setattr(projects.Project, "dvc", dvc)
+    monkeypatch.setattr(Bench, "compare", compare)
+    assert together.trainings(bench, 84).values == [2.0]
+    trainings = {"train@mask-0-0", "train@mask-1-0", "train@gender-0-0", "train@gender-1-0"}
+    side_by_side, in_turn = compared
+    assert {words[-1] for words, _ in side_by_side} == trainings and len(side_by_side) == 4
+    assert all("--wait-for-lock" in words and "--force" in words and threads == 1 for words, threads in side_by_side)
+    (((*how, a, b, c, d), threads),) = in_turn
+    assert {a, b, c, d} == trainings and "--force" in how and threads is None
 
 
 def test_a_smaller_data_set_shares_the_files(tmp_path):

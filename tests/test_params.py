@@ -78,7 +78,7 @@ def test_number_written_by_dvc_as_1e_05_is_cast(tmp_path, write_params):
         ("split.by", "people", "split.by = 'people': input should be 'person' or 'photo'"),
         ("check.problems", "ignore", "check.problems = 'ignore': input should be 'stop' or 'skip'"),
         ("explain.photos", 17, "explain.photos = 17: input should be less than or equal to 16"),
-        ("label.drop_ages", 57, "label.drop_ages = 57: input should be a valid list"),
+        ("label.drop_ages", 57, "label.drop_ages = 57: a list is wanted, such as [57]"),
         ("train.common.weight_decay", float("nan"), "train.common.weight_decay = nan"),
         ("train.common.weight_decay", float("inf"), "train.common.weight_decay = inf"),
     ],

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from portrait18.cropping.mtcnn import Faces, Mtcnn
+from portrait18.data.warping import warped
 from portrait18.params import CropParams
 
 #: P-, R- and O-Net thresholds: the usual ones, and the ones a photo without a face is tried with
@@ -141,5 +142,5 @@ def crop(photo: np.ndarray, face: Face, size: int, margin: float, align: bool) -
     centre = ((face.x0 + face.x1) / 2, (face.y0 + face.y1) / 2)
     matrix = cv2.getRotationMatrix2D(centre, face.tilt if align else 0.0, scale)
     matrix[:, 2] += fine / 2 - np.array(centre)
-    square = cv2.warpAffine(photo, matrix, (fine, fine), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    square = warped(photo, matrix, fine)
     return square if fine == size else cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA)

@@ -30,7 +30,7 @@ PIXELS = ("0.npy", "1.npy")
 # the modules that a crop depends on
 CODE = (
     *("cropping/crops", "cropping/faces", "cropping/mtcnn", "cropping/reuse", "cropping/surroundings"),
-    *("data/photos", "journal"),
+    *("data/photos", "data/warping", "journal"),
 )
 COPIED = 1024  # crops copied at once: memory does not grow with their number
 

@@ -10,6 +10,7 @@ import albumentations as A
 import cv2
 import numpy as np
 
+from portrait18.data.warping import warped
 from portrait18.model_params import AugmentParams
 
 cv2.setNumThreads(0)  # tiny crops: its threads only get in the way of PyTorch's
@@ -50,7 +51,7 @@ class Warp(A.ImageOnlyTransform):
                 matrix[:, 2] += 2 * middle * matrix[:, 0]
                 matrix[:, 0] *= -1
             matrix[:, 2] += np.array(shift) * side
-            img = cv2.warpAffine(img, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            img = warped(img, matrix, side)
         elif mirror:
             img = cv2.flip(img, 1)
         return cv2.resize(img, (self.size, self.size), interpolation=cv2.INTER_AREA)
