@@ -16,7 +16,7 @@ from benchmarks.rows import Bench, Outcome, Row, at_most
 from portrait18.files import whole
 
 TIMES = (1, 2, 4, 8)
-PICTURE = Path("reports/benchmarks/growth.png")
+PICTURE = Path("docs/growth.png")
 
 
 def exponent(photos: list[int], seconds: list[float]) -> float:

@@ -56,18 +56,20 @@ def confusion(counts: np.ndarray, names: tuple[str, ...] | list[str], path: str 
             axes.text(x, y, n, ha="center", va="center", fontsize=7, color="white" if share[y, x] > 0.6 else INK)
     axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 3 else 0)
     axes.set_yticks(range(len(names)), names)
-    axes.set_xlabel("predicted")
+    axes.set_xlabel("predicted (shade: share of the true class)")
     axes.set_ylabel("true")
     _save(figure, path)
 
 
 def calibration(tables: dict[str, pd.DataFrame], path: str | Path) -> None:
-    """Accuracy over confidence for each task; see `evaluation.calibration`."""
+    """Accuracy over confidence for each task, dots as large as their share of photos; see `evaluation.calibration`."""
     figure, axes = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
     axes.plot([0, 1], [0, 1], color=SOFT, linestyle=":", label="perfect")
     for (name, table), colour in zip(tables.items(), itertools.cycle((INK, ACCENT, "#3a7d7c"))):
-        axes.plot(table.confidence, table.accuracy, marker="o", markersize=4, color=colour, label=name)
-    axes.set_xlabel("confidence")
+        axes.plot(table.confidence, table.accuracy, linewidth=1, color=colour, label=name)
+        # Few photos say little: their dot is small.
+        axes.scatter(table.confidence, table.accuracy, s=6 + 120 * table.photos / table.photos.sum(), color=colour)
+    axes.set_xlabel("confidence (larger dots: more photos)")
     axes.set_ylabel("accuracy on held-out people")
     axes.legend(frameon=False)
     _save(figure, path)
@@ -120,7 +122,7 @@ def learning_curves(histories: dict[str, pd.DataFrame], path: str | Path) -> Non
         right.plot(table.step + 1, table.loss, color=colours(i % 10), label=name)
         right.plot(table.step + 1, table.train_loss, color=colours(i % 10), linestyle=":")
     left.set_title("macro-F1 on held-out people", loc="left")
-    right.set_title("loss: held out (line), training (dots)", loc="left")
+    right.set_title("loss, each model's own: held out (line), training (dots)", loc="left")
     for axes in (left, right):
         axes.set_xlabel("epoch")
     left.legend(frameon=False, fontsize=8)
