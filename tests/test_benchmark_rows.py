@@ -174,7 +174,7 @@ def test_trainings_go_side_by_side_with_a_thread_each_or_in_turn_with_all(bench,
     monkeypatch.setattr(projects.Project, "dvc", dvc)
     monkeypatch.setattr(Bench, "compare", compare)
     assert together.trainings(bench, 84).values == [2.0]
-    trainings = {"train@mask-0-0", "train@mask-1-0", "train@gender-0-0", "train@gender-1-0"}
+    trainings = {f"train@all-{fold}-0" for fold in range(4)}
     side_by_side, in_turn = compared
     assert {words[-1] for words, _ in side_by_side} == trainings and len(side_by_side) == 4
     assert all("--wait-for-lock" in words and "--force" in words and threads == 1 for words, threads in side_by_side)

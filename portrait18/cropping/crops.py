@@ -205,19 +205,24 @@ def _fill(rows: list, inventory: pd.DataFrame, pixels: np.ndarray, params: CropP
             by_owner.setdefault(owner[i], []).append(share)
     everyone = [share for shares in by_owner.values() for share in shares] or [Face(0.25, 0.25, 0.75, 0.75, 0.0, 0.0)]
     of_set = np.median(everyone, axis=0)
-    rows = list(rows)
-    for i, (how, *_) in enumerate(rows):
-        if how == "none":
+
+    def fill(i: int) -> list:
+        if rows[i][0] == "none":
             pixels[i] = 127  # grey: the middle of what the networks are fed
-        elif how == "":
-            own = by_owner.get(owner[i]) if owner[i] is not None else None
-            share = np.median(own, axis=0) if own else of_set
-            w, h = sizes[i]
-            face = Face(*(round(float(v * s), 2) for v, s in zip(share[:4], (w, h, w, h), strict=True)), 0.0, 0.0)
-            photo = _read_photo(paths[i], good=True)
-            rows[i] = ["person" if own else "median", *face, _around(photo, face)]
-            pixels[i] = faces.cut(photo, face, rows[i][0], params)
-    return rows
+            return rows[i]
+        own = by_owner.get(owner[i]) if owner[i] is not None else None
+        share = np.median(own, axis=0) if own else of_set
+        w, h = sizes[i]
+        face = Face(*(round(float(v * s), 2) for v, s in zip(share[:4], (w, h, w, h), strict=True)), 0.0, 0.0)
+        photo = _read_photo(paths[i], good=True)
+        how = "person" if own else "median"
+        pixels[i] = faces.cut(photo, face, how, params)
+        return [how, *face, _around(photo, face)]
+
+    missing = [i for i, (how, *_) in enumerate(rows) if how in ("", "none")]
+    with _pool(torch.get_num_threads()) as pool:
+        filled = dict(zip(missing, pool.map(fill, missing), strict=True))
+    return [filled.get(i, row) for i, row in enumerate(rows)]
 
 
 def summary(table: pd.DataFrame, inventory: pd.DataFrame) -> dict:
