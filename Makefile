@@ -8,12 +8,13 @@
 # make report   one page with every figure and picture of the run, reports/report.html
 # make benchmarks   measure speed and memory beside what people use otherwise, an hour or two on two quiet cores;
 #                   ARGS="crop-loop --rounds 3" goes to python -m benchmarks.run (--help)
+# make side-by-side JOBS=2   the pipeline with so many trainings at once, each with its share of the cores
 # make ledger   write reports/ledger.md: every recipe that was run, beside the one it starts from
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON ?= python3
 
-.PHONY: demo serve screenshot test mend report recipe ledger benchmarks current clean
+.PHONY: demo side-by-side serve screenshot test mend report recipe ledger benchmarks current clean
 
 demo: .venv/installed
 	dvc repro
@@ -26,6 +27,14 @@ demo: .venv/installed
 	@echo "plots           reports/evaluate/        (dvc plots show)"
 	@echo "one page        reports/report.html"
 	@echo "contact sheets  reports/crop/"
+
+JOBS ?= 2
+
+side-by-side: .venv/installed
+	dvc repro label split crop
+	export OMP_NUM_THREADS=$$(python -c 'import os; print(max(1, os.cpu_count() // $(JOBS)))'); \
+	dvc stage list --name-only | grep '^train@' | xargs -P $(JOBS) -n 1 dvc --wait-for-lock repro -s
+	dvc repro
 
 serve: .venv/installed
 	@python -m portrait18 serve $(ARGS)

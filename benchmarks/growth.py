@@ -66,6 +66,11 @@ def draw(rows: dict[str, dict], path: Path = PICTURE) -> None:
     for name, told in rows.items():
         label = f"{name.removeprefix('growth-')}: photos ** {told['exponent_of_medians']:.2f}"
         axes.loglog(told["photos"], told["seconds"], marker="o", label=label)
+    photos = sorted({count for told in rows.values() for count in told["photos"]})
+    axes.set_xticks(photos, [f"{count:,}" for count in photos])
+    axes.set_xticks([], minor=True)
+    for ticks in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        ticks("{x:g}")
     axes.set_xlabel("photos")
     axes.set_ylabel("seconds")
     axes.legend(frameon=False)

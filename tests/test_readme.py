@@ -21,8 +21,8 @@ def test_every_link_leads_to_a_file_of_the_repository():
 
 
 def test_every_make_target_exists():
-    named = set(re.findall(r"(?:`|^)make (\w+)", README, re.MULTILINE))
-    known = set(re.findall(r"^(\w+):", (REPO / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^)make ([\w-]+)", README, re.MULTILINE))
+    known = set(re.findall(r"^([\w-]+):", (REPO / "Makefile").read_text(), re.MULTILINE))
     assert {"demo", "test", "recipe"} <= named <= known
 
 

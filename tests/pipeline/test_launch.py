@@ -1,5 +1,6 @@
 """Two processes under torchrun (`launch`), or trainings side by side as the README has it, write what one does."""
 
+import os
 import re
 import shutil
 import signal
@@ -94,8 +95,9 @@ def test_trainings_side_by_side_make_what_they_make_in_turn(project, tmp_path, s
     shutil.copytree(project.root, tmp_path / "turns", symlinks=True)
     turns = type(project)(tmp_path / "turns")
     turns.run("dvc", "repro", OMP_NUM_THREADS="1")
-    (commands,) = re.findall(r"```sh\n([^`]* xargs [^`]*)```", (REPO / "README.md").read_text())
-    ran = stages_of(project.run("bash", "-ec", commands, OMP_NUM_THREADS="1"))
+    (command,) = re.findall(r"^(make side-by-side \S+)", (REPO / "README.md").read_text(), re.MULTILINE)
+    installed = ["-f", str(REPO / "Makefile"), "--assume-old=.venv/installed", f"JOBS={os.cpu_count()}"]
+    ran = stages_of(project.run(*command.split(), *installed))
     trainings = ["train@all-0-0", "train@all-1-0"]
     assert sorted(stage for stage in ran if stage.startswith("train@")) == trainings
     assert all(project.lock()[training] == turns.lock()[training] for training in trainings)
