@@ -1,4 +1,4 @@
-"""Row of small trainings side by side, as the README has it, beside the same ones in turn."""
+"""Row of small trainings side by side, as `make side-by-side` runs them, beside the same ones in turn."""
 
 import os
 import shutil
@@ -12,7 +12,8 @@ from benchmarks.rows import Bench, Outcome, Row, at_least, named
 from portrait18.classes import STATES
 
 MODEL, FOLDS = "all", 4
-AT_ONCE = {"cpu": os.cpu_count() or 1, "cuda": 4}
+CORES = os.cpu_count() or 1
+AT_ONCE = {"cpu": CORES, "cuda": 4}
 
 
 def trainings(bench: Bench, count: int) -> Outcome:
@@ -30,7 +31,7 @@ def trainings(bench: Bench, count: int) -> Outcome:
     def together() -> None:
         def train(stage: str) -> None:
             how = ["--wait-for-lock", "repro", "--force", "--single-item", stage]
-            project.dvc(*how, seconds=limit, threads=1 if bench.device == "cpu" else None)
+            project.dvc(*how, seconds=limit, threads=max(1, CORES // at_once))
 
         with ThreadPoolExecutor(at_once) as pool:
             list(pool.map(train, stages))

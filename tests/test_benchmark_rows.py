@@ -157,7 +157,8 @@ def test_a_project_with_stand_ins_has_nothing_to_do(bench):
     assert len(set(photos)) == len(photos) == 35
 
 
-def test_trainings_go_side_by_side_with_a_thread_each_or_in_turn_with_all(bench, monkeypatch):
+@pytest.mark.parametrize(("cores", "each"), [(2, 1), (16, 4)])
+def test_trainings_go_side_by_side_with_a_share_of_the_cores_or_in_turn_with_all(bench, monkeypatch, cores, each):
     told, compared, run = [], [], projects.Project.dvc
 
     def dvc(self, *words, seconds, threads=None):
@@ -171,13 +172,15 @@ def test_trainings_go_side_by_side_with_a_thread_each_or_in_turn_with_all(bench,
             compared.append(list(told))
         return paired.Pair([Turn(1.0, 84, {})], [Turn(2.0, 84, {})])
 
+    monkeypatch.setattr(together, "CORES", cores)
+    monkeypatch.setitem(together.AT_ONCE, "cpu", cores)
     monkeypatch.setattr(projects.Project, "dvc", dvc)
     monkeypatch.setattr(Bench, "compare", compare)
     assert together.trainings(bench, 84).values == [2.0]
     trainings = {f"train@all-{fold}-0" for fold in range(4)}
     side_by_side, in_turn = compared
     assert {words[-1] for words, _ in side_by_side} == trainings and len(side_by_side) == 4
-    assert all("--wait-for-lock" in words and "--force" in words and threads == 1 for words, threads in side_by_side)
+    assert all("--wait-for-lock" in words and "--force" in words and threads == each for words, threads in side_by_side)
     (((*how, a, b, c, d), threads),) = in_turn
     assert {a, b, c, d} == trainings and "--force" in how and threads is None
 
