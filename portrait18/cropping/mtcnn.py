@@ -45,7 +45,7 @@ class Mtcnn:
         for layer in (self.pnet.conv4_1, self.pnet.conv4_2):
             _steady(layer, 16)
         for net in (self.rnet, self.onet):
-            _steady(net, 4)
+            _steady(net, 8)
 
     @torch.inference_mode()
     def __call__(self, photos: np.ndarray, smallest: float, thresholds: tuple[float, float, float]) -> list[Faces]:
@@ -119,18 +119,23 @@ def _wide(pnet: PNet) -> PNet:
     return pnet
 
 
-def _steady(net: nn.Module, at_least: int) -> None:
-    """Never give a network fewer inputs, or any in another layout: PyTorch takes other CPU kernels, which round otherwise."""
+def _steady(net: nn.Module, multiple: int) -> None:
+    """Always give a network a multiple of so many inputs, in one layout.
+
+    For one input, or a few, PyTorch takes other CPU kernels, which round otherwise. And for each new number of inputs it
+    makes kernels that it keeps, in thousands of little pieces between which no large piece of memory fits any more.
+    """
     forward = net.forward
 
     def padded(inputs: torch.Tensor):
+        count = len(inputs)
         filled = inputs
-        if (spare := at_least - len(inputs)) > 0:
+        if spare := max(1, -(-count // multiple)) * multiple - count:
             filled = torch.cat([inputs, inputs.new_zeros(spare, *inputs.shape[1:])])
         outputs = forward(filled.contiguous(memory_format=torch.channels_last))
         if isinstance(outputs, tuple):
-            return tuple(of_all[: len(inputs)] for of_all in outputs)
-        return outputs[: len(inputs)]
+            return tuple(of_all[:count] for of_all in outputs)
+        return outputs[:count]
 
     net.forward = padded
 

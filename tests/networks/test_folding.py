@@ -3,8 +3,11 @@
 import pytest
 import timm
 import torch
+from timm.layers import Conv2dSame
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from portrait18.networks import folding
 from portrait18.networks.folding import TOLERANCE, folded
 
 
@@ -32,6 +35,33 @@ def test_every_norm_is_folded_and_other_photos_are_answered_alike(name):
     assert _norms(network) and not _norms(result)
     wanted = network(photos)
     assert wanted.std() > 0 and (result(photos) - wanted).abs().max() <= 10 * TOLERANCE * wanted.abs().max()
+
+
+@pytest.mark.parametrize("kernel", [2, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_borders_of_unlike_widths_are_not_written_and_answers_are_the_same(kernel, stride):
+    network = _seasoned(
+        nn.Sequential(nn.Conv2d(3, 6, 1), Conv2dSame(6, 6, kernel, stride, groups=6), nn.BatchNorm2d(6))
+    )
+    result = folded(network, 8)
+    assert isinstance(result[1], folding._Bordered)
+    for size in range(1, 14):
+        photos, written = torch.rand(2, 3, size, size), []
+        wanted = network(photos)
+        with _Recorded(written):
+            answers = result(photos)
+        torch.testing.assert_close(answers, wanted, atol=1e-5, rtol=1e-4)
+        assert torch.ops.aten.constant_pad_nd.default not in written and torch.ops.aten.convolution.default in written
+
+
+class _Recorded(TorchDispatchMode):
+    def __init__(self, calls: list):
+        super().__init__()
+        self.calls = calls
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.calls.append(function)
+        return function(*args, **(kwargs or {}))
 
 
 def test_a_network_without_batch_norm_is_left_alone():
