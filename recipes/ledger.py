@@ -82,6 +82,22 @@ def start_from_committed_params() -> None:
     )
 
 
+def require_photos(overrides: dict[str, Override]) -> None:
+    """`UserError` where the folders of photos that a run would read are not there: DVC says no more than their name."""
+    usual = yaml.safe_load(PARAMS.read_text())["data"]
+    problems = []
+    for key, parts in (("root", ("train", "eval/images", "eval/info.csv")), ("extra", ("train",))):
+        told = overrides.get(f"data.{key}")
+        folder = yaml.safe_load(told.value) if told else usual[key]
+        if missing := [part for part in parts if not Path(folder, part).exists()]:
+            problems.append(
+                f"data.{key} = {folder!r}: {', '.join(missing)} missing there; put your photos there, in the layout that"
+                f" the README describes, or name another folder: data.{key} in params.yaml"
+            )
+    if problems:
+        raise UserError(problems)
+
+
 def seeds_of(overrides: dict[str, Override]) -> str:
     """The seeds that a run trains, as runs.csv writes them: 0 or 0+1."""
     told = overrides.get("matrix.seeds")
@@ -148,6 +164,7 @@ def run(name: str, seed: int | None, also: list[str]) -> int:
     check_git()
     reattach()
     start_from_committed_params()
+    require_photos(overrides)
     known = {
         "recipe": name,
         "seed": seeds_of(overrides),

@@ -29,7 +29,7 @@ for name, figures in {
     json.dump(figures, open(f"reports/{name}.json", "w"))
 """
 PARAMS = {
-    "data": {"root": "data/demo"},
+    "data": {"root": "data/demo", "extra": "data/demo"},
     "matrix": {"seeds": [0]},
     "train": {"lr": 0.1, "answers": True, "words": "one", "names": []},
 }
@@ -53,7 +53,10 @@ def project(tmp_path):
     metrics = [{f"reports/{name}.json": {"cache": False}} for name in ("metrics", "score", "check")]
     stage = {"cmd": "python stage.py", "deps": ["stage.py"], "params": list(PARAMS), "metrics": metrics}
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"one": stage}}))
-    (tmp_path / ".gitignore").write_text("__pycache__\n")
+    (tmp_path / ".gitignore").write_text("__pycache__\n/data\n")
+    for root in ("demo", "my photos"):
+        for part in ("train", "eval/images", "eval/info.csv"):
+            (tmp_path / "data" / root / part).mkdir(parents=True)
     env = {**os.environ, "DVC_NO_ANALYTICS": "1", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
     for who in ("AUTHOR", "COMMITTER"):
         env.update({f"GIT_{who}_NAME": "test", f"GIT_{who}_EMAIL": "test@example.org"})
@@ -101,7 +104,11 @@ def test_recipes_run_one_after_the_other_each_from_the_committed_params(project)
 
     done = project.recipe("other", "--also", "data.root='data/my photos'")
     assert done.returncode == 0, done.stderr
-    wanted = {**PARAMS, "data": {"root": "data/my photos"}, "train": {**PARAMS["train"], "answers": False}}
+    wanted = {
+        **PARAMS,
+        "data": {**PARAMS["data"], "root": "data/my photos"},
+        "train": {**PARAMS["train"], "answers": False},
+    }
     assert project.params() == wanted and "held the experiment child-s3-" in done.stdout
     assert len(project.runs()) == 2 and project.runs()[1][12:] == ["0.1", "0.5", "", "", "", ""]
 
@@ -114,6 +121,17 @@ def test_recipes_run_one_after_the_other_each_from_the_committed_params(project)
     done = project.recipe("base")
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "git checkout params.yaml" in done.stderr
     assert project.params()["mine"] == 1
+
+
+def test_photos_must_be_there(project):
+    (project.root / "data/my photos/eval/info.csv").rmdir()
+    also = [word for told in ("data.root='data/my photos'", "data.extra=data/more") for word in ("--also", told)]
+    done = project.recipe("base", *also)
+    assert done.returncode == 1 and "dvc exp run" not in done.stdout
+    root, extra = [line for line in done.stderr.splitlines() if "data." in line]
+    assert "data.root = 'data/my photos': eval/info.csv missing there; put" in root
+    assert "data.extra = 'data/more': train missing there; put" in extra
+    assert project.params() == PARAMS
 
 
 def test_git_must_have_a_commit_and_know_a_name(project):
