@@ -18,6 +18,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's own folder is on the path, not its parent
 
+from portrait18.data import inventory
 from portrait18.errors import UserError, one_line_errors
 from recipes import chain, runs, table
 from recipes.chain import Override
@@ -83,19 +84,11 @@ def start_from_committed_params() -> None:
 
 
 def require_photos(overrides: dict[str, Override]) -> None:
-    """`UserError` where the folders of photos that a run would read are not there: DVC says no more than their name."""
-    usual = yaml.safe_load(PARAMS.read_text())["data"]
-    problems = []
-    for key, parts in (("root", ("train", "eval/images", "eval/info.csv")), ("extra", ("train",))):
-        told = overrides.get(f"data.{key}")
-        folder = yaml.safe_load(told.value) if told else usual[key]
-        if missing := [part for part in parts if not Path(folder, part).exists()]:
-            problems.append(
-                f"data.{key} = {folder!r}: {', '.join(missing)} missing there; put your photos there, in the layout that"
-                f" the README describes, or name another folder: data.{key} in params.yaml"
-            )
-    if problems:
-        raise UserError(problems)
+    """`UserError` where the photos that a run would read are not there: DVC, asked before any stage, names a folder alone."""
+    folders = yaml.safe_load(PARAMS.read_text())["data"]
+    told = {name: overrides.get(f"data.{name}") for name in ("root", "extra")}
+    root, extra = (Path(yaml.safe_load(of.value) if of else folders[name]) for name, of in told.items())
+    inventory.require_layout(root, extra)
 
 
 def seeds_of(overrides: dict[str, Override]) -> str:

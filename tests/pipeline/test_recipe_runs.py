@@ -55,7 +55,7 @@ def project(tmp_path):
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"one": stage}}))
     (tmp_path / ".gitignore").write_text("__pycache__\n/data\n")
     for root in ("demo", "my photos"):
-        for part in ("train", "eval/images", "eval/info.csv"):
+        for part in ("train/train.csv", "train/images", "eval/info.csv", "eval/images"):
             (tmp_path / "data" / root / part).mkdir(parents=True)
     env = {**os.environ, "DVC_NO_ANALYTICS": "1", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
     for who in ("AUTHOR", "COMMITTER"):
@@ -128,9 +128,9 @@ def test_photos_must_be_there(project):
     also = [word for told in ("data.root='data/my photos'", "data.extra=data/more") for word in ("--also", told)]
     done = project.recipe("base", *also)
     assert done.returncode == 1 and "dvc exp run" not in done.stdout
-    root, extra = [line for line in done.stderr.splitlines() if "data." in line]
-    assert "data.root = 'data/my photos': eval/info.csv missing there; put" in root
-    assert "data.extra = 'data/more': train missing there; put" in extra
+    for missing in ("data/my photos/eval/info.csv", "data/more/train/train.csv", "data/more/train/images"):
+        assert f"{missing} is missing; put the data there" in done.stderr
+    assert done.stderr.count("is missing") == 3
     assert project.params() == PARAMS
 
 
