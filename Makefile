@@ -20,7 +20,7 @@ demo: .venv/installed
 	dvc repro
 	@echo
 	@echo "The demo's photos to label, against their answers (few and rendered: they show that it runs, not how good it is):"
-	@python -m portrait18.ensemble.score data/submission.csv data/demo/eval/answers.csv
+	@python -m portrait18.evaluation.score data/submission.csv data/demo/eval/answers.csv
 	@echo
 	@echo "submission      data/submission.csv"
 	@echo "figures         reports/metrics.json     (dvc metrics show)"

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks import inputs
 from benchmarks.rows import Bench, Outcome, Row, at_most
-from portrait18.files import whole
+from portrait18.core.files import whole
 
 TIMES = (1, 2, 4, 8)
 PICTURE = Path("docs/growth.png")

@@ -7,12 +7,12 @@ import pandas as pd
 import torch
 
 from benchmarks.rows import Bench
-from portrait18.cropping import crops
-from portrait18.data import inventory, labels
-from portrait18.errors import UserError
-from portrait18.files import write_csv
-from portrait18.model_params import ModelParams
-from portrait18.networks import backbones, inference, targets
+from portrait18.core.errors import UserError
+from portrait18.core.files import write_csv
+from portrait18.core.model_params import ModelParams
+from portrait18.cropping import builder
+from portrait18.dataset import inventory, labels
+from portrait18.models import backbones, inference, targets
 
 
 def require(data: Path) -> None:
@@ -60,7 +60,7 @@ def store(bench: Bench, count: int) -> Path:
     if not (folder / "labels.csv").exists():
         table = pd.read_csv(photos(bench, count), dtype={"person": str, "digest": str})
         centre = bench.params.crop.model_copy(update={"method": "centre"})
-        crops.build(table, folder, "train", centre, folder / "work", torch.device("cpu"))
+        builder.build(table, folder, "train", centre, folder / "work", torch.device("cpu"))
         fixes = pd.DataFrame(columns=["person", "photo", "column", "value", "agreement", "why"])
         write_csv(labels.make(table, fixes, bench.params.label)[0], folder / "labels.csv")
     return folder

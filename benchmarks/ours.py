@@ -9,21 +9,21 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from portrait18 import params
-from portrait18.cropping import crops, faces, store
-from portrait18.data import photos as reader
-from portrait18.data import tables
-from portrait18.device import device, hold_memory, reproducible
-from portrait18.model_params import ModelParams
-from portrait18.networks import inference
-from portrait18.runs import Run
+from portrait18.core import params
+from portrait18.core.device import device, hold_memory, reproducible
+from portrait18.core.model_params import ModelParams
+from portrait18.core.runs import Run
+from portrait18.cropping import builder, faces
+from portrait18.dataset import crop_store, tables
+from portrait18.dataset import photos as reader
+from portrait18.models import inference
 from portrait18.training import loop
 
 Measured = Callable[..., dict]
 
 
 def _crop(inventory: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    return crops.build(inventory, folder, "set", params.load().crop, folder / "work", device())
+    return builder.build(inventory, folder, "set", params.load().crop, folder / "work", device())
 
 
 def crop(inventory: str, folder: str) -> Measured:
@@ -76,7 +76,7 @@ def equal_batches(photos: list[np.ndarray], batch_size: int) -> list[np.ndarray]
 def _learner(folder: str, model: str, run: str) -> loop._Learner:
     hold_memory()
     reproducible()
-    pixels, _ = store.load(Path(folder), "train")
+    pixels, _ = crop_store.load(Path(folder), "train")
     labels = tables.read(Path(folder, "labels.csv"))
     told = ModelParams.model_validate(json.loads(model))
     return loop._Learner(pixels, labels, np.arange(len(labels)), told, Run(run, 0, 0))
@@ -130,7 +130,7 @@ def predict(inventory: str, models: list[str], folder: str) -> Measured:
     def run() -> dict:
         with TemporaryDirectory(dir=folder) as out:
             _crop(listed, Path(out))
-            return _predict(store.load(Path(out), "set")[0], models)
+            return _predict(crop_store.load(Path(out), "set")[0], models)
 
     return run
 
@@ -139,7 +139,7 @@ def predict_stored(folder: str, models: list[str]) -> Measured:
     """The predict stage's part of that: crops to probabilities."""
     hold_memory()
     reproducible()
-    pixels, _ = store.load(Path(folder), "train")
+    pixels, _ = crop_store.load(Path(folder), "train")
 
     def run() -> dict:
         return _predict(pixels, models)

@@ -98,7 +98,7 @@ class Photos(Dataset):
 
 
 def _augmented(size: int, augment: dict) -> transforms.Compose:
-    """The same kinds of change as portrait18.training.augment, as strong and as often."""
+    """The same kinds of change as portrait18.training.augmentation, as strong and as often."""
     zoom, colour = augment["zoom"], augment["colour"]
     jitter = transforms.ColorJitter(colour, colour, colour, colour / 10)
     steps = [

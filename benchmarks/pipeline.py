@@ -6,7 +6,7 @@ from benchmarks import projects
 from benchmarks.projects import Project
 from benchmarks.rows import Bench, Outcome, Row, at_most, named
 from benchmarks.side import NotMeasured
-from portrait18.classes import STATES
+from portrait18.dataset.classes import STATES
 
 FOLDS = 5
 MODELS = ["mask", "gender", "age-class"]

@@ -4,8 +4,8 @@ import json
 
 from benchmarks import inputs
 from benchmarks.rows import Bench, Outcome, Row, at_least, named
-from portrait18.model_params import ModelParams
-from portrait18.networks import inference, targets
+from portrait18.core.model_params import ModelParams
+from portrait18.models import inference, targets
 
 FOLDS = 5
 

@@ -16,8 +16,8 @@ from PIL import Image
 
 from benchmarks import side
 from benchmarks.side import REPO, NotMeasured
-from portrait18.classes import STATES
-from portrait18.data.tables import read_text
+from portrait18.dataset.classes import STATES
+from portrait18.dataset.tables import read_text
 
 SOURCES = ("portrait18", "stages", "dvc.yaml", ".dvcignore", "data/label_fixes.csv", "data/extra")
 

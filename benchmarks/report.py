@@ -12,8 +12,8 @@ import torch
 
 from benchmarks.paired import spread
 from benchmarks.rows import DEVICES, Bench, Outcome, Row
-from portrait18.errors import UserError
-from portrait18.files import write_json
+from portrait18.core.errors import UserError
+from portrait18.core.files import write_json
 
 FILE = Path("reports/benchmarks.json")
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from benchmarks import paired, side
 from benchmarks.paired import Pair
-from portrait18.params import Params
+from portrait18.core.params import Params
 
 DEVICES = {"cpu": "CPU", "cuda": "one GPU"}
 

@@ -19,9 +19,9 @@ import torch
 from benchmarks import crop, growth, inputs, memory, pipeline, predict, report, serving, together, train, variants
 from benchmarks.rows import Bench, Row
 from benchmarks.side import REPO, NotMeasured
-from portrait18 import params
-from portrait18.errors import UserError, one_line_errors
-from portrait18.validation import nearest
+from portrait18.core import params
+from portrait18.core.errors import UserError, one_line_errors
+from portrait18.core.validation import nearest
 
 ROWS: list[Row] = [
     *crop.ROWS,

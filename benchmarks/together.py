@@ -9,7 +9,7 @@ from benchmarks import projects
 from benchmarks.paired import Turn
 from benchmarks.projects import Project
 from benchmarks.rows import Bench, Outcome, Row, at_least, named
-from portrait18.classes import STATES
+from portrait18.dataset.classes import STATES
 
 MODEL, FOLDS = "all", 4
 CORES = os.cpu_count() or 1

@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmarks import inputs
 from benchmarks.rows import Bench, Outcome, Row, at_least, named
-from portrait18.networks import targets
+from portrait18.models import targets
 
 LOADER = named("torch", "torchvision", "pillow")
 

@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from portrait18.deployment import predicting
-from portrait18.errors import one_line_errors
+from portrait18.core.errors import one_line_errors
+from portrait18.deployment import predict_command
 from portrait18.server import command
 
 DESCRIPTION = """\
@@ -12,7 +12,7 @@ Tells from portrait photos whether a mask is worn, worn incorrectly or not worn,
 (under 30, 30 to 59, 60 and over), with a trained ensemble: the folder that the pipeline's stage export writes.
 """
 #: Each adds its sub-parser, whose default `run` takes the parsed arguments and returns the exit status.
-COMMANDS = (predicting.add_command, command.add_command)
+COMMANDS = (predict_command.add_command, command.add_command)
 
 
 @one_line_errors

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from portrait18.errors import UserError
-from portrait18.validation import nearest
+from portrait18.core.errors import UserError
+from portrait18.core.validation import nearest
 
 FOLDER = Path("recipes")
 _LINE = re.compile(r"(?P<prefix>\+\+|\+|~|)(?P<key>[^\s=+~]+)(?:=(?P<value>.*))?")

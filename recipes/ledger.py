@@ -18,8 +18,8 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's own folder is on the path, not its parent
 
-from portrait18.data import inventory
-from portrait18.errors import UserError, one_line_errors
+from portrait18.core.errors import UserError, one_line_errors
+from portrait18.dataset import inventory
 from recipes import chain, runs, table
 from recipes.chain import Override
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from portrait18.data.tables import read_text
-from portrait18.errors import UserError
-from portrait18.files import write_csv
+from portrait18.core.errors import UserError
+from portrait18.core.files import write_csv
+from portrait18.dataset.tables import read_text
 from recipes.chain import Override
 
 FILE = Path("reports/runs.csv")

@@ -6,8 +6,8 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
-from portrait18.errors import UserError
-from portrait18.files import whole
+from portrait18.core.errors import UserError
+from portrait18.core.files import whole
 from recipes import chain, runs
 from recipes.runs import Run
 

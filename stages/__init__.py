@@ -8,7 +8,7 @@ import threading
 import time
 from contextlib import suppress
 
-from portrait18.errors import end_on_signals
+from portrait18.core.errors import end_on_signals
 
 
 def _up_to_dvc() -> list:

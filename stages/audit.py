@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from portrait18.classes import TASKS
-from portrait18.cropping import store
-from portrait18.data import tables
-from portrait18.ensemble import audit
-from portrait18.errors import one_line_errors
-from portrait18.files import write_csv
-from portrait18.pictures import sheets
+from portrait18.core.errors import one_line_errors
+from portrait18.core.files import write_csv
+from portrait18.dataset import crop_store, tables
+from portrait18.dataset.classes import TASKS
+from portrait18.evaluation import audit
+from portrait18.visualization import contact_sheets
 
 OUT = Path("reports/audit")
 
@@ -16,9 +15,9 @@ OUT = Path("reports/audit")
 @one_line_errors
 def main() -> None:
     found = audit.suspects(tables.read("data/ensemble/heldout.csv"), tables.read("data/labels.csv"))
-    pixels, table = store.load(Path("data/crops"), "train")
+    pixels, table = crop_store.load(Path("data/crops"), "train")
     for name, task in TASKS.items():
-        sheets.contact_sheet(pixels, audit.captions(found, task, table.photo, sheets.PHOTOS), OUT / f"{name}.png")
+        contact_sheets.contact_sheet(pixels, audit.captions(found, task, table.photo, contact_sheets.PHOTOS), OUT / f"{name}.png")
     write_csv(found, OUT / "suspects.csv")
     count = found.task.value_counts()
     near = int((found.years_from_border <= audit.NEAR_BORDER).sum())

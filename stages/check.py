@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from portrait18 import params
-from portrait18.data import inventory
-from portrait18.errors import UserError, one_line_errors, printable
-from portrait18.files import write_csv, write_json
+from portrait18.core import params
+from portrait18.core.errors import UserError, one_line_errors, printable
+from portrait18.core.files import write_csv, write_json
+from portrait18.dataset import inventory
 
 
 @one_line_errors

@@ -3,13 +3,13 @@
 import sys
 from pathlib import Path
 
-from portrait18 import params, processes, runs
-from portrait18.cropping import crops, store
-from portrait18.data import tables
-from portrait18.device import device, hold_memory, reproducible
-from portrait18.errors import memory_set_by, one_line_errors
-from portrait18.files import write_json
-from portrait18.pictures import sheets
+from portrait18.core import params, processes, runs
+from portrait18.core.device import device, hold_memory, reproducible
+from portrait18.core.errors import memory_set_by, one_line_errors
+from portrait18.core.files import write_json
+from portrait18.cropping import builder
+from portrait18.dataset import crop_store, tables
+from portrait18.visualization import contact_sheets
 
 
 @one_line_errors
@@ -21,14 +21,14 @@ def main(name: str) -> None:
     inventory = tables.read(f"data/photos/{name}.csv")
     folder = Path("data/crops")
     with memory_set_by("crop.batch_size"):
-        table = crops.build(inventory, folder, name, p.crop, runs.crop_work(name), device())
+        table = builder.build(inventory, folder, name, p.crop, runs.crop_work(name), device())
     if table is None:
         return
-    summary = crops.summary(table, inventory)
+    summary = builder.summary(table, inventory)
     write_json(summary, f"reports/crop/{name}.json")
-    pixels, _ = store.load(folder, name)
-    sheets.contact_sheet(pixels, crops.examples(table, sheets.PHOTOS), f"reports/crop/{name}.png")
-    sheets.contact_sheet(pixels, crops.fallbacks(table, sheets.PHOTOS), f"reports/crop/{name}_fallbacks.png")
+    pixels, _ = crop_store.load(folder, name)
+    contact_sheets.contact_sheet(pixels, builder.examples(table, contact_sheets.PHOTOS), f"reports/crop/{name}.png")
+    contact_sheets.contact_sheet(pixels, builder.fallbacks(table, contact_sheets.PHOTOS), f"reports/crop/{name}_fallbacks.png")
     print(f"{name}: a face found on {summary['detection_rate']:.1%} of {len(table)} photos")
 
 

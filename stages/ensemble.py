@@ -3,14 +3,14 @@
 import numpy as np
 import pandas as pd
 
-from portrait18 import params, runs
-from portrait18.classes import ALL, TASKS
-from portrait18.data import lookalikes, tables
-from portrait18.ensemble import choices, ensembling
-from portrait18.ensemble.choices import Votes
-from portrait18.errors import one_line_errors
-from portrait18.files import write_csv, write_json
-from portrait18.networks.targets import class_index
+from portrait18.core import params, runs
+from portrait18.core.errors import one_line_errors
+from portrait18.core.files import write_csv, write_json
+from portrait18.dataset import near_duplicates, tables
+from portrait18.dataset.classes import ALL, TASKS
+from portrait18.evaluation import ensemble_config, ensembling
+from portrait18.evaluation.ensemble_config import Votes
+from portrait18.models.targets import class_index
 
 
 @one_line_errors
@@ -25,7 +25,7 @@ def main() -> None:
     }
     if p.group.by != "none":
         groups = tables.read("data/groups.csv")
-        models = {m: lookalikes.averaged(table, groups) for m, table in models.items()}
+        models = {m: near_duplicates.averaged(table, groups) for m, table in models.items()}
     first = next(iter(models.values()))
     labels = tables.read("data/labels.csv").set_index("photo").loc[first.loc["heldout"].index]
     people = labels.person.to_numpy()
@@ -60,7 +60,7 @@ def main() -> None:
     if ensemble.borders is not None:
         chosen["borders"] = dict(zip(("young_middle", "middle_old"), ensemble.borders.tolist(), strict=True))
     write_json(chosen, "reports/ensemble.json")
-    write_json(choices.to_json(ensemble, able), "data/ensemble/choice.json")
+    write_json(ensemble_config.to_json(ensemble, able), "data/ensemble/choice.json")
 
 
 def _years(models: dict[str, pd.DataFrame], which: str) -> np.ndarray | None:

@@ -5,14 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from portrait18 import params, runs
-from portrait18.classes import AGE, COUNT, NAMES, TASKS
-from portrait18.cropping import store
-from portrait18.data import tables
-from portrait18.ensemble import ensembling, evaluation, metrics
-from portrait18.errors import REMAKE, UserError, one_line_errors
-from portrait18.files import write_csv, write_json
-from portrait18.pictures import plots, sheets
+from portrait18.core import params, runs
+from portrait18.core.errors import REMAKE, UserError, one_line_errors
+from portrait18.core.files import write_csv, write_json
+from portrait18.dataset import crop_store, tables
+from portrait18.dataset.classes import AGE, COUNT, NAMES, TASKS
+from portrait18.evaluation import analysis, ensembling, metrics
+from portrait18.visualization import contact_sheets, plots
 
 OUT = Path("reports/evaluate")
 
@@ -29,32 +28,32 @@ def main() -> None:
         "photos": len(truth),
         "people": truth.person.nunique(),
     }
-    figures["baseline"] = evaluation.baseline(true_class, COUNT)
+    figures["baseline"] = analysis.baseline(true_class, COUNT)
     curves = {}
     for name, task in TASKS.items():
         t = truth["age_group" if task is AGE else name].to_numpy()
         d, p = answers[name].to_numpy(), answers[task.columns].to_numpy()
         figures[name] = {
             **metrics.scores(t, d, p),
-            "calibration_error": evaluation.expected_calibration_error(t, p),
-            "recall": evaluation.recalls(t, d, task.classes),
-            "baseline": evaluation.baseline(t, len(task.classes)),
+            "calibration_error": analysis.expected_calibration_error(t, p),
+            "recall": analysis.recalls(t, d, task.classes),
+            "baseline": analysis.baseline(t, len(task.classes)),
         }
-        plots.confusion(evaluation.confusion(t, d, len(task.classes)), task.classes, OUT / f"confusion_{name}.png")
+        plots.confusion(analysis.confusion(t, d, len(task.classes)), task.classes, OUT / f"confusion_{name}.png")
         write_csv(
             pd.DataFrame({"actual": np.take(task.classes, t), "predicted": np.take(task.classes, d)}),
             OUT / f"confusion_{name}.csv",
         )
-        curves[name] = evaluation.calibration(t, p)
+        curves[name] = analysis.calibration(t, p)
         write_csv(curves[name], OUT / f"calibration_{name}.csv")
     years, age = answers.years.to_numpy() if "years" in answers else None, truth.age.to_numpy()
     if years is not None:
         figures["age"]["mean_absolute_error_years"] = float(np.abs(years - age).mean())
-    by_decade = evaluation.age_by_decade(age, truth.age_group.to_numpy(), answers.age.to_numpy(), years)
+    by_decade = analysis.age_by_decade(age, truth.age_group.to_numpy(), answers.age.to_numpy(), years)
     write_csv(by_decade, OUT / "age_by_decade.csv")
     plots.age_error(by_decade, age, years, OUT / "age_error.png")
     plots.confusion(
-        evaluation.confusion(true_class, decided, COUNT),
+        analysis.confusion(true_class, decided, COUNT),
         [f"{i} {name}" for i, name in enumerate(NAMES)],
         OUT / "confusion.png",
     )
@@ -63,14 +62,14 @@ def main() -> None:
         OUT / "confusion.csv",
     )
     plots.calibration(curves, OUT / "calibration.png")
-    write_csv(evaluation.report(true_class, decided), OUT / "classification_report.csv")
+    write_csv(analysis.report(true_class, decided), OUT / "classification_report.csv")
     predicted = answers[[*TASKS, "class"]].add_prefix("predicted_")
-    write_csv(evaluation.groups(pd.concat([truth, predicted], axis=1)), OUT / "groups.csv")
-    mistakes = evaluation.mistakes(truth, decided, joint)
+    write_csv(analysis.groups(pd.concat([truth, predicted], axis=1)), OUT / "groups.csv")
+    mistakes = analysis.mistakes(truth, decided, joint)
     write_csv(mistakes, OUT / "mistakes.csv")
-    pixels, table = store.load(Path("data/crops"), "train")
-    shown = evaluation.captions(mistakes, table.photo, sheets.PHOTOS)
-    sheets.contact_sheet(pixels, shown, OUT / "mistakes.png", sheets.LARGE, none="no mistakes")
+    pixels, table = crop_store.load(Path("data/crops"), "train")
+    shown = analysis.captions(mistakes, table.photo, contact_sheets.PHOTOS)
+    contact_sheets.contact_sheet(pixels, shown, OUT / "mistakes.png", contact_sheets.LARGE, none="no mistakes")
     p = params.load()
     wanted = [run for of_model in runs.wanted(p.matrix, p.second).values() for run in of_model]
     runs.forget_others(runs.LIVE, (run.live for run in wanted))

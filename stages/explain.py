@@ -6,16 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from portrait18 import params
-from portrait18.classes import TASKS
-from portrait18.cropping import store
-from portrait18.data import tables
-from portrait18.device import device, hold_memory, reproducible
-from portrait18.errors import one_line_errors
-from portrait18.files import write_csv
-from portrait18.networks import inference
-from portrait18.pictures import heatmaps, sheets
-from portrait18.runs import Run
+from portrait18.core import params
+from portrait18.core.device import device, hold_memory, reproducible
+from portrait18.core.errors import one_line_errors
+from portrait18.core.files import write_csv
+from portrait18.core.runs import Run
+from portrait18.dataset import crop_store, tables
+from portrait18.dataset.classes import TASKS
+from portrait18.models import inference
+from portrait18.visualization import contact_sheets, heatmaps
 
 
 @one_line_errors
@@ -32,7 +31,7 @@ def main(*words: str) -> None:
     tasks = heatmaps.tasks_of(model)
     chosen = pd.concat([heatmaps.choose(task, held_out, labels, count) for task in tasks], ignore_index=True)
 
-    pixels, table = store.load(Path("data/crops"), "train")
+    pixels, table = crop_store.load(Path("data/crops"), "train")
     row_of = dict(zip(table.photo, range(len(table)), strict=True))
     drawn = [np.empty((0, *pixels.shape[1:]), np.uint8)]
     for name, of_task in chosen.groupby("task", sort=False):
@@ -40,7 +39,7 @@ def main(*words: str) -> None:
         drawn.append(heatmaps.overlay(crops, heatmaps.grad_cam(model, crops, TASKS[name], of_task.answer.to_numpy())))
     none = "explain.photos = 0" if not p.explain.photos else f"{model.params.backbone} has no last feature map"
     captions = heatmaps.captions(chosen)
-    sheets.contact_sheet(np.concatenate(drawn), captions, f"reports/explain/{run.name}.png", sheets.LARGE, none)
+    contact_sheets.contact_sheet(np.concatenate(drawn), captions, f"reports/explain/{run.name}.png", contact_sheets.LARGE, none)
     write_csv(chosen, f"data/explain/{run.name}.csv")
     print(f"{run}: heat maps of {len(chosen)} photos" if count else f"{run}: no heat maps, {none}")
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from portrait18 import params, runs
-from portrait18.data import tables
+from portrait18.core import params, runs
+from portrait18.core.errors import one_line_errors
+from portrait18.core.files import read_json
+from portrait18.dataset import tables
 from portrait18.deployment import packing
-from portrait18.errors import one_line_errors
-from portrait18.files import read_json
 
 OUT = Path("models/bundle")
 #: Files whose hashes the bundle keeps: what it was trained on, and who was held out.

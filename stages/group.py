@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from portrait18 import params
-from portrait18.cropping import store
-from portrait18.data import lookalikes, tables
-from portrait18.errors import one_line_errors
-from portrait18.files import write_csv
+from portrait18.core import params
+from portrait18.core.errors import one_line_errors
+from portrait18.core.files import write_csv
+from portrait18.dataset import crop_store, near_duplicates, tables
 
 
 @one_line_errors
@@ -21,8 +20,8 @@ def main() -> None:
     parts = []
     for name, which in (("train", "heldout"), ("eval", "eval")):
         inventory = tables.read(f"data/photos/{name}.csv")
-        around = store.mapped(Path(f"data/crops/{name}_around.npy"), (len(inventory), None), np.int8)
-        group = lookalikes.groups(inventory, around, p.data.root / "eval/info.csv", p.group)
+        around = crop_store.mapped(Path(f"data/crops/{name}_around.npy"), (len(inventory), None), np.int8)
+        group = near_duplicates.groups(inventory, around, p.data.root / "eval/info.csv", p.group)
         parts.append(inventory[["photo"]].assign(set=which, group=group))
         sizes = pd.Series(group).value_counts()
         print(f"{name}: {len(group)} photos in {len(sizes)} groups, {(sizes == 1).sum()} of them alone")

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from portrait18 import params
-from portrait18.data import labels, tables
-from portrait18.errors import one_line_errors
-from portrait18.files import write_csv, write_json
-from portrait18.pictures import plots
+from portrait18.core import params
+from portrait18.core.errors import one_line_errors
+from portrait18.core.files import write_csv, write_json
+from portrait18.dataset import labels, tables
+from portrait18.visualization import plots
 
 
 @one_line_errors

@@ -11,15 +11,14 @@ import timm
 import torch
 from tqdm import tqdm
 
-from portrait18 import params, processes
-from portrait18.cropping import store
-from portrait18.data import splits, tables
-from portrait18.device import device, hold_memory, reproducible
-from portrait18.errors import memory_set_by, one_line_errors
-from portrait18.files import code_digest, file_digest, require_writable, write_csv
-from portrait18.journal import Journal
-from portrait18.networks import inference, prediction
-from portrait18.runs import Run, forget_finished
+from portrait18.core import params, processes
+from portrait18.core.device import device, hold_memory, reproducible
+from portrait18.core.errors import memory_set_by, one_line_errors
+from portrait18.core.files import code_digest, file_digest, require_writable, write_csv
+from portrait18.core.journal import Journal
+from portrait18.core.runs import Run, forget_finished
+from portrait18.dataset import crop_store, splits, tables
+from portrait18.models import inference, prediction
 
 
 @one_line_errors
@@ -39,9 +38,9 @@ def main(*words: str) -> None:
     made_by = [torch.__version__, timm.__version__, cv2.__version__, device().type, code_digest()]
     parts = []
     for which in ("train", "eval"):
-        pixels, table = store.load(Path("data/crops"), which)
+        pixels, table = crop_store.load(Path("data/crops"), which)
         if which == "train":
-            store.require_same_photos(table, labels)
+            crop_store.require_same_photos(table, labels)
         rows = held_out if which == "train" else np.arange(len(table))
         predict = partial(prediction.predict, trained=trained, crops=pixels, rows=rows, params=p)
         if not processes.first():

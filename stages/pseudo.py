@@ -2,13 +2,12 @@
 
 import sys
 
-from portrait18 import params, runs
-from portrait18.data import tables
-from portrait18.ensemble import ensembling
-from portrait18.errors import one_line_errors
-from portrait18.files import write_csv
-from portrait18.runs import Run
-from portrait18.training import pseudo
+from portrait18.core import params, runs
+from portrait18.core.errors import one_line_errors
+from portrait18.core.files import write_csv
+from portrait18.core.runs import Run
+from portrait18.dataset import tables
+from portrait18.evaluation import ensembling, pseudo_labels
 
 
 @one_line_errors
@@ -21,7 +20,7 @@ def main(model: str, fold: str) -> None:
         for m in p.matrix.models
     }
     seen = tables.read("data/crops/eval.csv").set_index("photo").found != "none"
-    labels = pseudo.labels(pseudo.first_answers(models), seen, p.model(model), p.second.confidence)
+    labels = pseudo_labels.labels(pseudo_labels.first_answers(models), seen, p.model(model), p.second.confidence)
     write_csv(labels, Run(model, int(fold), 0).pseudo_labels)
     print(f"{model} {fold}: {labels.train.sum()} of {len(labels)} photos to label are sure enough to train on")
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from portrait18 import params, runs
-from portrait18.classes import TASKS
-from portrait18.data import tables
-from portrait18.errors import one_line_errors
-from portrait18.files import read_json, whole
-from portrait18.pictures import page, sheets
+from portrait18.core import params, runs
+from portrait18.core.errors import one_line_errors
+from portrait18.core.files import read_json, whole
+from portrait18.dataset import tables
+from portrait18.dataset.classes import TASKS
+from portrait18.visualization import contact_sheets, report_page
 
 REPORTS, HEATMAPS = Path("reports"), Path("data/explain")
 
@@ -25,7 +25,7 @@ def main() -> None:
     evaluated, ensemble = REPORTS / "evaluate", _json("ensemble.json")
     mistakes, suspects = tables.read(evaluated / "mistakes.csv"), tables.read(REPORTS / "audit/suspects.csv")
     suspects_of = {name: suspects[suspects.task == name] for name in TASKS}
-    html = page.render(
+    html = report_page.render(
         data=str(p.data.root),
         checked=_json("check.json"),
         metrics=_json("metrics.json"),
@@ -36,34 +36,34 @@ def main() -> None:
         groups=tables.read(evaluated / "groups.csv").to_dict("records"),
         decades=tables.read(evaluated / "age_by_decade.csv").to_dict("records"),
         classes=tables.read(evaluated / "classification_report.csv").to_dict("records"),
-        trainings=page.trainings(wanted, p, ensemble, Path()),
+        trainings=report_page.trainings(wanted, p, ensemble, Path()),
         mistakes=len(mistakes),
         suspects={name: len(table) for name, table in suspects_of.items()},
         params=Path("params.yaml").read_text(),
         charts={
-            "curves": page.chart(evaluated / "learning_curves.png", "Held-out macro-F1 and loss over the epochs"),
-            "confusion": page.chart(evaluated / "confusion.png", "Confusion matrix of the 18 classes"),
-            "calibration": page.chart(evaluated / "calibration.png", "Accuracy over confidence for each task"),
-            "ages": page.chart(evaluated / "age_error.png", "Wrong age groups and years off in each decade"),
-            "counts": page.chart(REPORTS / "label/counts.png", "Photos in each class"),
-            **{name: page.chart(evaluated / f"confusion_{name}.png", f"Confusion matrix of {name}") for name in TASKS},
+            "curves": report_page.chart(evaluated / "learning_curves.png", "Held-out macro-F1 and loss over the epochs"),
+            "confusion": report_page.chart(evaluated / "confusion.png", "Confusion matrix of the 18 classes"),
+            "calibration": report_page.chart(evaluated / "calibration.png", "Accuracy over confidence for each task"),
+            "ages": report_page.chart(evaluated / "age_error.png", "Wrong age groups and years off in each decade"),
+            "counts": report_page.chart(REPORTS / "label/counts.png", "Photos in each class"),
+            **{name: report_page.chart(evaluated / f"confusion_{name}.png", f"Confusion matrix of {name}") for name in TASKS},
         },
         sheets={
-            (name, end): page.sheet(REPORTS / f"crop/{name}{end}.png", f"Contact sheet: {what}, set {name}")
+            (name, end): report_page.sheet(REPORTS / f"crop/{name}{end}.png", f"Contact sheet: {what}, set {name}")
             for name in ("train", "eval")
             for end, what in (("", "face crops"), ("_fallbacks", "photos where the first search found no face"))
         },
         photos={
-            "mistakes": page.photos(evaluated / "mistakes.png", page.mistakes(mistakes), sheets.LARGE),
+            "mistakes": report_page.photos(evaluated / "mistakes.png", report_page.mistakes(mistakes), contact_sheets.LARGE),
             "suspects": {
-                name: page.photos(REPORTS / f"audit/{name}.png", page.suspects(table), sheets.SMALL)
+                name: report_page.photos(REPORTS / f"audit/{name}.png", report_page.suspects(table), contact_sheets.SMALL)
                 for name, table in suspects_of.items()
             },
             "heatmaps": {
-                model: page.photos(
+                model: report_page.photos(
                     REPORTS / f"explain/{model}.png",
-                    page.looked_at(tables.read(HEATMAPS / f"{model}.csv")),
-                    sheets.LARGE,
+                    report_page.looked_at(tables.read(HEATMAPS / f"{model}.csv")),
+                    contact_sheets.LARGE,
                 )
                 for model in p.matrix.models
             },

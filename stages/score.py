@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from portrait18 import params
-from portrait18.ensemble import score
-from portrait18.errors import one_line_errors
-from portrait18.files import write_json
+from portrait18.core import params
+from portrait18.core.errors import one_line_errors
+from portrait18.core.files import write_json
+from portrait18.evaluation import score
 
 
 @one_line_errors

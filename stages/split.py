@@ -1,9 +1,9 @@
 """Give each person the fold in which their photos are held out."""
 
-from portrait18 import params
-from portrait18.data import splits, tables
-from portrait18.errors import one_line_errors
-from portrait18.files import write_csv
+from portrait18.core import params
+from portrait18.core.errors import one_line_errors
+from portrait18.core.files import write_csv
+from portrait18.dataset import splits, tables
 
 
 @one_line_errors

@@ -1,8 +1,8 @@
 """Write the submission: ImageID and class, in the order of info.csv."""
 
-from portrait18.data import tables
-from portrait18.errors import one_line_errors
-from portrait18.files import write_csv
+from portrait18.core.errors import one_line_errors
+from portrait18.core.files import write_csv
+from portrait18.dataset import tables
 
 
 @one_line_errors

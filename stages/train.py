@@ -8,14 +8,13 @@ import dvclive
 import numpy as np
 import pandas as pd
 
-from portrait18 import params, processes
-from portrait18.cropping import store
-from portrait18.data import splits, tables
-from portrait18.device import hold_memory
-from portrait18.errors import memory_set_by, one_line_errors
-from portrait18.files import require_writable
-from portrait18.networks import inference
-from portrait18.runs import Run, forget_finished
+from portrait18.core import params, processes
+from portrait18.core.device import hold_memory
+from portrait18.core.errors import memory_set_by, one_line_errors
+from portrait18.core.files import require_writable
+from portrait18.core.runs import Run, forget_finished
+from portrait18.dataset import crop_store, splits, tables
+from portrait18.models import inference
 from portrait18.training import loop
 
 
@@ -25,8 +24,8 @@ def main(*words: str) -> None:
     processes.join()
     p = params.load()
     labels = tables.read("data/labels.csv")
-    pixels, table = store.load(Path("data/crops"), "train")
-    store.require_same_photos(table, labels)
+    pixels, table = crop_store.load(Path("data/crops"), "train")
+    crop_store.require_same_photos(table, labels)
     fold_of = splits.held_out(labels, tables.read("data/folds.csv"))
 
     loop.refuse_unfit(p.models)
@@ -36,10 +35,10 @@ def main(*words: str) -> None:
         require_writable(run.weights)
         forget_finished(keep=[run.checkpoint])
     if run.second:
-        crops, known = store.load(Path("data/crops"), "eval")
+        crops, known = crop_store.load(Path("data/crops"), "eval")
         more = tables.read(run.pseudo_labels).set_index("photo").loc[known.photo].reset_index()
         processes.say(f"{run}: {more.train.sum()} of {len(more)} photos to label are trained on")
-        pixels = store.Joined([pixels, crops])
+        pixels = crop_store.Joined([pixels, crops])
         labels = pd.concat([labels, more], ignore_index=True)
         fold_of = np.append(fold_of, np.full(len(more), -1))
     if not processes.first():

@@ -8,13 +8,13 @@ import pytest
 import torch
 from tiny import crop_params, model_params
 
-from portrait18.classes import TASKS
+from portrait18.core.params import ExportParams, PredictParams
+from portrait18.core.runs import Run
+from portrait18.dataset.classes import TASKS
 from portrait18.deployment import bundle, packing
-from portrait18.ensemble import choices
-from portrait18.ensemble.choices import Choice, Ensemble
-from portrait18.networks import backbones, inference, targets
-from portrait18.params import ExportParams, PredictParams
-from portrait18.runs import Run
+from portrait18.evaluation import ensemble_config
+from portrait18.evaluation.ensemble_config import Choice, Ensemble
+from portrait18.models import backbones, inference, targets
 
 CPU = torch.device("cpu")
 BOX = (0.2, 0.1, 0.7, 0.6)
@@ -58,7 +58,7 @@ def make_bundle(tmp_path, monkeypatch):
             write_weights(run, crop, **MODELS[run.model])
         folder, sources = Path("bundle"), [Path("labels.csv")]
         sources[0].write_text("photo\n")
-        choice = json.loads(json.dumps(choices.to_json(ensemble or soft(), models)))
+        choice = json.loads(json.dumps(ensemble_config.to_json(ensemble or soft(), models)))
         views = PredictParams(**{"batch_size": 4, "flip": True, "zooms": [1.0, 0.8], **predict})
         told = {"group": {"by": "none"}}
         packing.pack(folder, runs, choice, BOX, views, ExportParams(onnx=onnx), told, {"macro_f1": 0.5}, sources)

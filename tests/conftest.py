@@ -8,8 +8,8 @@ from bundling import load_bundle, make_bundle  # noqa: F401 (fixtures)
 from cropped import build, find, inventory  # noqa: F401 (fixtures)
 from fitting import fit  # noqa: F401
 
-from portrait18 import params
-from portrait18.errors import UserError
+from portrait18.core import params
+from portrait18.core.errors import UserError
 
 
 @pytest.fixture

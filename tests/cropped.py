@@ -7,9 +7,10 @@ import torch
 from PIL import Image
 from tiny import crop_params
 
-from portrait18.cropping import crops, store
+from portrait18.cropping import builder
 from portrait18.cropping.faces import Face
-from portrait18.data.inventory import probe
+from portrait18.dataset import crop_store
+from portrait18.dataset.inventory import probe
 
 #: In both inventories a photo without a face whose person has others, and one whose person has none.
 MISSED = {2: "both", 6: "both", 0: "first"}
@@ -38,7 +39,7 @@ def find(monkeypatch):
 
     def put(**how):
         finder = Finder(**how)
-        monkeypatch.setattr(crops.faces, "Detector", lambda min_face, device: finder)
+        monkeypatch.setattr(builder.faces, "Detector", lambda min_face, device: finder)
         return finder
 
     return put
@@ -65,8 +66,8 @@ def inventory(tmp_path):
 def build(tmp_path):
     def run(inventory, params=None, to="store"):
         work, cpu = tmp_path / f"work-{to}", torch.device("cpu")
-        crops.build(inventory, tmp_path / to, "set", params or crop_params(), work, cpu)
-        return store.load(tmp_path / to, "set")
+        builder.build(inventory, tmp_path / to, "set", params or crop_params(), work, cpu)
+        return crop_store.load(tmp_path / to, "set")
 
     return run
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import coloured_people, mix, model_params, sampling
 
-from portrait18.runs import Run
+from portrait18.core.runs import Run
 from portrait18.training import loop
 
 CROPS, LABELS, FOLD_OF = coloured_people()

@@ -25,8 +25,8 @@ from benchmarks import (
 from benchmarks.paired import Turn
 from benchmarks.rows import Bench
 from benchmarks.side import NotMeasured
-from portrait18 import params
-from portrait18.errors import UserError
+from portrait18.core import params
+from portrait18.core.errors import UserError
 
 
 class Here:

@@ -20,8 +20,8 @@ from benchmarks import (
 from benchmarks.paired import Turn
 from benchmarks.rows import Bench, Outcome, Row, at_least, at_most
 from benchmarks.side import NotMeasured, Side
-from portrait18 import params
-from portrait18.errors import UserError
+from portrait18.core import params
+from portrait18.core.errors import UserError
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from portrait18.errors import UserError
+from portrait18.core.errors import UserError
 from recipes import chain
 
 

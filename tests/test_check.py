@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from synthetic import EVAL_PHOTOS, PEOPLE, REPO, photo_bytes, write_info_csv, write_train_csv
 
-from portrait18.data import tables
+from portrait18.dataset import tables
 from stages import check
 
 WHO = Path("photos/train/images") / PEOPLE[0]

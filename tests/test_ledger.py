@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from portrait18.errors import UserError
+from portrait18.core.errors import UserError
 from recipes import chain, ledger, runs, table
 
 RUN = runs.Run(

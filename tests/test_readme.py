@@ -9,7 +9,7 @@ from synthetic import REPO
 from tiny import model_params
 from torch.nn import functional as F
 
-from portrait18.networks import losses, targets
+from portrait18.models import losses, targets
 
 README = (REPO / "README.md").read_text()
 

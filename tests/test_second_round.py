@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from portrait18 import runs
-from portrait18.classes import TASKS
-from portrait18.data import tables
-from portrait18.files import write_csv
+from portrait18.core import runs
+from portrait18.core.files import write_csv
+from portrait18.dataset import tables
+from portrait18.dataset.classes import TASKS
 from stages import pseudo
 
 PHOTOS = ["a.jpg", "b.jpg", "c.jpg"]

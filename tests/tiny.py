@@ -5,10 +5,10 @@ import pandas as pd
 import yaml
 from synthetic import REPO
 
-from portrait18.classes import age_group, encode
-from portrait18.data import photos
-from portrait18.model_params import ModelParams
-from portrait18.params import CropParams
+from portrait18.core.model_params import ModelParams
+from portrait18.core.params import CropParams
+from portrait18.dataset import photos
+from portrait18.dataset.classes import age_group, encode
 
 
 def sampling(**changes) -> dict:

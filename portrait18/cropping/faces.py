@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import torch
 
+from portrait18.core.params import CropParams
 from portrait18.cropping.mtcnn import Faces, Mtcnn
-from portrait18.data.warping import warped
-from portrait18.params import CropParams
+from portrait18.dataset.warping import warped
 
 #: P-, R- and O-Net thresholds: the usual ones, and the ones a photo without a face is tried with
 #: again. Masks hide what the networks look for: at the usual thresholds they miss 1 masked face in 15.

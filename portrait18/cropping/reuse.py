@@ -22,9 +22,9 @@ import PIL
 import torch
 import torchvision
 
-from portrait18 import journal
-from portrait18.files import code_digest, whole
-from portrait18.params import CropParams
+from portrait18.core import journal
+from portrait18.core.files import code_digest, whole
+from portrait18.core.params import CropParams
 
 PIXELS = ("0.npy", "1.npy")
 # the modules that a crop depends on

@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from pydantic import Field, ValidationError
 
-from portrait18.classes import ALL, NAMES, TASKS, decode, marginals
+from portrait18.core.errors import UserError
+from portrait18.core.files import file_digest
+from portrait18.core.params import CropParams
+from portrait18.core.validation import Section
 from portrait18.cropping import faces
 from portrait18.cropping.faces import Face
-from portrait18.ensemble import choices
-from portrait18.ensemble.choices import Votes
-from portrait18.errors import UserError
-from portrait18.files import file_digest
-from portrait18.networks import inference
-from portrait18.params import CropParams
-from portrait18.validation import Section
+from portrait18.dataset.classes import ALL, NAMES, TASKS, decode, marginals
+from portrait18.evaluation import ensemble_config
+from portrait18.evaluation.ensemble_config import Votes
+from portrait18.models import inference
 
 MANIFEST = "bundle.json"
 
@@ -58,7 +58,7 @@ class Manifest(Section):
     median_box: tuple[float, float, float, float]  # x0, y0, x1, y1 as shares of the photo, over the photos trained on
     predict: Views
     networks: list[Network]
-    choice: dict[str, Any]  # of `portrait18.ensemble.choices.to_json`
+    choice: dict[str, Any]  # of `portrait18.evaluation.ensemble_config.to_json`
     metrics: dict[str, Any]  # on held-out people, averaged over a person's photos where params.group says so
     params: dict[str, Any]  # crop, group, matrix, second, predict, and train: of each model
     made_of: dict[str, str]  # file, or `params`: all of the above -> sha256
@@ -82,7 +82,7 @@ class Answers(NamedTuple):
     years: np.ndarray | None  # (N,) expected age, where a model tells one
     number: (
         np.ndarray
-    )  # int (N,): the class decided on, 0..17; not always the likeliest, see `portrait18.ensemble.decisions`
+    )  # int (N,): the class decided on, 0..17; not always the likeliest, see `portrait18.evaluation.decisions`
 
 
 class Bundle:
@@ -96,7 +96,7 @@ class Bundle:
     def __init__(self, manifest: Manifest, networks: list[inference.Model], device: torch.device, min_face: float):
         self.manifest = manifest
         self.size = manifest.crop.image_size
-        self._ensemble, self._voters = choices.from_json(manifest.choice)
+        self._ensemble, self._voters = ensemble_config.from_json(manifest.choice)
         self._networks = networks
         self._detector = faces.Detector(min_face, device)
 
@@ -163,7 +163,7 @@ class Bundle:
             task: Votes(np.stack([_said_to(task, of_model[m]) for m in models]))
             for task, models in self._voters.items()
         }
-        parts, number = choices.by_task(self._ensemble.answer(votes, years))
+        parts, number = ensemble_config.by_task(self._ensemble.answer(votes, years))
         return Answers(**parts, years=years, number=number)
 
 
@@ -188,7 +188,7 @@ def load(folder: str | Path, device: torch.device, min_face: float | None = None
     path = folder / MANIFEST
     try:
         manifest = Manifest.model_validate(json.loads(path.read_text()))
-        choices.from_json(manifest.choice)
+        ensemble_config.from_json(manifest.choice)
     except FileNotFoundError:
         raise UserError(
             f"{folder} holds no bundle ({MANIFEST}); make one with dvc repro export, or name its folder"

@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from portrait18.files import whole
-from portrait18.networks.inference import Model
+from portrait18.core.files import whole
+from portrait18.models.inference import Model
 
 OPSET = 18  # what the exporter writes by itself; others cost a conversion
 
 
 class _Answering(nn.Module):
-    """Crops in, what `portrait18.networks.inference.predict` says to them out, at one zoom."""
+    """Crops in, what `portrait18.models.inference.predict` says to them out, at one zoom."""
 
     def __init__(self, model: Model, flip: bool):
         super().__init__()

@@ -12,14 +12,14 @@ import pandas as pd
 import timm
 import torch
 
-from portrait18.classes import NAMES, TASKS
+from portrait18.core.errors import UserError
+from portrait18.core.files import file_digest, whole, write_json
+from portrait18.core.params import ExportParams, PredictParams
+from portrait18.core.runs import Run
+from portrait18.dataset.classes import NAMES, TASKS
 from portrait18.deployment import onnx_export
 from portrait18.deployment.bundle import MANIFEST, Manifest, Network
-from portrait18.errors import UserError
-from portrait18.files import file_digest, whole, write_json
-from portrait18.networks import inference
-from portrait18.params import ExportParams, PredictParams
-from portrait18.runs import Run
+from portrait18.models import inference
 
 #: Of a portrait, where no photo's face was found.
 NO_BOX = (0.25, 0.25, 0.75, 0.75)
@@ -55,7 +55,7 @@ def pack(
     Args:
         folder: emptied first.
         runs: the trainings whose networks go in.
-        choice: of `portrait18.ensemble.choices.to_json`.
+        choice: of `portrait18.evaluation.ensemble_config.to_json`.
         box: of `median_box`.
         params: sections of params.yaml that the networks were asked for by, to be kept.
         metrics: scores on held-out people, to be kept.

@@ -12,11 +12,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect
 
 from portrait18.server import limits, problems, uploads
-from portrait18.server.answering import Answering, unless_gone
 from portrait18.server.batching import Ensemble
-from portrait18.server.edge import edge
+from portrait18.server.middleware import edge
+from portrait18.server.prediction import Answering, unless_gone
 from portrait18.server.problems import Refused
-from portrait18.server.replies import Health, Limits, Reply
+from portrait18.server.schemas import Health, Limits, Reply
 from portrait18.server.settings import Settings
 from portrait18.server.static import add_page
 from portrait18.server.telemetry import Telemetry

@@ -9,7 +9,7 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from portrait18.errors import UserError
+from portrait18.core.errors import UserError
 from portrait18.server.settings import Settings, add_arguments, settings
 
 DESCRIPTION = """\
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     listening = bind(chosen.host, chosen.port)
     import uvicorn  # this and PyTorch take seconds to load: not for --help
 
-    from portrait18.device import device, reproducible
+    from portrait18.core.device import device, reproducible
     from portrait18.server.app import create_app
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, contextmanager
 
 from PIL import Image
 
-from portrait18.data import photos
-from portrait18.data.photos import BadPhoto
+from portrait18.dataset import photos
+from portrait18.dataset.photos import BadPhoto
 from portrait18.server.problems import Refused
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 from pydantic import Field, SecretStr, model_validator
 
-from portrait18.errors import UserError
-from portrait18.validation import Section, validate
+from portrait18.core.errors import UserError
+from portrait18.core.validation import Section, validate
 
 ENVIRONMENT = "PORTRAIT18_"
 

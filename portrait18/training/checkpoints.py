@@ -13,9 +13,9 @@ import pandas as pd
 import timm
 import torch
 
-from portrait18 import processes
-from portrait18.errors import out_of_memory
-from portrait18.files import code_digest, write_bytes
+from portrait18.core import processes
+from portrait18.core.errors import out_of_memory
+from portrait18.core.files import code_digest, write_bytes
 
 
 def fingerprint(crops: np.ndarray, labels: pd.DataFrame, fold_of: np.ndarray, *params) -> str:

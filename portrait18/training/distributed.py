@@ -1,4 +1,4 @@
-"""A batch spread over several processes (`portrait18.processes`), and one network that they train together."""
+"""A batch spread over several processes (`portrait18.core.processes`), and one network that they train together."""
 
 import numpy as np
 import timm.layers
@@ -6,11 +6,11 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from portrait18.device import device
-from portrait18.errors import UserError
-from portrait18.model_params import ModelParams
-from portrait18.networks import losses
-from portrait18.processes import gather, rank, world
+from portrait18.core.device import device
+from portrait18.core.errors import UserError
+from portrait18.core.model_params import ModelParams
+from portrait18.core.processes import gather, rank, world
+from portrait18.models import losses
 
 
 def require(params: ModelParams) -> None:

@@ -15,14 +15,14 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from portrait18 import processes
-from portrait18.device import device, reproducible
-from portrait18.ensemble import metrics
-from portrait18.errors import UserError
-from portrait18.model_params import ModelParams
-from portrait18.networks import backbones, inference, losses, targets
-from portrait18.runs import Run
-from portrait18.training import augment, checkpoints, distributed, mixing, optimization, sampling
+from portrait18.core import processes
+from portrait18.core.device import device, reproducible
+from portrait18.core.errors import UserError
+from portrait18.core.model_params import ModelParams
+from portrait18.core.runs import Run
+from portrait18.evaluation import metrics
+from portrait18.models import backbones, inference, losses, targets
+from portrait18.training import augmentation, checkpoints, distributed, mixing, optimization, sampling
 
 
 class _Epoch(Dataset):
@@ -30,15 +30,15 @@ class _Epoch(Dataset):
 
     def __init__(self, crops: np.ndarray, rows: np.ndarray, params: ModelParams, seed: int, epoch: int):
         self.crops, self.rows, self.seed, self.epoch = crops, rows, seed, epoch
-        self.transform = augment.make(params.augment, params.image_size)
+        self.transform = augmentation.make(params.augment, params.image_size)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, i: int):
         # The position is part of the seed: a photo drawn twice in an epoch shall not look the same twice.
-        seed = augment.sample_seed(self.seed, self.epoch, i)
-        return augment.apply(self.transform, self.crops[self.rows[i]], seed), self.rows[i]
+        seed = augmentation.sample_seed(self.seed, self.epoch, i)
+        return augmentation.apply(self.transform, self.crops[self.rows[i]], seed), self.rows[i]
 
 
 def _collate(samples: list) -> tuple[np.ndarray, np.ndarray]:
@@ -111,7 +111,7 @@ class _Learner:
         """Train for one epoch; its mean loss, and the rate at its end."""
         params, seed = self.params, self.run.seed
         # Dropout: no state to carry over a crash, and not the same in each of several processes.
-        torch.manual_seed(augment.sample_seed(seed, epoch, 2**31 + processes.rank()))
+        torch.manual_seed(augmentation.sample_seed(seed, epoch, 2**31 + processes.rank()))
         loader, size = self.photos(epoch)
         context = losses.Context(self.counts, epoch / params.epochs)
         optimization.freeze(self.network, frozen=epoch < params.freeze_epochs)
@@ -122,7 +122,7 @@ class _Learner:
         for at, (photos, rows) in enumerate(tqdm(loader, desc=title, unit="batch", leave=False, disable=hidden)):
             rate = params.lr * optimization.learning_rate(epoch * len(loader) + at, len(loader), params)
             optimization.set_rate(self.optimizer, rate)
-            beyond = augment.sample_seed(seed, epoch, 2**32 + at)  # any sample's own seed
+            beyond = augmentation.sample_seed(seed, epoch, 2**32 + at)  # any sample's own seed
             batch, told = self._mixed(photos, rows, size, beyond)
             with self.autocast:
                 outputs = network(batch)
@@ -190,7 +190,7 @@ def fit(
 
     Args:
         crops: uint8 (N, S, S, 3), row for row with `labels`.
-        labels: see `portrait18.data.labels`.
+        labels: see `portrait18.dataset.labels`.
         fold_of: int (N,), the fold in which each photo is held out.
         run: its fold is held out: it picks the epoch to keep and is never trained on. After each epoch
             `run.checkpoint` is written, from which a killed run goes on.

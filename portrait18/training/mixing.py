@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from portrait18.model_params import MixParams
+from portrait18.core.model_params import MixParams
 
 #: (photos, partners, share of the photo that stays, rng) -> mixed photos and the share that did stay.
 Mix = Callable[[torch.Tensor, torch.Tensor, float, np.random.Generator], tuple[torch.Tensor, float]]

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from portrait18.device import device
-from portrait18.errors import UserError
-from portrait18.model_params import ModelParams
-from portrait18.networks.backbones import Network
+from portrait18.core.device import device
+from portrait18.core.errors import UserError
+from portrait18.core.model_params import ModelParams
+from portrait18.models.backbones import Network
 
 
 def make(network: Network, params: ModelParams) -> torch.optim.Optimizer:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from portrait18.model_params import SamplingParams
+from portrait18.core.model_params import SamplingParams
 
 
 def epoch_order(people: np.ndarray, targets: np.ndarray, params: SamplingParams, seed: int, epoch: int) -> np.ndarray:

@@ -6,14 +6,14 @@ import pytest
 import torch
 from PIL import Image
 
-from portrait18.cropping import crops, reuse
-from portrait18.data.inventory import probe
+from portrait18.cropping import builder, reuse
+from portrait18.dataset.inventory import probe
 
 
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two photos, one after the other: with more threads, how far the next one is would be chance."""
-    monkeypatch.setattr(crops, "CHUNK", 2)
+    monkeypatch.setattr(builder, "CHUNK", 2)
     monkeypatch.setattr(reuse, "COPIED", 2)
     usual = torch.get_num_threads()
     torch.set_num_threads(1)

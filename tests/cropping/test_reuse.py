@@ -8,8 +8,8 @@ from cropped import MISSED, equal_files
 from synthetic import REPO
 from tiny import crop_params
 
-from portrait18.cropping import crops, reuse
-from portrait18.data.inventory import probe
+from portrait18.cropping import builder, reuse
+from portrait18.dataset.inventory import probe
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 
@@ -144,7 +144,7 @@ def test_crops_made_otherwise_are_not_used(inventory, build, find, killed, tmp_p
         monkeypatch.setattr(torch, "__version__", "9")
     finder = find()
     if change == "device":
-        crops.build(inventory, tmp_path / "store", "set", params, tmp_path / "work-store", torch.device("meta"))
+        builder.build(inventory, tmp_path / "store", "set", params, tmp_path / "work-store", torch.device("meta"))
     else:
         build(inventory, params)
     assert sorted(finder.seen) == list(range(7))

@@ -8,12 +8,12 @@ import torch
 from bundling import ABLE, BOX, CPU, MODELS, RUNS, noise, soft
 from tiny import crop_params, demo_photo
 
-from portrait18.classes import ALL, NAMES, TASKS, encode, joint
+from portrait18.core.errors import UserError
 from portrait18.cropping import faces
+from portrait18.dataset.classes import ALL, NAMES, TASKS, encode, joint
 from portrait18.deployment import bundle
-from portrait18.ensemble import ensembling
-from portrait18.errors import UserError
-from portrait18.networks import inference
+from portrait18.evaluation import ensembling
+from portrait18.models import inference
 
 
 def by_the_pipeline(ensemble, crops, flip=True, zooms=(1.0, 0.8)):

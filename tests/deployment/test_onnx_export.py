@@ -13,7 +13,7 @@ from tiny import crop_params, model_params
 from torch import nn
 
 from portrait18.deployment import onnx_export
-from portrait18.networks import backbones, inference, targets
+from portrait18.models import backbones, inference, targets
 
 #: Every way to pose a task, and what more it needs.
 TARGETS = {

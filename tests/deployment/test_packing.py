@@ -7,10 +7,10 @@ import pytest
 from bundling import RUNS, write_weights
 from tiny import crop_params
 
+from portrait18.core.errors import UserError
+from portrait18.core.files import file_digest
 from portrait18.deployment import packing
-from portrait18.errors import UserError
-from portrait18.files import file_digest
-from portrait18.networks import inference
+from portrait18.models import inference
 
 
 def contents(folder):

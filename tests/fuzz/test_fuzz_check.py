@@ -17,9 +17,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from synthetic import write_params
 
-from portrait18 import params
-from portrait18.data import tables
-from portrait18.errors import printable
+from portrait18.core import params
+from portrait18.core.errors import printable
+from portrait18.dataset import tables
 from stages import check
 
 LINE = re.compile(r"|(error|warning): [^\x00-\x1f]*|\d+ problems; mend them all.*|check.problems: skip in.*")

@@ -12,10 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tiny import crop_params
 
-from portrait18.cropping import reuse, store
-from portrait18.cropping.surroundings import NUMBERS
-from portrait18.errors import UserError
-from portrait18.files import write_csv
+from portrait18.core.errors import UserError
+from portrait18.core.files import write_csv
+from portrait18.cropping import reuse
+from portrait18.cropping.context import NUMBERS
+from portrait18.dataset import crop_store
 
 INVENTORY = pd.DataFrame({"digest": [f"photo {i}" for i in range(6)], "width": 40, "height": 40})
 ROWS = [["mtcnn", 1.5, 2.0, 30.0, 31.0, 0.0, 0.99, bytes([i] * NUMBERS).hex()] for i in range(6)]
@@ -107,7 +108,7 @@ def test_a_damaged_store_is_read_or_named(work, name, changes, cut):
         content[at % min(len(content), 200)] = byte
     (work / name).write_bytes(content[:cut])
     try:
-        pixels, table = store.load(work, "a")
+        pixels, table = crop_store.load(work, "a")
     except UserError as error:
         (line,) = error.problems
         assert "is damaged" in line and f"{work}/a." in line

@@ -16,10 +16,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from synthetic import photo_bytes
 
-from portrait18.data import inventory, tables
-from portrait18.errors import UserError
-from portrait18.external import __main__ as external
-from portrait18.external import sources
+from portrait18.core.errors import UserError
+from portrait18.dataset import inventory, tables
+from portrait18.importers import __main__ as external
+from portrait18.importers import sources
 
 PHOTOS = {name: photo_bytes(n, 24, 24) for n, name in enumerate(["a.jpg", "b.jpg", "sub/c.jpg", "é 1.png", "-d.jpg"])}
 PHOTOS["copy.jpg"] = PHOTOS["a.jpg"]

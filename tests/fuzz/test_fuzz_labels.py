@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from synthetic import STATES
 
-from portrait18.classes import GENDER, MASK, encode
-from portrait18.data import labels
-from portrait18.errors import UserError
-from portrait18.params import LabelParams
+from portrait18.core.errors import UserError
+from portrait18.core.params import LabelParams
+from portrait18.dataset import labels
+from portrait18.dataset.classes import GENDER, MASK, encode
 
 PARAMS = LabelParams(young_below=30, old_from=60, drop_ages=[], fixes="sure")
 PEOPLE = {"000001": (0, 25), "1": (1, 45), "NA": (0, 60)}

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 from synthetic import REPO
 
-from portrait18 import params
-from portrait18.errors import UserError
+from portrait18.core import params
+from portrait18.core.errors import UserError
 
 RAW = yaml.safe_load((REPO / "params.yaml").read_text())
 TEXTS = [

@@ -12,7 +12,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from portrait18.data import photos
+from portrait18.dataset import photos
 
 KINDS = {
     "JPEG": ("RGB", "L", "CMYK"),

@@ -9,10 +9,10 @@ from effort import tries
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from portrait18.classes import COUNT
-from portrait18.data import lookalikes, tables
-from portrait18.ensemble import score
-from portrait18.errors import UserError
+from portrait18.core.errors import UserError
+from portrait18.dataset import near_duplicates, tables
+from portrait18.dataset.classes import COUNT
+from portrait18.evaluation import score
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 ODD = st.sampled_from(["", " ", "NA", "1e5", "000001", "a,b", 'say "hi"', "two\nlines", "=1+1", "\ufeff", "-1", "nan"])
@@ -95,7 +95,7 @@ def test_answers_are_those_that_were_written_or_refused(path, rows):
 def test_photos_are_grouped_by_equal_cells_and_by_nothing_else(path, cells):
     names = [f"{i}.jpg" for i in range(len(cells))]
     path.write_text(written([["ImageID", "ans", "who"], *zip(names, "0" * len(cells), cells, strict=True)], "\n"))
-    groups = lookalikes.by_column(tables.read_text(path, ["ImageID"]).ImageID, path, "who").tolist()
+    groups = near_duplicates.by_column(tables.read_text(path, ["ImageID"]).ImageID, path, "who").tolist()
     for one, of_one in enumerate(groups):
         for other, of_other in enumerate(groups):
             same = one == other or (cells[one].strip() and cells[one].strip() == cells[other].strip())

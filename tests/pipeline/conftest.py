@@ -32,7 +32,7 @@ SMALL = {
 
 
 #: Sources with a number made smaller: a dozen people have to make more than one chunk.
-CHUNKS = {"portrait18/cropping/crops.py": ("CHUNK = 256", "CHUNK = 12")}
+CHUNKS = {"portrait18/cropping/builder.py": ("CHUNK = 256", "CHUNK = 12")}
 
 
 def merge(base: dict, changes: dict) -> dict:

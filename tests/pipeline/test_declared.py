@@ -92,7 +92,7 @@ def test_what_the_second_round_opens_is_declared(project):
 def test_planted_reads_and_a_planted_write_are_found(project):
     (project.root / "data/secret.csv").write_text("a\n1\n")
     stage = project.root / "stages/split.py"
-    weights, template = "models/trained/mask/0-0.safetensors", "portrait18/pictures/page.html.jinja"
+    weights, template = "models/trained/mask/0-0.safetensors", "portrait18/visualization/page.html.jinja"
     planted = "    open('data/secret.csv').read(); open('data/leak.csv', 'w').close()\n"
     planted += f"    from safetensors.torch import load_file; load_file('{weights}'); open('{template}').close()\n"
     stage.write_text(stage.read_text().replace("def main() -> None:\n", f"def main() -> None:\n{planted}"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from portrait18.params import SECTIONS
+from portrait18.core.params import SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = {

@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from portrait18.classes import TASKS
 from portrait18.cropping import faces
+from portrait18.dataset.classes import TASKS
 from portrait18.deployment import bundle
-from portrait18.networks import backbones, inference
+from portrait18.models import backbones, inference
 
 pytestmark = pytest.mark.pipeline
 CPU = torch.device("cpu")

@@ -16,11 +16,12 @@ import torch
 from cropped import equal_files
 from tiny import crop_params, model_params
 
-from portrait18 import files
-from portrait18.cropping import crops, store
-from portrait18.networks import backbones, inference, targets
-from portrait18.pictures import sheets
+from portrait18.core import files
+from portrait18.cropping import builder
+from portrait18.dataset import crop_store
+from portrait18.models import backbones, inference, targets
 from portrait18.training import checkpoints
+from portrait18.visualization import contact_sheets
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = 128 * 1024  # bytes: what the small disks and limits below have room for
@@ -52,7 +53,7 @@ def no_room(request, tmp_path):
 
 
 def png(path: Path) -> None:
-    sheets.contact_sheet(NOISE, dict.fromkeys(range(48), ""), path)
+    contact_sheets.contact_sheet(NOISE, dict.fromkeys(range(48), ""), path)
 
 
 WRITERS = {
@@ -83,11 +84,11 @@ def test_a_disk_too_full_for_the_crops_is_told_before_any_photo_is_read(inventor
     how = (inventory, tmp_path / "store", "set", crop_params(image_size=200), folder, torch.device("cpu"))
     finder = find()
     with pytest.raises(OSError) as caught:
-        crops.build(*how)
+        builder.build(*how)
     assert caught.value.errno in (errno.ENOSPC, errno.EFBIG) and finder.seen == []
     give_room()
-    crops.build(*how)
-    pixels, _ = store.load(tmp_path / "store", "set")
+    builder.build(*how)
+    pixels, _ = crop_store.load(tmp_path / "store", "set")
     assert pixels.any(axis=(1, 2, 3)).all()
 
 

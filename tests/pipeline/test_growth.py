@@ -78,7 +78,7 @@ def test_fifty_people_more_are_held_out_as_others_are_and_move_nobody(project):
 #: Runs predict as `python -m` would, and kills it as it has written so many batches to its journals.
 KILLED_AFTER = """
 import os, runpy, signal, sys
-from portrait18.journal import Journal
+from portrait18.core.journal import Journal
 
 add, left = Journal.add, [None] * int(sys.argv.pop(1))
 

@@ -42,7 +42,7 @@ def test_two_processes_crop_and_predict_the_bytes_of_one(again):
 
 def test_two_killed_while_they_crop_are_gone_on_with_by_one(again):
     before = outs(again)["crop@train"]
-    source = again.root / "portrait18/cropping/crops.py"
+    source = again.root / "portrait18/cropping/builder.py"
     text = re.sub(r"^CHUNK = .*", "CHUNK = 2", source.read_text(), flags=re.MULTILINE)  # more to be killed in
     source.write_text(text)
     repro = Repro(again, "-s", "crop@train")

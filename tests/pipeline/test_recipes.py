@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from portrait18 import params
+from portrait18.core import params
 from portrait18.training import loop
 from recipes import chain
 

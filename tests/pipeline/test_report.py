@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from portrait18.classes import TASKS
+from portrait18.dataset.classes import TASKS
 
 pytestmark = pytest.mark.pipeline
 EMPTY = {"meta", "img", "br", "link"}  # elements without an end

@@ -9,7 +9,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, BrowserType, expect, sync_playwright
 from standin import png, serving
 
-from portrait18 import device
+from portrait18.core import device
 from portrait18.deployment import bundle
 
 CHROMIUM = shutil.which("chromium")

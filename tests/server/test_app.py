@@ -138,7 +138,7 @@ def test_a_server_told_to_stop_answers_who_is_inside_first():
 
 
 def test_the_description_and_its_examples_are_what_is_answered(address):
-    from portrait18.server.replies import Reply
+    from portrait18.server.schemas import Reply
 
     described = httpx.get(f"{address}/openapi.json").json()
     assert set(described["paths"]) == {"/predict", "/health", "/metrics"}

@@ -12,8 +12,8 @@ from bundling import CPU
 from synthetic import REPO
 from tiny import demo_photo
 
+from portrait18.core.errors import UserError
 from portrait18.deployment import bundle
-from portrait18.errors import UserError
 from portrait18.server.command import bind
 
 PHOTO = REPO / "data/demo/train/images/000018_male_Asian_64/normal.jpg"

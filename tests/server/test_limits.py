@@ -5,7 +5,7 @@ import zlib
 import pytest
 from standin import png
 
-from portrait18.data.photos import BadPhoto
+from portrait18.dataset.photos import BadPhoto
 from portrait18.server.limits import Budget, Gate, pixels
 from portrait18.server.problems import Refused
 

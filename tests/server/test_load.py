@@ -11,7 +11,7 @@ from benchmarks import serving as rows
 from benchmarks.rows import Bench
 from benchmarks.serving import Served, body, load
 from benchmarks.side import NotMeasured
-from portrait18 import params
+from portrait18.core import params
 
 
 def test_every_request_is_counted_as_answered_or_lost():

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from standin import png, post, problem, serving
 
-from portrait18.server.edge import HEADERS
+from portrait18.server.middleware import HEADERS
 
 
 def test_with_a_key_only_its_holder_is_answered_and_counted_for():

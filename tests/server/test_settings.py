@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 
-from portrait18.errors import UserError
+from portrait18.core.errors import UserError
 from portrait18.server.settings import Settings, add_arguments, settings
 
 

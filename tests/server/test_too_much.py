@@ -11,8 +11,8 @@ import httpx
 import pytest
 from standin import StandIn, metric, png, post, problem, serving, wait_until
 
-from portrait18.data import photos
-from portrait18.server.answering import Answering
+from portrait18.dataset import photos
+from portrait18.server.prediction import Answering
 from portrait18.server.settings import Settings
 from portrait18.server.telemetry import Telemetry
 from portrait18.server.uploads import Upload

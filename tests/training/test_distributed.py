@@ -7,9 +7,9 @@ import torch
 from fitting import CROPS, FOLD_OF, LABELS
 from tiny import mix, model_params
 
-from portrait18 import processes
-from portrait18.errors import UserError
-from portrait18.runs import Run
+from portrait18.core import processes
+from portrait18.core.errors import UserError
+from portrait18.core.runs import Run
 from portrait18.training import distributed, loop
 
 #: No batch norm, whose statistics are each process's own on CPUs, and no dropout, drawn by each for itself.

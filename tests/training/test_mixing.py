@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from portrait18.model_params import MixParams
+from portrait18.core.model_params import MixParams
 from portrait18.training import mixing
 
 PHOTOS = torch.stack([torch.full((3, 20, 20), 10 * (i + 1), dtype=torch.uint8) for i in range(8)])

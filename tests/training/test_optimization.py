@@ -4,8 +4,8 @@ import timm.optim
 import torch
 from tiny import model_params
 
-from portrait18.errors import UserError
-from portrait18.networks import backbones
+from portrait18.core.errors import UserError
+from portrait18.models import backbones
 from portrait18.training import optimization
 
 

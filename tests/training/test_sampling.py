@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tiny import sampling
 
-from portrait18.model_params import SamplingParams
+from portrait18.core.model_params import SamplingParams
 from portrait18.training.sampling import epoch_order
 
 PEOPLE = np.repeat([f"p{i}" for i in range(60)], 7)

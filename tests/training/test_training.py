@@ -6,8 +6,8 @@ import torch
 from fitting import CROPS, HELD_OUT, LABELS, LEARNS, RANDOM, same
 from tiny import STILL, crop_params, mix, model_params, sampling
 
-from portrait18.errors import UserError
-from portrait18.networks import backbones, inference, targets
+from portrait18.core.errors import UserError
+from portrait18.models import backbones, inference, targets
 from portrait18.training import distributed, loop
 
 

@@ -1,0 +1,92 @@
+"""Reading CSV files: the user's as text, checked; the pipeline's own with the types they were written with."""
+
+import csv
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from portrait18.core.errors import REMAKE, UserError
+
+_TEXT = dict.fromkeys(("photo", "folder", "person", "digest", "set"), str)
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """Read a table; names and ids stay text (`000001` is no number, and `NA` is no missing value).
+
+    Raises:
+        UserError: no such file, or one that `files.write_csv` did not write to its end.
+    """
+    try:
+        data = Path(path).read_bytes()
+        if not data.endswith(b"\n"):
+            raise ValueError("its end is cut off")
+        return pd.read_csv(io.BytesIO(data), dtype=_TEXT, keep_default_na=False, na_values={"years": [""]})
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; run dvc repro") from None
+    except ValueError as error:  # pandas' own among them
+        raise UserError(f"{path} is damaged ({' '.join(str(error).split())}); {REMAKE}") from None
+
+
+def read_text(path: str | Path, columns: list[str]) -> pd.DataFrame:
+    """Read a user's CSV, every cell as text.
+
+    Returns:
+        The rows, empty lines passed over; the index is the line of the file that each row begins on.
+
+    Raises:
+        UserError: no such file, not a CSV in UTF-8, a row of another length than the header, a column
+            there twice, or one of `columns` missing.
+    """
+    wanted = ",".join(columns)
+    try:
+        header, *rows = _rows(Path(path))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; expected a CSV with the columns {wanted}") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder; put a CSV with the columns {wanted} in its place") from None
+    except (ValueError, csv.Error) as error:
+        raise UserError(
+            f"{path} is not a readable CSV ({error}); save it as UTF-8 with a header line {wanted}"
+        ) from None
+    names = header.cells
+    missing = [c for c in columns if c not in names]
+    if missing:
+        raise UserError(f"{path} has columns {names}, {missing} missing; expected {wanted}")
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    problems = [f"{path} has two columns {name!r}; keep one" for name in twice]
+    problems += [
+        f"{path} line {row.line} has {len(row.cells)} cells, its header {len(names)};"
+        " give each column one, quote cells with commas"
+        for row in rows
+        if len(row.cells) != len(names)
+    ]
+    if problems:
+        raise UserError(problems)
+    table = pd.DataFrame([row.cells for row in rows], [row.line for row in rows], names, dtype=str)
+    return table.loc[:, [bool(name) for name in names]]
+
+
+class _Row(NamedTuple):
+    line: int  # of the file, from 1
+    cells: list[str]
+
+
+def _rows(path: Path) -> list[_Row]:
+    """All rows that are not empty, at least one; ValueError or csv.Error says what is wrong."""
+    found, line = [], 1
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            for cells in reader:
+                if "\0" in "".join(cells):
+                    raise csv.Error("a zero byte")
+                if "".join(cells).strip() or len(cells) > 1:
+                    found.append(_Row(line, cells))
+                line = reader.line_num + 1
+        except csv.Error as error:
+            raise csv.Error(f"line {line}: {error}") from None
+    if not found:
+        raise ValueError("it is empty")
+    return found

@@ -1,0 +1,179 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from synthetic import REPO
+
+from portrait18.core.errors import UserError, memory_set_by, one_line_errors
+
+
+@pytest.fixture(autouse=True)
+def signal_handlers_as_before():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def end_of(failure: BaseException, capsys) -> tuple[int, list[str]]:
+    """Exit status and lines on stderr of an entry point that fails so."""
+
+    @one_line_errors
+    def main():
+        raise failure
+
+    with pytest.raises(SystemExit) as caught:
+        main()
+    out, err = capsys.readouterr()
+    assert out == ""
+    return caught.value.code, err.splitlines()
+
+
+def test_user_error_becomes_one_line(capsys):
+    assert end_of(UserError("a.jpg is bad; replace it"), capsys) == (1, ["error: a.jpg is bad; replace it"])
+
+
+def test_several_problems_become_a_line_each_and_their_number(capsys):
+    status, lines = end_of(UserError(line for line in ("first", "second", "third")), capsys)
+    assert status == 1
+    assert lines[:3] == ["error: first", "error: second", "error: third"]
+    assert len(lines) == 4 and lines[3].startswith("3 problems")
+
+
+def test_text_of_a_user_error_holds_all_problems():
+    assert str(UserError(["first", "second"])) == "first\nsecond"
+    assert UserError("only").problems == ["only"]
+
+
+def test_interrupt_says_how_to_go_on(capsys):
+    status, lines = end_of(KeyboardInterrupt(), capsys)
+    assert status == 130 and lines == ["stopped; run the same command again to go on from here"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_termination_ends_like_an_interrupt(capsys, number):
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    @one_line_errors
+    def main():
+        os.kill(os.getpid(), number)
+        signal.pause()
+
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 130 and "stopped" in capsys.readouterr().err
+
+
+BEFORE_MAIN = """
+import os, signal, time
+from portrait18.core.errors import end_on_signals
+{before}
+end_on_signals()
+os.kill(os.getpid(), signal.{name})
+time.sleep(1)
+print("still here")
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_before_an_entry_point_begins_signals_end_it_without_a_traceback(name):
+    code = BEFORE_MAIN.format(before="", name=name)
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True)
+    said = "stopped; run the same command again to go on from here\n"
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", said)
+
+
+def test_a_background_command_stays_deaf_to_the_terminals_interrupt():
+    code = BEFORE_MAIN.format(before="signal.signal(signal.SIGINT, signal.SIG_IGN)", name="SIGINT")
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "still here\n")
+
+
+def really(allocate) -> BaseException:
+    try:
+        allocate()
+    except BaseException as error:
+        return error
+    raise AssertionError("no machine has so much memory")
+
+
+OUT_OF_MEMORY = {
+    "GPU": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has 1 GiB free."),
+    "GPU, older name": torch.cuda.OutOfMemoryError("CUDA out of memory."),
+    "cuBLAS": RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    "CPU": really(lambda: torch.empty(2**60, dtype=torch.uint8)),
+    "NumPy": really(lambda: np.empty(2**60, np.uint8)),
+    "Python": MemoryError(),
+    "map": OSError(errno.ENOMEM, "Cannot allocate memory"),
+}
+
+
+@pytest.mark.parametrize("failure", OUT_OF_MEMORY.values(), ids=OUT_OF_MEMORY)
+def test_memory_that_runs_out_becomes_one_line_with_the_params_to_lower(capsys, failure):
+    @one_line_errors
+    def main():
+        with memory_set_by("predict.batch_size"):
+            raise failure
+
+    with pytest.raises(SystemExit) as caught:
+        main()
+    lines = capsys.readouterr().err.splitlines()
+    assert caught.value.code == 1 and len(lines) == 1
+    assert lines[0].startswith("error: memory ran out")
+    assert lines[0].endswith("; lower predict.batch_size in params.yaml, then run the same command again")
+
+
+@pytest.mark.parametrize("failure", OUT_OF_MEMORY.values(), ids=OUT_OF_MEMORY)
+def test_memory_that_runs_out_elsewhere_is_one_line_too(capsys, failure):
+    status, lines = end_of(failure, capsys)
+    assert status == 1 and len(lines) == 1 and lines[0].startswith("error: memory ran out")
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), KeyError("a")])
+def test_other_errors_are_no_matter_of_memory(failure):
+    with pytest.raises(type(failure)) as caught, memory_set_by("predict.batch_size"):
+        raise failure
+    assert caught.value is failure
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EFBIG])
+def test_full_or_closed_disk_becomes_one_line_with_the_file(capsys, number):
+    status, lines = end_of(OSError(number, os.strerror(number), "data/crops.npy"), capsys)
+    assert status == 1 and len(lines) == 1
+    assert lines[0].startswith(f"error: {os.strerror(number)}: data/crops.npy; ")
+
+
+def test_full_disk_without_a_file_name_is_still_one_line(capsys):
+    status, lines = end_of(OSError(errno.ENOSPC, "No space left on device"), capsys)
+    assert status == 1 and lines[0].startswith("error: No space left on device; ")
+
+
+@pytest.mark.parametrize(
+    "failure", [ValueError("a bug"), RuntimeError("a bug"), FileNotFoundError(errno.ENOENT, "gone", "x")]
+)
+def test_other_errors_keep_their_traceback(failure):
+    @one_line_errors
+    def main():
+        raise failure
+
+    with pytest.raises(type(failure)):
+        main()
+
+
+def test_wrapped_function_keeps_name_arguments_and_result():
+    @one_line_errors
+    def add(a, b=1):
+        """Sum."""
+        return a + b
+
+    assert add(2, b=3) == 5 and add.__name__ == "add" and add.__doc__ == "Sum."
+
+
+def test_what_breaks_a_line_or_steers_a_terminal_is_escaped():
+    (line,) = UserError("a\nb\x1b[31m\udcff\u2028é ü").problems
+    assert line == r"a\nb\x1b[31m\udcff\u2028é ü"

@@ -1,0 +1,124 @@
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from portrait18.core import files
+from portrait18.core.errors import UserError
+
+
+def names(folder) -> list[str]:
+    return sorted(os.listdir(folder))
+
+
+def test_file_appears_when_the_block_ends(tmp_path):
+    target = tmp_path / "deep/er/out.txt"
+    with files.whole(target) as aside:
+        aside.write_text("new")
+        assert not target.exists()
+    assert target.read_text() == "new" and names(target.parent) == ["out.txt"]
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
+def test_failure_leaves_the_old_file_and_no_litter(tmp_path, failure):
+    target = tmp_path / "out.txt"
+    target.write_text("old")
+    with pytest.raises(failure), files.whole(target) as aside:
+        aside.write_text("half")
+        raise failure
+    assert target.read_text() == "old" and names(tmp_path) == ["out.txt"]
+
+
+def test_failure_without_an_old_file_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="no"), files.whole(tmp_path / "out.txt") as aside:
+        aside.write_text("half")
+        raise ValueError("no")
+    assert names(tmp_path) == []
+
+
+def test_path_to_write_keeps_the_extension_and_the_folder(tmp_path):
+    with files.whole(tmp_path / "plot.png") as aside:
+        assert aside.suffix == ".png" and aside.parent == tmp_path and aside.name.startswith(".")
+        aside.write_bytes(b"1")
+
+
+def test_read_only_link_is_replaced_not_written_through(tmp_path):
+    cached, target = tmp_path / "cached", tmp_path / "out.txt"
+    cached.write_text("old")
+    cached.chmod(0o444)
+    os.link(cached, target)
+    with files.whole(target) as aside:
+        aside.write_text("new")
+    assert cached.read_text() == "old" and target.read_text() == "new"
+
+
+def test_failed_csv_leaves_the_old_one(tmp_path, monkeypatch):
+    target = tmp_path / "t.csv"
+    files.write_csv(pd.DataFrame({"a": [1]}), target)
+
+    def fail(self, path, **kwargs):
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", fail)
+    with pytest.raises(OSError, match="No space"):
+        files.write_csv(pd.DataFrame({"a": [2]}), target)
+    assert target.read_text() == "a\n1\n" and names(tmp_path) == ["t.csv"]
+
+
+def test_csv_has_the_same_bytes_every_time(tmp_path):
+    columns = {"photo": ["a,b", 'c"d', "한"], "p": np.array([0.1, 1 / 3, 1e-9]), "n": [1, -2, 3]}
+    table = pd.DataFrame(columns, index=[7, 5, 6])
+    for name in ("one.csv", "two.csv"):
+        files.write_csv(table, tmp_path / name)
+    first = (tmp_path / "one.csv").read_bytes()
+    assert first == (tmp_path / "two.csv").read_bytes()
+    assert first == 'photo,p,n\n"a,b",0.1,1\n"c""d",0.3333333,-2\n한,1e-09,3\n'.encode()
+
+
+def test_json_is_indented_and_ends_with_a_newline(tmp_path):
+    files.write_json({"b": 1, "a": [0.5]}, tmp_path / "m.json")
+    text = (tmp_path / "m.json").read_text()
+    assert text.endswith("}\n") and text.startswith('{\n  "b": 1')
+    assert json.loads(text) == {"b": 1, "a": [0.5]}
+
+
+def test_json_is_read_back_and_what_is_none_is_told_in_one_line(tmp_path):
+    path = tmp_path / "m.json"
+    files.write_json({"b": 1, "a": [0.5]}, path)
+    assert files.read_json(path) == {"b": 1, "a": [0.5]}
+    for damaged in (path.read_bytes()[:-4], b"", b"[1]\n", b"\xff{}", b"null"):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"m\.json is damaged \(.*\); run make mend, then dvc repro$"):
+            files.read_json(path)
+    path.unlink()
+    with pytest.raises(UserError, match=r"m\.json is missing; run dvc repro"):
+        files.read_json(path)
+
+
+def test_the_code_digest_changes_with_any_module(tmp_path, monkeypatch):
+    (tmp_path / "part").mkdir()
+    for name in ("files.py", "part/other.py"):
+        (tmp_path / name).write_text("a = 1\n")
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "files.py"))
+    before = files.code_digest()
+    assert files.code_digest() == before
+    (tmp_path / "part/other.py").write_text("a = 2\n")
+    assert files.code_digest() != before
+
+
+def test_what_can_not_be_written_is_told_before_it_is_made(tmp_path):
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(FileExistsError):
+        files.require_writable(tmp_path / "file/out.txt")
+    files.require_writable(tmp_path / "new/out.txt")
+    files.require_writable(tmp_path / "file")
+    assert names(tmp_path / "new") == [] and (tmp_path / "file").read_text() == "old"
+
+
+def test_an_error_of_a_write_says_to_which_file(tmp_path):
+    with pytest.raises(OSError, match="No space") as caught, files.whole(tmp_path / "out.txt"):
+        raise OSError(28, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "out.txt")

@@ -1,0 +1,221 @@
+import io
+import struct
+import warnings
+import zlib
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from synthetic import photo_bytes
+
+from portrait18.dataset import inventory, photos
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG of a few bytes that claims any size."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    start = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", start) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def sixteen_bits(image: Image.Image) -> Image.Image:
+    return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [photo_bytes()[:1500], photo_bytes(kind="PNG")[:1500], b"no photo at all", b""],
+    ids=["truncated JPEG", "truncated PNG", "text", "empty"],
+)
+def test_photo_that_cannot_be_decoded_is_refused_in_one_line(data):
+    with pytest.raises(photos.BadPhoto, match="^cannot be decoded .*replace the file$") as caught:
+        photos.decode(data)
+    assert "\n" not in str(caught.value)
+
+
+def test_photo_too_large_is_refused_by_its_header():
+    with pytest.raises(photos.BadPhoto, match="8000x8000 px, at most 50000000 .*check.max_pixels"):
+        photos.decode(png_header(8000, 8000))
+
+
+def test_photo_too_large_for_pillow_is_refused_like_any_other():
+    with pytest.raises(photos.BadPhoto, match="30000x30000 px, at most 50000000 .*check.max_pixels"):
+        photos.decode(png_header(30000, 30000))
+
+
+def test_size_limit_is_ours_alone():
+    with warnings.catch_warnings(record=True) as caught, pytest.raises(photos.BadPhoto):
+        warnings.simplefilter("always")
+        photos.decode(png_header(12000, 12000))
+    assert not caught
+
+
+def test_max_pixels_is_the_limit():
+    data = photo_bytes(width=48, height=64)
+    assert photos.decode(data, max_pixels=48 * 64).shape == (64, 48, 3)
+    with pytest.raises(photos.BadPhoto, match="at most 3071 px"):
+        photos.decode(data, max_pixels=48 * 64 - 1)
+
+
+@pytest.mark.parametrize(("width", "height"), [(19, 64), (64, 19)])
+def test_photo_too_small_is_refused(width, height):
+    with pytest.raises(photos.BadPhoto, match=f"{width}x{height} px, each side must have at least 20"):
+        photos.decode(photo_bytes(width=width, height=height))
+
+
+def test_smallest_allowed_photo_is_read():
+    assert photos.decode(photo_bytes(width=20, height=20)).shape == (20, 20, 3)
+
+
+NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 48, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(NOISE, "JPEG"),
+        encoded(NOISE.convert("CMYK"), "JPEG"),
+        encoded(NOISE.convert("L"), "JPEG"),
+        encoded(NOISE.convert("RGBA")),
+        encoded(NOISE.convert("LA")),
+        encoded(NOISE.convert("P")),
+        encoded(NOISE.convert("1")),
+        encoded(sixteen_bits(NOISE)),
+        encoded(NOISE, "GIF", save_all=True, append_images=[NOISE.rotate(90)]),
+        encoded(NOISE, "PNG", save_all=True, append_images=[NOISE.rotate(90)]),
+    ],
+    ids=["JPEG", "CMYK JPEG", "grey JPEG", "RGBA", "LA", "palette", "1-bit", "16-bit", "animated GIF", "animated PNG"],
+)
+def test_every_kind_of_photo_becomes_uint8_rgb(data):
+    pixels = photos.decode(data)
+    assert pixels.shape == (64, 48, 3) and pixels.dtype == np.uint8
+    assert pixels.std() > 10
+
+
+def test_colours_stay_in_the_order_red_green_blue():
+    assert photos.decode(encoded(Image.new("RGB", (32, 32), (200, 100, 50))))[5, 5].tolist() == [200, 100, 50]
+
+
+def test_cmyk_keeps_its_colours():
+    cyan = photos.decode(encoded(Image.new("CMYK", (32, 32), (255, 0, 0, 0)), "JPEG"))[5, 5].astype(int)
+    assert np.abs(cyan - [0, 255, 255]).max() < 10
+
+
+def test_sixteen_bits_are_scaled_not_clipped():
+    ramp = np.broadcast_to(np.linspace(0, 65535, 48).astype(np.uint16), (32, 48))
+    pixels = photos.decode(encoded(Image.fromarray(ramp)))
+    np.testing.assert_allclose(pixels[0, :, 0], np.linspace(0, 255, 48), atol=1)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_more_than_sixteen_bits_are_refused_not_clipped(kind):
+    ramp = np.broadcast_to(np.linspace(0, 1 if kind is np.float32 else 2**31 - 1, 48).astype(kind), (32, 48))
+    with pytest.raises(photos.BadPhoto, match="more than 16 bits"):
+        photos.decode(encoded(Image.fromarray(ramp), "TIFF"))
+
+
+def test_a_file_larger_than_any_photo_of_the_limit_is_not_read(tmp_path):
+    with open(tmp_path / "a.jpg", "wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(photos.BadPhoto, match="has 1099511627776 bytes, at most 400000000 are read"):
+        photos.read(tmp_path / "a.jpg")
+
+
+def test_a_jpeg_of_many_scans_which_decodes_for_hours_is_refused_at_once():
+    jpeg = encoded(NOISE, "JPEG", progressive=True)
+    scan = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+
+    def of(scans: int, behind: bytes = b"", **options) -> bytes:
+        whole = encoded(NOISE, "JPEG", progressive=True, **options)
+        return whole[:-2] + (scans - 10) * scan + b"\xff\xd9" + behind  # Pillow writes 10
+
+    assert photos.decode(of(100)).shape == (64, 48, 3)
+    with pytest.raises(photos.BadPhoto, match="has more than 100 scans and would decode slowly; save it anew"):
+        photos.decode(of(101))
+    with pytest.raises(photos.BadPhoto, match="scans"):
+        photos.decode(of(1_000_000))
+    # What looks like scans in a comment, or in the film that phones put behind a photo, is none.
+    assert photos.decode(of(10, 200 * scan, comment=200 * b"\xff\xda")).shape == (64, 48, 3)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [Image.new("RGBA", (32, 32), (255, 0, 0, 0)), Image.new("LA", (32, 32), (200, 0))],
+    ids=["RGBA", "LA"],
+)
+def test_transparent_parts_are_black(image):
+    assert photos.decode(encoded(image)).max() == 0
+
+
+LEFT_WHITE = Image.new("L", (64, 32))
+LEFT_WHITE.paste(255, (0, 0, 32, 32))
+
+
+@pytest.mark.parametrize(
+    ("image", "kind"),
+    [(LEFT_WHITE.convert("RGB"), "JPEG"), (LEFT_WHITE, "PNG"), (sixteen_bits(LEFT_WHITE), "PNG")],
+    ids=["JPEG", "PNG", "16-bit PNG"],
+)
+def test_exif_rotation_is_applied(image, kind):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: to be turned clockwise by a quarter
+    pixels = photos.decode(encoded(image, kind, exif=exif))
+    assert pixels.shape == (64, 32, 3)
+    assert pixels[10].mean() > 200 > 50 > pixels[50].mean()
+
+
+def test_first_frame_of_an_animation_is_read():
+    frames = [Image.new("RGB", (32, 32), c) for c in ((250, 0, 0), (0, 250, 0))]
+    for kind in ("GIF", "PNG"):
+        data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+        assert photos.decode(data)[5, 5].tolist() == [250, 0, 0]
+
+
+def test_reading_a_missing_photo_says_so(tmp_path):
+    with pytest.raises(photos.BadPhoto, match="is missing; put it there"):
+        photos.read(tmp_path / "none.jpg")
+
+
+def test_probe_gives_size_and_digest_and_names_bad_photos(tmp_path):
+    (tmp_path / "good.jpg").write_bytes(photo_bytes())
+    (tmp_path / "same.jpg").write_bytes(photo_bytes())
+    (tmp_path / "text.jpg").write_text("no photo")
+    (tmp_path / "folder.jpg").mkdir()
+    table = pd.DataFrame({"photo": ["good.jpg", "text.jpg", "none.jpg", "folder.jpg", "same.jpg"]})
+    found, bad = inventory.probe(table, tmp_path, 10_000)
+    assert found.photo.tolist() == table.photo.tolist()
+    assert found.width.tolist() == [48, 0, 0, 0, 48]
+    assert found.height.tolist() == [64, 0, 0, 0, 64]
+    assert found.digest[0] == found.digest[4] != ""
+    assert [line.split(" ")[0] for line in bad] == [str(tmp_path / name) for name in table.photo[1:4]]
+    assert "is missing" in bad[1]
+
+
+def test_probe_of_no_photos_is_empty(tmp_path):
+    found, bad = inventory.probe(pd.DataFrame({"photo": []}), tmp_path, 100)
+    assert len(found) == 0 and {"width", "height", "digest"} <= set(found) and bad == []
+
+
+def test_folder_names_are_parsed():
+    found = inventory.parse_folder("001498-1_female_Asian_23")
+    assert found == {"id": "001498-1", "gender": 1, "race": "Asian", "age": 23}
+    assert inventory.parse_folder("000001_male_Asian_60")["gender"] == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["1_femal_Asian_45", "1_female_45", "1_female_Asian_old", "_female_Asian_45", "1_female_Asian_45_2"],
+)
+def test_folder_that_does_not_parse_is_named(name):
+    with pytest.raises(ValueError, match=f"'{name}' does not parse; expected <id>_<male|female>"):
+        inventory.parse_folder(name)

@@ -1,0 +1,59 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from portrait18.core.errors import UserError
+from portrait18.core.files import write_csv
+from portrait18.dataset import tables
+
+
+def test_names_and_ids_stay_text(tmp_path):
+    written = pd.DataFrame(
+        {
+            "photo": ["NA", "000001", "null", "1e5"],
+            "folder": ["nan", "1", "", "True"],
+            "person": ["000001", "NA", "007", "1.0"],
+            "digest": ["0000000000000012", "1e10000000000000", "", "00ff"],
+        }
+    )
+    write_csv(written, tmp_path / "t.csv")
+    assert tables.read(tmp_path / "t.csv").to_dict("list") == written.to_dict("list")
+
+
+def test_columns_of_digits_stay_text_where_they_are_names(tmp_path):
+    written = pd.DataFrame({name: ["000001", "000002"] for name in ("photo", "folder", "person", "digest", "set")})
+    write_csv(written, tmp_path / "t.csv")
+    assert tables.read(tmp_path / "t.csv").to_dict("list") == written.to_dict("list")
+
+
+def test_numbers_stay_numbers(tmp_path):
+    write_csv(pd.DataFrame({"fold": [0, -1], "score": [0.5, 1.0]}), tmp_path / "t.csv")
+    table = tables.read(tmp_path / "t.csv")
+    assert table.fold.dtype == np.int64 and table.score.tolist() == [0.5, 1.0]
+
+
+def test_empty_years_are_missing_numbers(tmp_path):
+    write_csv(pd.DataFrame({"photo": ["a", "b"], "years": [41.5, np.nan]}), tmp_path / "t.csv")
+    years = tables.read(tmp_path / "t.csv").years
+    assert years[0] == 41.5 and np.isnan(years[1])
+
+
+@pytest.mark.parametrize("kept", [0, 3, 14, 20, -1])
+def test_a_table_cut_in_the_middle_is_named_in_one_line(tmp_path, kept):
+    write_csv(pd.DataFrame({"photo": ["a", "b"], "years": [41.5, 30.25]}), tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_bytes((tmp_path / "t.csv").read_bytes()[:kept])
+    with pytest.raises(UserError, match=r"t\.csv is damaged .*run make mend, then dvc repro") as caught:
+        tables.read(tmp_path / "t.csv")
+    assert len(caught.value.problems) == 1 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [b"photo\n\xff\xfe\n", b"photo\na,b\nc,d,e\n", b"\n"])
+def test_a_table_of_garbage_is_named_in_one_line(tmp_path, data):
+    (tmp_path / "t.csv").write_bytes(data)
+    with pytest.raises(UserError, match=r"t\.csv is damaged"):
+        tables.read(tmp_path / "t.csv")
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"t\.csv is missing; run dvc repro"):
+        tables.read(tmp_path / "t.csv")

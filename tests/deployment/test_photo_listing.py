@@ -1,0 +1,90 @@
+import threading
+
+import numpy as np
+import pytest
+from synthetic import photo_bytes
+
+from portrait18.core.errors import UserError
+from portrait18.dataset import photos
+from portrait18.deployment import photo_listing
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.jpg", "a.PNG", "notes.txt", ".hidden.jpg", "sub/c.webp", "sub/.git/d.jpg", "sub/._e.jpg"):
+        path = tmp_path / "all" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(photo_bytes())
+    return tmp_path
+
+
+def names(*words):
+    return [str(path) for path in photo_listing.listed(words)]
+
+
+def test_a_folder_names_its_photos_and_those_below(folder):
+    assert names("all") == ["all/a.PNG", "all/b.jpg", "all/sub/c.webp"]
+
+
+def test_patterns_and_files_are_taken_as_they_are_and_each_photo_once(folder):
+    assert names("all/*.jpg") == ["all/b.jpg"]
+    assert names("all/**/*.[jw]*") == ["all/b.jpg", "all/sub/c.webp"]
+    assert names("all/notes.txt") == ["all/notes.txt"]
+    assert names("all/b.jpg", "all", "all/b.jpg") == ["all/b.jpg", "all/a.PNG", "all/sub/c.webp"]
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_itself(folder):
+    (folder / "a[1].jpg").write_bytes(photo_bytes())
+    assert names("a[1].jpg") == ["a[1].jpg"]
+
+
+def test_all_words_that_name_nothing_are_told_at_once(folder):
+    (folder / "empty").mkdir()
+    with pytest.raises(UserError) as caught:
+        names("all", "nowhere.jpg", "*.tiff", "empty")
+    first, second, third = caught.value.problems
+    assert first.startswith("nowhere.jpg: no such file")
+    assert second.startswith("*.tiff: a pattern that no file fits")
+    assert third.startswith("empty: a folder without photos; photos end in .jpg,")
+
+
+def test_chunks_hold_every_photo_in_order_and_say_which_are_bad(folder, monkeypatch):
+    monkeypatch.setattr(photo_listing, "CHUNK", 3)
+    paths = []
+    for n in range(8):
+        paths.append(folder / f"{n}.jpg")
+        paths[-1].write_bytes(photo_bytes(n) if n != 4 else b"no photo")
+    found = list(photo_listing.chunks(paths, 10**6))
+    assert [len(chunk) for chunk in found] == [3, 3, 2]
+    assert [path for chunk in found for path, _ in chunk] == paths
+    for path, photo in (pair for chunk in found for pair in chunk):
+        if path.name == "4.jpg":
+            assert isinstance(photo, photos.BadPhoto) and "cannot be decoded" in str(photo)
+        else:
+            np.testing.assert_array_equal(photo, photos.read(path))
+
+
+def test_few_large_photos_make_a_chunk_and_too_large_ones_are_bad(folder, monkeypatch):
+    monkeypatch.setattr(photo_listing, "CHUNK_PIXELS", 2 * 48 * 64)
+    paths = [folder / f"{n}.jpg" for n in range(3)]
+    for path in paths:
+        path.write_bytes(photo_bytes())
+    assert [len(chunk) for chunk in photo_listing.chunks(paths, 10**6)] == [2, 1]
+    [chunk] = photo_listing.chunks(paths, 100)
+    assert all("at most 100 px" in str(bad) for _, bad in chunk)
+
+
+def test_only_a_few_photos_are_decoded_ahead(folder, monkeypatch):
+    monkeypatch.setattr(photo_listing, "CHUNK", 2)
+    read, lock = [], threading.Lock()
+
+    def counted(path, max_pixels):
+        with lock:
+            read.append(path)
+        return np.zeros((4, 4, 3), np.uint8)
+
+    monkeypatch.setattr(photo_listing.photos, "read", counted)
+    taken = photo_listing.chunks([folder / f"{n}.jpg" for n in range(100)], 10**6)
+    next(taken), next(taken)
+    assert len(read) <= 2 * 2 + 1 + photo_listing.AHEAD + 1

@@ -1,0 +1,216 @@
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from bundling import CPU
+from PIL import Image
+from synthetic import REPO, photo_bytes
+from tiny import demo_photo
+
+from portrait18 import cli
+from portrait18.dataset import photos
+from portrait18.dataset.classes import NAMES, TASKS
+from portrait18.deployment import bundle
+
+PAIR = np.concatenate([demo_photo(), demo_photo("mask1")[:, ::-1]], axis=1)
+
+
+@pytest.fixture
+def folder(make_bundle, tmp_path):
+    """A bundle, a photo of two people, one of one, one of none, and a file that is no photo; the working folder."""
+    make_bundle()
+    (tmp_path / "photos/sub").mkdir(parents=True)
+    Image.fromarray(PAIR).save(tmp_path / "photos/pair.png")
+    Image.fromarray(demo_photo()).save(tmp_path / "photos/sub/one.png")
+    (tmp_path / "photos/zero.jpg").write_bytes(photo_bytes(width=100, height=120))
+    return tmp_path
+
+
+@pytest.fixture
+def predict(folder, capsys):
+    """predict(*arguments) -> exit status, lines on stdout, lines on stderr."""
+
+    def run(*arguments):
+        status = cli.main(["predict", "--bundle", "bundle", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        return status, out.splitlines(), err.splitlines()
+
+    return run
+
+
+def test_a_line_for_each_face_and_one_for_a_photo_without(predict):
+    status, out, err = predict("photos")
+    assert status == 0 and err == []
+    first, second, third, fourth = out
+    assert first.startswith("photos/pair.png  face 1 of 2  mask ") and "  face 2 of 2  mask " in second
+    assert third.startswith("photos/sub/one.png  face 1 of 1") and fourth == "photos/zero.jpg  no face found"
+    assert "% " in first and "  class " in first and "  box " in first
+
+
+def test_json_has_every_face_with_the_bundles_answers(predict):
+    status, out, _ = predict("photos", "--json")
+    pair, one, zero = map(json.loads, out)
+    assert status == 0 and zero == {"photo": "photos/zero.jpg", "faces": []}
+    assert pair["photo"] == "photos/pair.png" and len(pair["faces"]) == 2
+    loaded = bundle.load("bundle", CPU)
+    [[found]] = loaded.crops([photos.read("photos/sub/one.png")])
+    expected = bundle.record(found, loaded.answers(found.crop[None]), 0)
+    [face] = one["faces"]
+    assert face["box"] == pytest.approx(expected["box"], abs=0.05)
+    for name, task in TASKS.items():
+        told = face[name]["probabilities"]
+        assert told == pytest.approx(expected[name]["probabilities"], abs=1e-3) and list(told) == list(task.classes)
+    sides = [box[2] - box[0] for box in (face["box"] for face in pair["faces"])]
+    assert all(side > 100 for side in sides)
+    left = {face["box"][0] < demo_photo().shape[1] for face in pair["faces"]}
+    assert left == {True, False}, "one face on each half"
+
+
+def test_csv_has_a_row_for_each_face_and_for_each_photo_without(predict):
+    _, out, _ = predict("photos", "--csv")
+    _, lines, _ = predict("photos", "--json")
+    rows = list(csv.DictReader(io.StringIO("\n".join(out))))
+    assert [(row["photo"], row["face"]) for row in rows] == [
+        ("photos/pair.png", "1"),
+        ("photos/pair.png", "2"),
+        ("photos/sub/one.png", "1"),
+        ("photos/zero.jpg", "0"),
+    ]
+    face, row = json.loads(lines[0])["faces"][1], rows[1]
+    assert [float(row[c]) for c in ("x0", "y0", "x1", "y1")] == pytest.approx(face["box"], abs=0.05)
+    assert row["mask"] == face["mask"]["answer"] and row["name"] == NAMES[int(row["class"])] == face["name"]
+    assert float(row["age_old"]) == pytest.approx(face["age"]["probabilities"]["old"], abs=1e-3)
+    assert float(row["years"]) == pytest.approx(face["years"], abs=0.1)
+    assert set(list(rows[3].values())[2:]) == {""}
+
+
+def test_bad_photos_are_listed_at_the_end_and_the_others_answered(predict, folder):
+    (folder / "photos/bad.jpg").write_text("no photo")
+    (folder / "photos/torn.png").write_bytes((folder / "photos/pair.png").read_bytes()[:999])
+    status, out, err = predict("photos", "--json")
+    assert status == 3 and len(out) == 3
+    assert err[0] == "2 of 5 photos could not be read:"
+    assert err[1].startswith("  photos/bad.jpg cannot be decoded") and err[2].startswith("  photos/torn.png cannot")
+
+
+def test_a_bad_photo_s_name_breaks_no_line_and_steers_no_terminal(predict, folder):
+    (folder / "photos/a\nb\x1b[2J.jpg").write_text("no photo")
+    status, _, err = predict("photos")
+    assert status == 3 and len(err) == 2 and err[1].startswith(r"  photos/a\nb\x1b[2J.jpg cannot be decoded")
+
+
+def test_without_a_face_the_whole_photo_counts_where_asked(predict):
+    _, [line], _ = predict("photos/zero.jpg", "--whole", "--json")
+    [face] = json.loads(line)["faces"]
+    assert face["found"] == "median" and face["box"] == [20.0, 12.0, 70.0, 72.0] and face["score"] == 0
+    _, [line], _ = predict("photos/zero.jpg", "--whole")
+    assert "no face found: guessed" in line
+
+
+def test_drawn_copies_lie_as_the_photos_do_and_show_the_answers(predict, folder):
+    before = (folder / "photos/pair.png").read_bytes()
+    Image.fromarray(demo_photo()).save(folder / "photos/sub/two.bmp")
+    status, _, _ = predict("photos", "--draw", "drawn")
+    drawn = sorted(str(path.relative_to(folder / "drawn")) for path in (folder / "drawn").rglob("*.*"))
+    assert status == 0 and drawn == ["pair.png", "sub/one.png", "sub/two.bmp.png", "zero.jpg"]
+    assert (folder / "photos/pair.png").read_bytes() == before
+    changed = np.abs(photos.read(folder / "drawn/pair.png").astype(int) - PAIR).max(2) > 50
+    width = demo_photo().shape[1]
+    assert changed[:, :width].sum() > 500 < changed[:, width:].sum() and changed.mean() < 0.4
+    assert photos.read(folder / "drawn/zero.jpg").shape == (120, 100, 3)
+
+
+def test_copies_never_take_the_place_of_the_photos(predict, folder, capsys):
+    before = (folder / "photos/pair.png").read_bytes()
+    with pytest.raises(SystemExit) as stopped:
+        predict("photos", "--draw", "photos")
+    assert stopped.value.code == 1 and "name another folder" in capsys.readouterr().err
+    assert (folder / "photos/pair.png").read_bytes() == before
+
+
+def test_copies_stay_in_their_folder_and_none_takes_another_s_place(predict, folder, capsys):
+    (folder / "a").mkdir()
+    for name in ("a/one.tif", "a/one.tif.png"):
+        Image.fromarray(demo_photo()).save(folder / name)
+    with pytest.raises(SystemExit) as stopped:
+        predict("a", "--draw", "drawn")
+    assert stopped.value.code == 1 and "two photos would be drawn as drawn/one.tif.png" in capsys.readouterr().err
+    predict("a/one.tif", "a/../photos/zero.jpg", "--draw", "drawn")
+    drawn = sorted(str(path.relative_to(folder)) for path in (folder / "drawn").rglob("*.*"))
+    assert drawn == ["drawn/a/one.tif.png", "drawn/photos/zero.jpg"]
+
+
+def test_a_name_that_is_no_text_is_printed_as_it_is(folder):
+    try:
+        (folder / "photos/zero.jpg").rename(os.fsdecode(bytes(folder) + b"/\xff.jpg"))
+    except OSError:
+        pytest.skip("this file system has no such names")
+    done = module(folder, "predict", os.fsdecode(b"\xff.jpg"), "--bundle", "bundle", stdout=subprocess.PIPE)
+    assert done.returncode == 0 and os.fsencode(done.stdout) == b"\xff.jpg  no face found\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["photos", "--draw", "photos/pair.png"], 1, "is a file; name a folder"),
+        (["nowhere.jpg", "x*.jpg"], 1, "nowhere.jpg: no such file"),
+        (["x" * 300], 1, "use a shorter name"),
+        (["photos", "--bundle", "elsewhere"], 1, "elsewhere holds no bundle"),
+        (["photos", "--min-face", "2"], 2, "2 must be a share"),
+        (["photos", "--min-face", "abc"], 2, "abc must be a share"),
+        (["photos", "--max-pixels", "0"], 2, "0 must be a number of pixels"),
+        (["photos", "--json", "--csv"], 2, "not allowed with"),
+        ([], 2, "required"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(predict, capsys, arguments, status, message):
+    with pytest.raises(SystemExit) as stopped:
+        predict(*arguments)
+    err = capsys.readouterr().err
+    assert stopped.value.code == status and message in err and "Traceback" not in err
+
+
+def test_the_limits_of_the_command_line_reach_the_work(predict, folder):
+    status, out, err = predict("photos/zero.jpg", "--max-pixels", "11999")
+    assert status == 3 and out == [] and "at most 11999 px" in err[1]
+    small = np.full((512, 384, 3), 128, np.uint8)
+    small[200:328, 140:236] = np.asarray(Image.fromarray(demo_photo()).resize((96, 128), Image.Resampling.BOX))
+    Image.fromarray(small).save(folder / "small.png")
+    _, [line], _ = predict("small.png", "--min-face", "0.1", "--json")
+    assert json.loads(line)["faces"][0]["found"] == "mtcnn"
+
+
+def test_photos_in_chunks_are_answered_as_together(predict, monkeypatch):
+    _, together, _ = predict("photos", "--json")
+    monkeypatch.setattr("portrait18.deployment.photo_listing.CHUNK", 1)
+    _, apart, _ = predict("photos", "--json")
+    for one, other in zip(map(json.loads, together), map(json.loads, apart), strict=True):
+        assert one["photo"] == other["photo"]
+        assert [f["class"] for f in one["faces"]] == [f["class"] for f in other["faces"]]
+
+
+def module(folder, *arguments, **how):
+    env = {**os.environ, "PYTHONPATH": str(REPO)}
+    return subprocess.run(
+        [sys.executable, "-m", "portrait18", *arguments],
+        cwd=folder,
+        env=env,
+        text=True,
+        errors="surrogateescape",
+        **how,
+    )
+
+
+def test_as_a_module_with_clean_output_and_a_reader_that_leaves(folder):
+    done = module(folder, "predict", "photos", "--bundle", "bundle", "--json", capture_output=True)
+    assert done.returncode == 0 and done.stderr == "" and len(done.stdout.splitlines()) == 3
+    read, write = os.pipe()
+    os.close(read)  # nobody reads
+    done = module(folder, "predict", "photos", "--bundle", "bundle", stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert done.returncode == 1 and done.stderr == ""

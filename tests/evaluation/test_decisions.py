@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from portrait18.evaluation import decisions
+from portrait18.evaluation.metrics import macro_f1
+
+RNG = np.random.default_rng(0)
+
+
+def skewed(seed=1, strength=3.0):
+    """One photo in twelve is of a rare class, and the model is shy of saying so; probabilities, truth, people."""
+    truth = np.repeat([0, 1, 2], [500, 400, 80])
+    logits = np.random.default_rng(seed).normal(0, 1, (len(truth), 3))
+    logits[np.arange(len(truth)), truth] += strength
+    probabilities = np.exp(logits) * [1, 1, 0.1]
+    return probabilities / probabilities.sum(1, keepdims=True), truth, np.arange(len(truth))
+
+
+def test_offsets_shift_the_decision():
+    probabilities = np.array([[0.6, 0.3, 0.1], [0.0, 1.0, 0.0]])
+    assert decisions.decide(probabilities, np.zeros(3)).tolist() == [0, 1]
+    assert decisions.decide(probabilities, np.array([0, 0.75, 0])).tolist() == [1, 1]
+    assert decisions.decide(probabilities, np.array([0, 0, 2.0])).tolist() == [2, 1]
+
+
+def test_offsets_raise_macro_f1_where_a_rare_class_is_missed():
+    probabilities, truth, people = skewed()
+    offsets = decisions.choose_offsets(probabilities, truth, people)
+    before, after = (macro_f1(truth, decisions.decide(probabilities, o), 3) for o in (np.zeros(3), offsets))
+    assert offsets[0] == 0 and offsets[2] >= 0.5 and after > before + 0.05
+
+
+def test_offsets_are_zero_where_nothing_is_to_gain():
+    truth = RNG.integers(0, 3, 300)
+    assert not decisions.choose_offsets(np.eye(3)[truth], truth, np.arange(300)).any()
+
+
+def test_a_gain_that_is_noise_is_not_taken():
+    taken = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        people = np.repeat(np.arange(10), 4)
+        truth, probabilities = rng.integers(0, 3, 10)[people], rng.dirichlet(np.ones(3), 10)[people]
+        taken += decisions.choose_offsets(probabilities, truth, people).any()
+    assert taken <= 4
+
+
+def test_the_photos_of_one_person_are_one_piece_of_evidence():
+    probabilities, truth, people = skewed()
+    assert decisions.choose_offsets(probabilities, truth, people).any()
+    assert not decisions.choose_offsets(probabilities, truth, people * 0).any()
+
+
+def test_parts_are_of_whole_people_and_equal():
+    people = RNG.permutation(np.repeat(np.arange(50), 7))
+    part = decisions.parts(people)
+    assert np.bincount(part).tolist() == [70] * 5
+    assert all(len(set(part[people == p])) == 1 for p in range(50))
+    assert decisions.parts(np.array(["b", "a", "b"])).tolist() in ([0, 1, 0], [1, 0, 1])
+
+
+def test_borders_are_found_where_the_years_part():
+    years = np.concatenate([RNG.normal(25, 2, 200), RNG.normal(45, 3, 200), RNG.normal(58, 2, 60)])
+    low, high = decisions.choose_borders(years, np.repeat([0, 1, 2], [200, 200, 60]))
+    assert 29 <= low <= 38 and 51 <= high <= 55
+    assert decisions.choose_borders(np.array([20.0, 45.0, 70.0]), np.array([0, 1, 2])).tolist() == [29.5, 59.5]
+
+
+@pytest.mark.parametrize("count", [2, 3, 18])
+def test_the_quick_macro_f1_is_the_slow_one(count):
+    for n in (5, 300):
+        truth, predicted = RNG.integers(0, count, n), RNG.integers(0, count, n)
+        assert decisions.fast_macro_f1(truth, predicted, count) == pytest.approx(macro_f1(truth, predicted, count))

@@ -1,0 +1,230 @@
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from synthetic import photo_bytes
+from tiny import demo_photo
+
+from portrait18.core.errors import UserError
+from portrait18.dataset import inventory
+from portrait18.dataset.classes import STATES
+from portrait18.importers import __main__ as external
+
+PEOPLE = ("000018_male_Asian_64", "000001_female_Asian_70", "000007_male_Asian_26")
+POINTS = np.array([[77.0, 90], [112, 90], [95, 111], [80, 130], [110, 130]])
+
+
+def write(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def run(*arguments):
+    external.main([str(a) for a in arguments])
+
+
+def content(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """Three demo people under UTKFace's names, a photo without a face, a child and a copy."""
+    folder = tmp_path_factory.mktemp("utk")
+    for n, person in enumerate(PEOPLE):
+        _, gender, _, age = person.split("_")
+        small = cv2.resize(demo_photo(person=person), (192, 256), interpolation=cv2.INTER_AREA)
+        write(folder / f"{age}_{int(gender == 'female')}_2_2017000{n}.png", small)
+    write(folder / "40_0_0_20170009.png", np.full((256, 192, 3), 90, np.uint8))
+    write(folder / "5_0_0_20170008.png", np.full((256, 192, 3), 80, np.uint8))
+    (folder / "64_0_2_20170099.png").write_bytes((folder / "64_0_2_20170000.png").read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(source, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "out"
+    run("utkface", source, out)
+    return out
+
+
+def test_the_layout_passes_the_check_of_training_photos(whole):
+    table, problems = inventory.list_train(whole)
+    assert problems == []
+    table, bad = inventory.probe(table, whole / "train/images", 10**6)
+    assert bad == [] and len(table) == 21 and table.digest.is_unique
+    people = table.drop_duplicates("person")[["person", "gender", "age"]].values.tolist()
+    assert people == [["utk-26-0-2-20170002", 0, 26], ["utk-64-0-2-20170000", 0, 64], ["utk-70-1-2-20170001", 1, 70]]
+    assert set(zip(table.width, table.height, strict=True)) == {(192, 256)}
+    listed = pd.read_csv(whole / "train/train.csv", dtype=str)
+    assert listed.iloc[0].tolist() == [
+        "utk-26-0-2-20170002",
+        "male",
+        "Asian",
+        "26",
+        "utk-26-0-2-20170002_male_Asian_26",
+    ]
+
+
+def test_the_skipped_are_listed_with_their_reason(whole):
+    assert pd.read_csv(whole / "skipped.csv").values.tolist() == [
+        ["40_0_0_20170009.png", "no face found"],
+        ["64_0_2_20170099.png", "the same file as another one"],
+    ]
+
+
+def test_the_end_names_those_without_a_face(source, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(external.landmarks, "find", lambda net, batch, least: [None] * len(batch))
+    run("utkface", source, tmp_path / "out", "--min-age", 60)
+    printed = capsys.readouterr().out
+    assert "0 people of 6 listed" in printed and "3 left out" in printed
+    assert f"skipped: {source / '70_1_2_20170001.png'}: no face found" in printed
+
+
+def test_masks_lie_where_the_state_says(whole):
+    folder = whole / "train/images/utk-64-0-2-20170000_male_Asian_64"
+    photos = {s: cv2.imread(str(folder / f"{s}.jpg")).astype(int) for s in STATES}
+    source = cv2.resize(demo_photo(person=PEOPLE[0]), (192, 256), interpolation=cv2.INTER_AREA)[..., ::-1].astype(int)
+    assert np.abs(photos["normal"] - source).mean() < 25
+    height, width = source.shape[:2]
+    for state, photo in photos.items():
+        changed = np.abs(photo - photos["normal"])[int(0.35 * height) : int(0.7 * height), width // 4 : 3 * width // 4]
+        assert state == "normal" or changed.mean() > 8
+
+
+@pytest.mark.parametrize("photos_left", [0, 3])
+def test_an_interrupted_run_ends_with_the_bytes_of_a_whole_one(source, whole, tmp_path, monkeypatch, photos_left):
+    out, real = tmp_path / "out", external._write
+
+    def killed(folder, of_person):
+        if "_64" in folder.name:
+            real(folder, dict(list(of_person.items())[:photos_left]))
+            raise RuntimeError("killed")
+        real(folder, of_person)
+
+    monkeypatch.setattr(external, "_write", killed)
+    with pytest.raises(RuntimeError):
+        run("utkface", source, out)
+    monkeypatch.undo()
+    assert not (out / "train/train.csv").exists() and len(list(out.rglob("*.jpg"))) == 14 + photos_left
+    written = {p: p.stat().st_mtime_ns for p in out.rglob("*.jpg") if "_64" not in p.parent.name}
+    run("utkface", source, out)
+    assert content(out) == content(whole)
+    assert all(p.stat().st_mtime_ns == time for p, time in written.items())  # whole folders are kept
+
+
+def test_a_finished_run_looks_at_no_face_again(source, whole, monkeypatch):
+    before = content(whole)
+    monkeypatch.setattr(external.landmarks, "find", None)
+    run("utkface", source, whole)
+    assert content(whole) == before
+
+
+@pytest.mark.parametrize("more", [("--seed", 1), ("--limit", 2), ("--side", 100), ("--min-age", 30)])
+def test_a_folder_made_with_other_options_is_left_alone(source, whole, more, capsys):
+    before = content(whole)
+    with pytest.raises(SystemExit):
+        run("utkface", source, whole, *more)
+    assert "with other options; delete it or name another" in capsys.readouterr().err
+    assert content(whole) == before
+
+
+def test_a_folder_with_other_things_is_refused(source, tmp_path, capsys):
+    (tmp_path / "train").mkdir()
+    with pytest.raises(SystemExit):
+        run("utkface", source, tmp_path)
+    assert "was not made by this command" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["train"]
+
+
+@pytest.fixture
+def bad(tmp_path):
+    for name in ("good.jpg", "noise.jpg"):
+        (tmp_path / name).write_bytes(photo_bytes(len(name)))
+    (tmp_path / "torn.jpg").write_bytes(photo_bytes(3)[:400])
+    rows = ["good.jpg,male,30", "gone.jpg,male,30", "torn.jpg,female,40", "noise.jpg,x,40", "wide.jpg,male,25-35"]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,gender,age", *rows]) + "\n")
+    return tmp_path
+
+
+def test_bad_rows_and_photos_are_named_together_before_any_work(bad, capsys):
+    with pytest.raises(SystemExit):
+        run("csv", bad, bad / "out")
+    lines = capsys.readouterr().err.splitlines()
+    for says in ("labels.csv line 5: gender 'x'", "gone.jpg is missing", "torn.jpg cannot be decoded", "3 problems"):
+        assert sum(says in line for line in lines) == 1
+    assert len(lines) == 5 and not (bad / "out").exists()
+
+
+def test_problems_skip_goes_on_without_the_bad(bad, monkeypatch, capsys):
+    monkeypatch.setattr(external.landmarks, "find", lambda net, batch, least: [POINTS / 4] * len(batch))
+    run("csv", bad, bad / "out", "--problems", "skip", "--race", "any")
+    assert [p.name for p in (bad / "out/train/images").iterdir()] == ["csv-good_male_any_30"]
+    assert capsys.readouterr().err.count("warning: ") == 3
+    assert pd.read_csv(bad / "out/skipped.csv").values.tolist() == [
+        ["wide.jpg", "ages 25-35 straddle a border of the age groups"]
+    ]
+
+
+def test_faces_from_the_side_are_skipped(bad, monkeypatch):
+    side = POINTS / 4 * (0.1, 1)
+    monkeypatch.setattr(external.landmarks, "find", lambda net, batch, least: [side] * len(batch))
+    run("csv", bad, bad / "out", "--problems", "skip")
+    assert ["good.jpg", "face seen from the side"] in pd.read_csv(bad / "out/skipped.csv").values.tolist()
+    assert len(pd.read_csv(bad / "out/train/train.csv")) == 0
+
+
+def test_ages_are_inclusive_and_a_range_counts_by_its_middle():
+    table = pd.DataFrame(
+        [("a", 18, 18, 18), ("b", 17, 17, 17), ("c", 14, 10, 19), ("d", 60, 60, 60), ("e", 61, 61, 61)]
+        + [("f", 24, 20, 29), ("g", 30, 25, 35), ("h", 75, 70, 120), ("i", 57, 50, 64)],
+        columns=["photo", "age", "low", "high"],
+    )
+    kept, unsure = external.select(table, 18, 60)
+    assert kept.photo.tolist() == ["a", "d", "f"] and sorted(unsure) == ["g", "i"]
+    assert "25-35" in unsure["g"]
+    assert external.select(table, 61, 100)[0].photo.tolist() == ["e", "h"]
+
+
+def test_limit_draws_by_seed(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(external.landmarks, "find", lambda net, batch, least: [POINTS] * len(batch))
+    drawn = []
+    for seed in range(6):
+        run("utkface", source, tmp_path / f"{seed}", "--limit", 2, "--seed", seed)
+        drawn.append(tuple(sorted(p.name for p in (tmp_path / f"{seed}/train/images").iterdir())))
+    assert {len(d) for d in drawn} == {2} and len(set(drawn)) > 1
+
+
+def test_photos_are_shrunk_to_the_side_and_never_enlarged(tmp_path, monkeypatch):
+    monkeypatch.setattr(external.landmarks, "find", lambda net, batch, least: [POINTS / 4] * len(batch))
+    for name, size in (("00001A20", (400, 200)), ("00002A20", (64, 48))):
+        (tmp_path / f"{name}.jpg").write_bytes(photo_bytes(1, *size))
+    run("all-age-faces", tmp_path, tmp_path / "out", "--side", 100)
+    table, _ = inventory.probe(inventory.list_train(tmp_path / "out")[0], tmp_path / "out/train/images", 10**6)
+    assert set(zip(table.person, table.width, table.height, strict=True)) == {
+        ("aaf-00001A20", 100, 50),
+        ("aaf-00002A20", 64, 48),
+    }
+
+
+def test_seven_are_drawn_by_seed_and_person():
+    photo = cv2.resize(demo_photo(), (192, 256), interpolation=cv2.INTER_AREA)
+    one, again = (external.seven(photo, POINTS, 1, "a") for _ in range(2))
+    assert list(one) == list(STATES)
+    assert all((one[s] == again[s]).all() for s in STATES)
+    assert len({p.tobytes() for p in one.values()}) == 7
+    for seed, person in ((2, "a"), (1, "b")):
+        assert all((one[s] != p).any() for s, p in external.seven(photo, POINTS, seed, person).items())
+
+
+@pytest.mark.parametrize("option", [("--limit", 0), ("--side", 10), ("--seed", -1), ("--race", "East_Asian")])
+def test_options_out_of_range_are_refused(tmp_path, option, capsys):
+    with pytest.raises(SystemExit):
+        run("utkface", tmp_path, tmp_path / "out", *option)
+    assert f"{option[0]} " in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_photo_that_changed_since_it_was_listed_is_named(tmp_path):
+    with pytest.raises(UserError, match="run this command again"):
+        external._read(tmp_path / "gone.jpg", 512)

@@ -1,0 +1,149 @@
+import cv2
+import numpy as np
+import pytest
+from tiny import demo_photo
+
+from portrait18.importers import mask_drawing
+
+#: What MTCNN says of a face turned a little to its left, and of one seen from the front.
+TURNED = np.array([[150.0, 200], [222, 196], [194, 246], [160, 284], [220, 281]])
+LEVEL = np.array([[155.0, 200], [225, 200], [190, 241], [161, 280], [219, 280]])
+FLAT = (110, 20, 120)  # a colour that no mask has
+
+
+def flat(height=480, width=384):
+    return np.full((height, width, 3), FLAT, np.uint8)
+
+
+def change(drawn, point):
+    """How far the pixels around a point are from the flat photo: least and most, 0 to 765."""
+    x, y = np.rint(point).astype(int)
+    differs = np.abs(drawn[y - 1 : y + 2, x - 1 : x + 2].astype(int) - FLAT).sum(-1)
+    return differs.min(), differs.max()
+
+
+def area(drawn):
+    return (np.abs(drawn.astype(int) - FLAT).sum(-1) > 60).astype(np.uint8)
+
+
+def places(points):
+    left, right, nose, left_mouth, right_mouth = points
+    eyes, mouth = (left + right) / 2, (left_mouth + right_mouth) / 2
+    chin = eyes + 1.45 * (mouth - eyes)
+    return {"eyes": [left, right], "nose": [nose], "mouth": [left_mouth, right_mouth, mouth], "chin": [chin]}
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("points", [LEVEL, TURNED], ids=["level", "turned"])
+@pytest.mark.parametrize(
+    ("worn", "covered"), [("worn", ("nose", "mouth", "chin")), ("nose", ("mouth", "chin")), ("chin", ("chin",))]
+)
+def test_each_way_of_wearing_covers_its_places_and_no_other(worn, covered, points, seed):
+    drawn = mask_drawing.draw(flat(), points, worn, seed)
+    for name, spots in places(points).items():
+        for spot in spots:
+            least, most = change(drawn, spot)
+            assert least > 60 if name in covered else most < 50, name
+
+
+def test_the_sky_and_the_neck_stay_as_they_were():
+    drawn = mask_drawing.draw(flat(), LEVEL, "worn", 1)
+    assert (drawn[:180] == FLAT).all() and (drawn[360:] == FLAT).all()
+    assert (drawn[:, :80] == FLAT).all() and (drawn[:, 300:] == FLAT).all()
+
+
+@pytest.mark.parametrize("degrees", [35, -35, 90])
+@pytest.mark.parametrize("worn", mask_drawing.WAYS)
+def test_turning_the_points_turns_the_mask(worn, degrees):
+    matrix = cv2.getRotationMatrix2D((192, 240), degrees, 1)
+    photo = flat(480, 384)
+    level = area(mask_drawing.draw(photo, TURNED, worn, 5))
+    turned = area(mask_drawing.draw(photo, TURNED @ matrix[:, :2].T + matrix[:, 2], worn, 5))
+    expected = cv2.warpAffine(level, matrix, (384, 480), flags=cv2.INTER_NEAREST)
+    assert level.sum() > 1500
+    assert (expected & turned).sum() / (expected | turned).sum() > 0.9
+
+
+def test_a_face_twice_as_large_wears_a_mask_twice_as_large():
+    small = area(mask_drawing.draw(flat(), LEVEL, "worn", 5)).sum()
+    large = area(mask_drawing.draw(flat(960, 768), LEVEL * 2, "worn", 5)).sum()
+    assert large / small == pytest.approx(4, rel=0.06)
+
+
+def test_a_mirrored_face_is_turned_the_other_way():
+    mirrored = TURNED[[1, 0, 2, 4, 3]] * (-1, 1) + (383, 0)
+    seen = []
+    for points in (TURNED, mirrored):
+        columns = np.flatnonzero(area(mask_drawing.draw(flat(), points, "worn", 5)).any(0))
+        middle = points[2, 0]
+        seen.append((middle - columns[0], columns[-1] - middle))
+    assert seen[0][0] > seen[0][1] + 10  # the nose points to the right: the left side is the wider
+    assert seen[1] == pytest.approx(seen[0][::-1], abs=6)
+
+
+def test_same_arguments_same_bytes_and_the_photo_is_left_alone():
+    photo = demo_photo()
+    before = photo.copy()
+    first, second = (mask_drawing.draw(photo, LEVEL, "worn", 7) for _ in range(2))
+    assert first.dtype == np.uint8 and first.shape == photo.shape
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(photo, before)
+
+
+def test_seeds_draw_several_colours():
+    middles = {tuple(mask_drawing.draw(flat(), LEVEL, "worn", seed)[262, 178] // 32) for seed in range(16)}
+    assert len(middles) >= 4
+
+
+def test_white_cloth_is_darker_in_a_darker_photo():
+    light, dark = (np.full((480, 384, 3), grey, np.uint8) for grey in (190, 90))
+    for seed in range(3):
+        bright, dim = (mask_drawing.draw(p, LEVEL, "worn", seed)[220:300, 150:230].mean() for p in (light, dark))
+        assert dim < 0.8 * bright
+
+
+def test_edges_are_soft():
+    drawn = mask_drawing.draw(np.zeros((480, 384, 3), np.uint8), LEVEL, "worn", 0)
+    column = drawn[300:345, 190].max(-1).astype(int)
+    inside = column[:5].min()
+    assert ((column > 0.1 * inside) & (column < 0.8 * inside)).any()
+
+
+@pytest.mark.parametrize("shift", [(-150, 0), (150, 0), (0, 180), (-900, 0)])
+def test_what_lies_beyond_the_photo_is_cut_off(shift):
+    whole = mask_drawing.draw(np.full((1400, 2400, 3), 90, np.uint8), LEVEL + (1000, 500), "worn", 3)
+    drawn = mask_drawing.draw(np.full((480, 384, 3), 90, np.uint8), LEVEL + shift, "worn", 3)
+    assert drawn.shape == (480, 384, 3)
+    x, y = 1000 - shift[0], 500 - shift[1]
+    same = (whole[y : y + 480, x : x + 384] != 90).any(-1) == (drawn != 90).any(-1)
+    assert same.mean() > 0.97
+
+
+@pytest.mark.parametrize(
+    ("points", "seen"),
+    [
+        (LEVEL, True),
+        (TURNED, True),
+        (LEVEL[[1, 0, 2, 4, 3]], False),
+        (LEVEL + np.array([[0, 0], [0, 0], [45, 0], [0, 0], [0, 0]]), False),
+        (LEVEL * (0.1, 1), False),
+        (np.full((5, 2), 100.0), False),
+    ],
+    ids=["level", "turned", "left for right", "nose beyond the eye", "eyes together", "one point"],
+)
+def test_frontal(points, seen):
+    assert mask_drawing.frontal(points) is seen
+    assert mask_drawing.frontal(points @ np.array([[0.0, 1], [-1, 0]])) is seen
+
+
+@pytest.mark.parametrize(
+    ("points", "worn", "says"),
+    [
+        (LEVEL, "mouth", "'mouth' must be one of"),
+        (np.zeros((5, 2)), "worn", "front"),
+        (LEVEL * np.nan, "worn", "front"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(points, worn, says):
+    with pytest.raises(ValueError, match=says):
+        mask_drawing.draw(flat(), points, worn, 0)

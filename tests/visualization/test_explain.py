@@ -1,0 +1,66 @@
+"""The stage that draws heat maps, on a small project of colours."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from tiny import coloured_people, crop_params, model_params
+
+from portrait18.core.files import write_csv
+from portrait18.core.runs import Run
+from portrait18.models import backbones, inference, targets
+from portrait18.visualization import contact_sheets
+from stages import explain
+
+RUN = Run("mask", 0, 0)
+
+
+@pytest.fixture
+def explained(tmp_path, monkeypatch, write_params):
+    """explained(backbone, photos) runs the stage for an untrained model; the table of what was drawn."""
+    monkeypatch.chdir(tmp_path)
+    crops, labels, _ = coloured_people()
+    (tmp_path / "data/crops").mkdir(parents=True)
+    np.save("data/crops/train.npy", crops)
+    write_csv(labels[["photo"]], "data/crops/train.csv")
+    write_csv(labels, "data/labels.csv")
+    held_out = labels[labels.person.isin(["p0", "p2", "p4"])]
+    answers = pd.DataFrame(
+        np.eye(3)[np.arange(len(held_out)) // 2 % 3], columns=targets.make(model_params()).task.columns
+    )
+    held_out = pd.concat([held_out[["photo"]].reset_index(drop=True), answers * 0.7 + 0.1], axis=1)
+    unknown = held_out.assign(photo="to label.jpg").head(1)
+    write_csv(pd.concat([held_out.assign(set="heldout"), unknown.assign(set="eval")]), RUN.predictions)
+
+    def run(backbone: str, photos: int) -> pd.DataFrame:
+        write_params(tmp_path / "params.yaml", {"explain.photos": photos})
+        torch.manual_seed(0)
+        params = model_params(backbone=backbone)
+        inference.save(RUN.weights, backbones.create(params, (3,)), params, crop_params(image_size=40))
+        explain.main("mask", "0", "0")
+        return pd.read_csv("data/explain/mask.csv")
+
+    return run
+
+
+def test_held_out_photos_are_drawn_right_and_wrong_with_the_same_bytes_every_time(explained, tmp_path):
+    table = explained("test_efficientnet", 6)
+    assert table.right.tolist() == [0, 0, 0, 1, 1, 1] and table.photo.str.startswith(("p0/", "p2/", "p4/")).all()
+    sheet = tmp_path / "reports/explain/mask.png"
+    assert Image.open(sheet).size == contact_sheets.LARGE.size(6)
+    before = sheet.read_bytes()
+    explained("test_efficientnet", 6)
+    assert sheet.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "backbone, photos, says",
+    [("test_vit", 6, "test_vit has no last feature map"), ("test_efficientnet", 0, "explain.photos = 0")],
+)
+def test_where_there_is_nothing_to_draw_the_sheet_and_a_line_say_why(
+    explained, tmp_path, capsys, backbone, photos, says
+):
+    assert len(explained(backbone, photos)) == 0
+    assert f"mask 0-0: no heat maps, {says}" in capsys.readouterr().out
+    assert Image.open(tmp_path / "reports/explain/mask.png").size == contact_sheets.LARGE.size(0)
