@@ -51,7 +51,7 @@ def damaged_objects(cache: Path) -> Iterator[Path]:
             yield path
 
 
-def whole(path: Path, told: str, cache: Path) -> bool:
+def is_intact(path: Path, told: str, cache: Path) -> bool:
     """Whether an out, a file or a folder, is what the lock says."""
     if path.is_file():
         return digest(path) == told
@@ -99,7 +99,7 @@ def main() -> None:
     for path in damaged_objects(cache):
         remove(path)
     for path, told in outs(Path("dvc.lock")):
-        if path.exists() and not whole(path, told, cache):
+        if path.exists() and not is_intact(path, told, cache):
             remove(path)
     print("what is left is whole; go on with dvc repro")
 

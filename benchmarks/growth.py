@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks import inputs
 from benchmarks.rows import Bench, Outcome, Row, at_most
-from portrait18.core.files import whole
+from portrait18.core.files import atomic_write
 
 TIMES = (1, 2, 4, 8)
 PICTURE = Path("docs/growth.png")
@@ -74,8 +74,8 @@ def draw(rows: dict[str, dict], path: Path = PICTURE) -> None:
     axes.set_xlabel("photos")
     axes.set_ylabel("seconds")
     axes.legend(frameon=False)
-    with whole(path) as aside:
-        figure.savefig(aside, dpi=120, metadata={"Software": None})
+    with atomic_write(path) as tmp_path:
+        figure.savefig(tmp_path, dpi=120, metadata={"Software": None})
     plt.close(figure)
 
 

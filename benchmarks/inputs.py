@@ -8,10 +8,10 @@ import torch
 
 from benchmarks.rows import Bench
 from portrait18.core.errors import UserError
-from portrait18.core.files import write_csv
 from portrait18.core.model_params import ModelParams
 from portrait18.cropping import builder
 from portrait18.dataset import inventory, labels
+from portrait18.dataset.tables import write_csv
 from portrait18.models import backbones, inference, targets
 
 
@@ -59,8 +59,8 @@ def store(bench: Bench, count: int) -> Path:
     folder = bench.folder / f"store-{count}"
     if not (folder / "labels.csv").exists():
         table = pd.read_csv(photos(bench, count), dtype={"person": str, "digest": str})
-        centre = bench.params.crop.model_copy(update={"method": "centre"})
-        builder.build(table, folder, "train", centre, folder / "work", torch.device("cpu"))
+        center = bench.params.crop.model_copy(update={"method": "center"})
+        builder.build(table, folder, "train", center, folder / "work", torch.device("cpu"))
         fixes = pd.DataFrame(columns=["person", "photo", "column", "value", "agreement", "why"])
         write_csv(labels.make(table, fixes, bench.params.label)[0], folder / "labels.csv")
     return folder

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from portrait18.core import params
-from portrait18.core.device import device, hold_memory, reproducible
+from portrait18.core.device import device, set_deterministic, tune_malloc
 from portrait18.core.model_params import ModelParams
 from portrait18.core.runs import Run
 from portrait18.cropping import builder, faces
@@ -28,8 +28,8 @@ def _crop(inventory: pd.DataFrame, folder: Path) -> pd.DataFrame:
 
 def crop(inventory: str, folder: str) -> Measured:
     """Photo files to the crop store, as the crop stage."""
-    hold_memory()
-    reproducible()
+    tune_malloc()
+    set_deterministic()
     listed = tables.read(inventory)
 
     def run() -> dict:
@@ -42,7 +42,7 @@ def crop(inventory: str, folder: str) -> Measured:
 
 def decode(paths: list[str]) -> Measured:
     """Decode photo files and nothing more, with the decoder, the threads and the memory that the crop stage has."""
-    hold_memory()
+    tune_malloc()
 
     def run() -> dict:
         with ThreadPoolExecutor() as pool:
@@ -53,8 +53,8 @@ def decode(paths: list[str]) -> Measured:
 
 def detect(paths: list[str], min_face: float, batch_size: int) -> Measured:
     """Boxes of all faces at the usual thresholds; the photos lie decoded in memory."""
-    hold_memory()
-    reproducible()
+    tune_malloc()
+    set_deterministic()
     detector = faces.Detector(min_face, device())
     batches = equal_batches([reader.read(path) for path in paths], batch_size)
 
@@ -73,13 +73,13 @@ def equal_batches(photos: list[np.ndarray], batch_size: int) -> list[np.ndarray]
     return [np.stack(g[at : at + batch_size]) for g in by_size.values() for at in range(0, len(g), batch_size)]
 
 
-def _learner(folder: str, model: str, run: str) -> loop._Learner:
-    hold_memory()
-    reproducible()
+def _learner(folder: str, model: str, run: str) -> loop.Trainer:
+    tune_malloc()
+    set_deterministic()
     pixels, _ = crop_store.load(Path(folder), "train")
     labels = tables.read(Path(folder, "labels.csv"))
     told = ModelParams.model_validate(json.loads(model))
-    return loop._Learner(pixels, labels, np.arange(len(labels)), told, Run(run, 0, 0))
+    return loop.Trainer(pixels, labels, np.arange(len(labels)), told, Run(run, 0, 0))
 
 
 def train_input(folder: str, model: str) -> Measured:
@@ -97,7 +97,7 @@ def train_loop(folder: str, model: str) -> Measured:
     return epochs(_learner(folder, model, "loop"))
 
 
-def epochs(learner: loop._Learner) -> Measured:
+def epochs(learner: loop.Trainer) -> Measured:
     """An epoch of a training; `repeated`: the same one, fed with its first batch again and again."""
     usual = learner.photos
     loader, size = usual(0)
@@ -123,8 +123,8 @@ def _predict(pixels: np.ndarray, models: list[str]) -> dict:
 
 def predict(inventory: str, models: list[str], folder: str) -> Measured:
     """Photo files to the probabilities of each model: cropped once, then read by all."""
-    hold_memory()
-    reproducible()
+    tune_malloc()
+    set_deterministic()
     listed = tables.read(inventory)
 
     def run() -> dict:
@@ -137,8 +137,8 @@ def predict(inventory: str, models: list[str], folder: str) -> Measured:
 
 def predict_stored(folder: str, models: list[str]) -> Measured:
     """The predict stage's part of that: crops to probabilities."""
-    hold_memory()
-    reproducible()
+    tune_malloc()
+    set_deterministic()
     pixels, _ = crop_store.load(Path(folder), "train")
 
     def run() -> dict:

@@ -1,6 +1,6 @@
 """The other sides: what people write with these packages, as their documentation shows it. Nothing of portrait18.
 
-Where there is a choice, the peer gets the quicker usual one: photos are made small before their colours
+Where there is a choice, the peer gets the quicker usual one: photos are made small before their colors
 are changed, networks are made before the clock runs.
 """
 
@@ -99,13 +99,13 @@ class Photos(Dataset):
 
 def _augmented(size: int, augment: dict) -> transforms.Compose:
     """The same kinds of change as portrait18.training.augmentation, as strong and as often."""
-    zoom, colour = augment["zoom"], augment["colour"]
-    jitter = transforms.ColorJitter(colour, colour, colour, colour / 10)
+    zoom, color = augment["zoom"], augment["color"]
+    jitter = transforms.ColorJitter(color, color, color, color / 10)
     steps = [
         transforms.Resize((size, size)),
         transforms.RandomHorizontalFlip(augment["flip"]),
         transforms.RandomAffine(augment["rotate"], (zoom / 2, zoom / 2), (1 - zoom, 1 + zoom)),
-        transforms.RandomApply([jitter], 0.8 if colour else 0),
+        transforms.RandomApply([jitter], 0.8 if color else 0),
         transforms.RandomApply([transforms.GaussianBlur(3)], augment["blur"]),
         transforms.ToTensor(),
         transforms.Normalize(MEAN, STD),

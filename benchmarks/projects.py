@@ -16,7 +16,7 @@ from PIL import Image
 
 from benchmarks import side
 from benchmarks.side import REPO, NotMeasured
-from portrait18.dataset.classes import STATES
+from portrait18.dataset.classes import MASK_STATES
 from portrait18.dataset.tables import read_text
 
 SOURCES = ("portrait18", "stages", "dvc.yaml", ".dvcignore", "data/label_fixes.csv", "data/extra")
@@ -130,15 +130,15 @@ def synthetic_photos(target: Path, photos: int) -> None:
         path.write_bytes(out.getvalue() + next(number).to_bytes(4, "big"))  # decoders stop before what they don't know
 
     people = [
-        f"{i:06d}_{'male' if i % 2 else 'female'}_Asian_{18 + i % 43}" for i in range(photos * 3 // 5 // len(STATES))
+        f"{i:06d}_{'male' if i % 2 else 'female'}_Asian_{18 + i % 43}" for i in range(photos * 3 // 5 // len(MASK_STATES))
     ]
     for name in people:
         folder = target / "train/images" / name
         folder.mkdir(parents=True)
-        for state in STATES:
+        for state in MASK_STATES:
             write(folder / f"{state}.jpg")
     (target / "eval/images").mkdir(parents=True)
-    labelled = [f"{i:06d}.jpg" for i in range(photos - len(people) * len(STATES))]
+    labelled = [f"{i:06d}.jpg" for i in range(photos - len(people) * len(MASK_STATES))]
     for name in labelled:
         write(target / "eval/images" / name)
     rows = [",".join([*name.split("_"), name]) for name in people]

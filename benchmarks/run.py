@@ -20,7 +20,7 @@ from benchmarks import crop, growth, inputs, memory, pipeline, predict, report, 
 from benchmarks.rows import Bench, Row
 from benchmarks.side import REPO, NotMeasured
 from portrait18.core import params
-from portrait18.core.errors import UserError, one_line_errors
+from portrait18.core.errors import UserError, cli_errors
 from portrait18.core.validation import nearest
 
 ROWS: list[Row] = [
@@ -104,7 +104,7 @@ def _warn_of_others() -> None:
         _tell(f"warning: other programs keep {busy:.1f} of {cores} cores busy; ratios will vary more than they should")
 
 
-@one_line_errors
+@cli_errors
 def main(argv: list[str] | None = None) -> None:
     args = _arguments(argv)
     args.data, args.bundle = (path and path.resolve() for path in (args.data, args.bundle))

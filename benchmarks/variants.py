@@ -11,30 +11,30 @@ from torch.utils.data import DataLoader
 
 from benchmarks import inputs, ours, train
 from benchmarks.rows import Bench, Outcome, Row, at_most
-from portrait18.training.loop import _Learner
+from portrait18.training.loop import Trainer
 
 WORTH_IT = 1.05
 
 
-def contiguous(learner: _Learner) -> None:
+def contiguous(learner: Trainer) -> None:
     learner.network.to(memory_format=torch.contiguous_format)
     learner.network.register_forward_pre_hook(lambda network, inputs: inputs[0].contiguous())
 
 
-def precision(learner: _Learner) -> None:
+def precision(learner: Trainer) -> None:
     device = learner.device.type
     learner.autocast = torch.autocast(device, torch.bfloat16, enabled=device == "cpu")
 
 
-def fused(learner: _Learner) -> None:
+def fused(learner: Trainer) -> None:
     learner.optimizer = torch.optim.AdamW(learner.optimizer.param_groups, fused=True)
 
 
-def compiled(learner: _Learner) -> None:
+def compiled(learner: Trainer) -> None:
     learner.network.compile()
 
 
-def graphs(learner: _Learner) -> None:
+def graphs(learner: Trainer) -> None:
     learner.network.compile(mode="reduce-overhead")
 
 
@@ -56,7 +56,7 @@ class Ahead:
                 yield batch
 
 
-def thread(learner: _Learner) -> None:
+def thread(learner: Trainer) -> None:
     usual = learner.photos
 
     def photos(epoch: int) -> tuple[Ahead, int]:

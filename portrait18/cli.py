@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from portrait18.core.errors import one_line_errors
+from portrait18.core.errors import cli_errors
 from portrait18.deployment import predict_command
 from portrait18.server import command
 
@@ -15,7 +15,7 @@ Tells from portrait photos whether a mask is worn, worn incorrectly or not worn,
 COMMANDS = (predict_command.add_command, command.add_command)
 
 
-@one_line_errors
+@cli_errors
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="portrait18", description=DESCRIPTION)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

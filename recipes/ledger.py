@@ -18,7 +18,7 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's own folder is on the path, not its parent
 
-from portrait18.core.errors import UserError, one_line_errors
+from portrait18.core.errors import UserError, cli_errors
 from portrait18.dataset import inventory
 from recipes import chain, runs, table
 from recipes.chain import Override
@@ -185,7 +185,7 @@ def run(name: str, seed: int | None, also: list[str]) -> int:
     return 0
 
 
-@one_line_errors
+@cli_errors
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python recipes/ledger.py", description="Run recipes, compare their scores.")
     commands = parser.add_subparsers(dest="command", required=True)

@@ -9,15 +9,14 @@ from pathlib import Path
 import pandas as pd
 
 from portrait18.core.errors import UserError
-from portrait18.core.files import write_csv
-from portrait18.dataset.tables import read_text
+from portrait18.dataset.tables import read_text, write_csv
 from recipes.chain import Override
 
 FILE = Path("reports/runs.csv")
 #: Column of a figure -> the file of metrics that holds it, and where in it.
 FIGURES = {
-    "heldout_macro_f1": ("reports/metrics.json", "macro_f1"),
-    "heldout_age_macro_f1": ("reports/metrics.json", "age.macro_f1"),
+    "validation_macro_f1": ("reports/metrics.json", "macro_f1"),
+    "validation_age_macro_f1": ("reports/metrics.json", "age.macro_f1"),
     "eval_macro_f1": ("reports/score.json", "macro_f1"),
     "eval_mask_accuracy": ("reports/score.json", "mask.accuracy"),
     "eval_gender_accuracy": ("reports/score.json", "gender.accuracy"),
@@ -26,7 +25,7 @@ FIGURES = {
 #: Column of a count -> likewise.
 COUNTS = {
     "people": ("reports/check.json", "train.people"),
-    "heldout_people": ("reports/metrics.json", "people"),
+    "validation_people": ("reports/metrics.json", "people"),
     "eval_photos": ("reports/check.json", "eval.photos"),
 }
 
@@ -45,10 +44,10 @@ class Run:
     finished: str  # UTC, ISO 8601; empty: stopped or failed
     data: str = ""
     people: float | None = None
-    heldout_people: float | None = None
+    validation_people: float | None = None
     eval_photos: float | None = None
-    heldout_macro_f1: float | None = None
-    heldout_age_macro_f1: float | None = None
+    validation_macro_f1: float | None = None
+    validation_age_macro_f1: float | None = None
     eval_macro_f1: float | None = None
     eval_mask_accuracy: float | None = None
     eval_gender_accuracy: float | None = None
@@ -56,7 +55,7 @@ class Run:
 
     @property
     def data_used(self) -> tuple:
-        return self.data, self.people, self.heldout_people, self.eval_photos
+        return self.data, self.people, self.validation_people, self.eval_photos
 
     @property
     def figures(self) -> tuple:

@@ -7,7 +7,7 @@ from statistics import mean
 from typing import NamedTuple
 
 from portrait18.core.errors import UserError
-from portrait18.core.files import whole
+from portrait18.core.files import atomic_write
 from recipes import chain, runs
 from recipes.runs import Run
 
@@ -122,7 +122,7 @@ def _cells(row: Row, depth: int, recipe: chain.Recipe | None, parent: Row | None
         says = recipe.says + told
         if row.last.overrides != runs.digest(chain.resolve(row.recipe).values()):
             says += " **The recipe was changed after this run.**"
-    figures = ("heldout_macro_f1", "eval_macro_f1", "eval_mask_accuracy", "eval_gender_accuracy", "eval_age_macro_f1")
+    figures = ("validation_macro_f1", "eval_macro_f1", "eval_mask_accuracy", "eval_gender_accuracy", "eval_age_macro_f1")
     return [
         "· " * depth + name + (f" with `{row.also}`" if row.also else ""),
         recipe.parent or NONE if recipe else NONE,
@@ -177,14 +177,14 @@ def render(known: list[Run]) -> str:
     return page
 
 
-def _data(folder: str, people: float | None, heldout: float | None, photos: float | None) -> str:
+def _data(folder: str, people: float | None, validation: float | None, photos: float | None) -> str:
     def count(value: float | None) -> str:
         return "?" if value is None else f"{value:,.0f}"
 
-    return f"`{folder}`, {count(people)} people to train on ({count(heldout)} of them held out), {count(photos)} photos to label"
+    return f"`{folder}`, {count(people)} people to train on ({count(validation)} of them held out), {count(photos)} photos to label"
 
 
 def write() -> None:
-    with whole(FILE) as aside:
-        aside.write_text(render(runs.read()), encoding="utf-8")
+    with atomic_write(FILE) as tmp_path:
+        tmp_path.write_text(render(runs.read()), encoding="utf-8")
     print(FILE)

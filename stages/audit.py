@@ -2,19 +2,17 @@
 
 from pathlib import Path
 
-from portrait18.core.errors import one_line_errors
-from portrait18.core.files import write_csv
 from portrait18.dataset import crop_store, tables
 from portrait18.dataset.classes import TASKS
+from portrait18.dataset.tables import write_csv
 from portrait18.evaluation import audit
 from portrait18.visualization import contact_sheets
 
 OUT = Path("reports/audit")
 
 
-@one_line_errors
 def main() -> None:
-    found = audit.suspects(tables.read("data/ensemble/heldout.csv"), tables.read("data/labels.csv"))
+    found = audit.suspects(tables.read("data/ensemble/validation.csv"), tables.read("data/labels.csv"))
     pixels, table = crop_store.load(Path("data/crops"), "train")
     for name, task in TASKS.items():
         contact_sheets.contact_sheet(pixels, audit.captions(found, task, table.photo, contact_sheets.PHOTOS), OUT / f"{name}.png")
@@ -25,7 +23,3 @@ def main() -> None:
         f"suspect labels: mask {count.get('mask', 0)} photos, gender {count.get('gender', 0)} persons, "
         f"age {count.get('age', 0)} persons ({near} of them within {audit.NEAR_BORDER} years of a border: no label errors)"
     )
-
-
-if __name__ == "__main__":
-    main()

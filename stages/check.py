@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from portrait18.core import params
-from portrait18.core.errors import UserError, one_line_errors, printable
-from portrait18.core.files import write_csv, write_json
+from portrait18.core.errors import UserError, printable
+from portrait18.core.files import write_json
 from portrait18.dataset import inventory
+from portrait18.dataset.tables import write_csv
 
 
-@one_line_errors
 def main(out: Path = Path("data/photos"), report: Path = Path("reports/check.json")) -> None:
     p = params.load()
     root, stop = p.data.root, p.check.problems == "stop"
@@ -68,7 +68,3 @@ def main(out: Path = Path("data/photos"), report: Path = Path("reports/check.jso
 def _warn(lines: list[str]) -> None:
     for line in lines:
         print(f"warning: {printable(line)}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()

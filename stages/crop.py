@@ -1,36 +1,23 @@
 """Find the face on every photo of one set and store the square crop around it."""
 
-import sys
 from pathlib import Path
 
 from portrait18.core import params, processes, runs
-from portrait18.core.device import device, hold_memory, reproducible
-from portrait18.core.errors import memory_set_by, one_line_errors
-from portrait18.core.files import write_json
+from portrait18.core.device import device, set_deterministic, tune_malloc
+from portrait18.core.errors import oom_hint
 from portrait18.cropping import builder
-from portrait18.dataset import crop_store, tables
-from portrait18.visualization import contact_sheets
+from portrait18.dataset import tables
+from stages._fingerprint import code_fingerprint
 
 
-@one_line_errors
 def main(name: str) -> None:
-    hold_memory()
-    processes.join()
-    reproducible()
+    tune_malloc()
+    processes.init()
+    set_deterministic()
     p = params.load()
     inventory = tables.read(f"data/photos/{name}.csv")
     folder = Path("data/crops")
-    with memory_set_by("crop.batch_size"):
-        table = builder.build(inventory, folder, name, p.crop, runs.crop_work(name), device())
-    if table is None:
-        return
-    summary = builder.summary(table, inventory)
-    write_json(summary, f"reports/crop/{name}.json")
-    pixels, _ = crop_store.load(folder, name)
-    contact_sheets.contact_sheet(pixels, builder.examples(table, contact_sheets.PHOTOS), f"reports/crop/{name}.png")
-    contact_sheets.contact_sheet(pixels, builder.fallbacks(table, contact_sheets.PHOTOS), f"reports/crop/{name}_fallbacks.png")
-    print(f"{name}: a face found on {summary['detection_rate']:.1%} of {len(table)} photos")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    with oom_hint("crop.batch_size"):
+        table = builder.build(inventory, folder, name, p.crop, runs.crop_work_dir(name), device(), code_fingerprint("crop"))
+    if table is not None:
+        print(f"{name}: {len(table)} photos cropped")

@@ -6,19 +6,20 @@ import numpy as np
 import pandas as pd
 
 from portrait18.core import params, runs
-from portrait18.core.errors import REMAKE, UserError, one_line_errors
-from portrait18.core.files import write_csv, write_json
+from portrait18.core.errors import REPAIR_HINT, UserError
+from portrait18.core.files import write_json
 from portrait18.dataset import crop_store, tables
 from portrait18.dataset.classes import AGE, COUNT, NAMES, TASKS
-from portrait18.evaluation import analysis, ensembling, metrics
+from portrait18.dataset.tables import write_csv
+from portrait18.evaluation import analysis, ensembling
+from portrait18.models import metrics
 from portrait18.visualization import contact_sheets, plots
 
 OUT = Path("reports/evaluate")
 
 
-@one_line_errors
 def main() -> None:
-    answers = tables.read("data/ensemble/heldout.csv")
+    answers = tables.read("data/ensemble/validation.csv")
     truth = tables.read("data/labels.csv").set_index("photo").loc[answers.photo].reset_index()
 
     joint = ensembling.joint_of(answers)
@@ -71,8 +72,7 @@ def main() -> None:
     shown = analysis.captions(mistakes, table.photo, contact_sheets.PHOTOS)
     contact_sheets.contact_sheet(pixels, shown, OUT / "mistakes.png", contact_sheets.LARGE, none="no mistakes")
     p = params.load()
-    wanted = [run for of_model in runs.wanted(p.matrix, p.second).values() for run in of_model]
-    runs.forget_others(runs.LIVE, (run.live for run in wanted))
+    wanted = [run for of_model in runs.runs_by_model(p.matrix, p.pseudo_label).values() for run in of_model]
     plots.learning_curves(
         {str(run): _history(run.live / "plots/metrics") for run in wanted}, OUT / "learning_curves.png"
     )
@@ -90,9 +90,5 @@ def _history(folder: Path) -> pd.DataFrame:
         }
     except (FileNotFoundError, KeyError, ValueError) as error:
         reason = str(error)
-        raise UserError(f"{folder} is damaged ({' '.join(reason.split())}); {REMAKE}") from None
+        raise UserError(f"{folder} is damaged ({' '.join(reason.split())}); {REPAIR_HINT}") from None
     return pd.DataFrame(parts).reset_index()
-
-
-if __name__ == "__main__":
-    main()

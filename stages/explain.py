@@ -1,31 +1,28 @@
 """Grad-CAM heat maps of one trained model on a few held-out photos: where it looked when it was right, and when wrong."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from portrait18.core import params
-from portrait18.core.device import device, hold_memory, reproducible
-from portrait18.core.errors import one_line_errors
-from portrait18.core.files import write_csv
+from portrait18.core.device import device, set_deterministic, tune_malloc
 from portrait18.core.runs import Run
 from portrait18.dataset import crop_store, tables
 from portrait18.dataset.classes import TASKS
+from portrait18.dataset.tables import write_csv
 from portrait18.models import inference
 from portrait18.visualization import contact_sheets, heatmaps
 
 
-@one_line_errors
 def main(*words: str) -> None:
-    hold_memory()
-    reproducible()
+    tune_malloc()
+    set_deterministic()
     p = params.load()
     run = Run.parse(*words)
     model = inference.load(run.weights, device())
     predictions = tables.read(run.predictions)
-    held_out = predictions[predictions.set == "heldout"]
+    held_out = predictions[predictions.set == "validation"]
     labels = tables.read("data/labels.csv")
     count = p.explain.photos if heatmaps.can_be_drawn(model) else 0
     tasks = heatmaps.tasks_of(model)
@@ -42,7 +39,3 @@ def main(*words: str) -> None:
     contact_sheets.contact_sheet(np.concatenate(drawn), captions, f"reports/explain/{run.name}.png", contact_sheets.LARGE, none)
     write_csv(chosen, f"data/explain/{run.name}.csv")
     print(f"{run}: heat maps of {len(chosen)} photos" if count else f"{run}: no heat maps, {none}")
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

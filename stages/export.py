@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from portrait18.core import params, runs
-from portrait18.core.errors import one_line_errors
 from portrait18.core.files import read_json
 from portrait18.dataset import tables
 from portrait18.deployment import packing
@@ -13,16 +12,14 @@ OUT = Path("models/bundle")
 SOURCES = [Path("data") / name for name in ("photos/train.csv", "crops/train.csv", "labels.csv", "folds.csv")]
 
 
-@one_line_errors
 def main() -> None:
     p = params.load()
-    wanted = [run for of_model in runs.wanted(p.matrix, p.second).values() for run in of_model]
-    runs.forget_others(runs.WEIGHTS, (run.weights for run in wanted))
-    sections = {"group": p.group, "matrix": p.matrix, "second": p.second, "predict": p.predict}
+    wanted = [run for of_model in runs.runs_by_model(p.matrix, p.pseudo_label).values() for run in of_model]
+    sections = {"group": p.group, "matrix": p.matrix, "pseudo_label": p.pseudo_label, "predict": p.predict}
     manifest = packing.pack(
         OUT,
         wanted,
-        read_json("data/ensemble/choice.json"),
+        read_json("data/ensemble/config.json"),
         packing.median_box(tables.read("data/crops/train.csv"), tables.read("data/photos/train.csv")),
         p.predict,
         p.export,
@@ -32,7 +29,3 @@ def main() -> None:
     )
     size = sum(path.stat().st_size for path in OUT.iterdir())
     print(f"{OUT}: {len(manifest.networks)} networks, {size / 1e6:.0f} MB")
-
-
-if __name__ == "__main__":
-    main()

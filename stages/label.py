@@ -1,15 +1,14 @@
-"""Labels for every training photo, with known errors mended, and a report of how uneven they are."""
+"""Labels for every training photo, with known errors repaired, and a report of how uneven they are."""
 
 from pathlib import Path
 
 from portrait18.core import params
-from portrait18.core.errors import one_line_errors
-from portrait18.core.files import write_csv, write_json
+from portrait18.core.files import write_json
 from portrait18.dataset import labels, tables
+from portrait18.dataset.tables import write_csv
 from portrait18.visualization import plots
 
 
-@one_line_errors
 def main() -> None:
     table, report = labels.make(
         tables.read("data/photos/train.csv"), labels.read_fixes(Path("data/label_fixes.csv")), params.load().label
@@ -31,7 +30,3 @@ def main() -> None:
     print(
         f"{len(table)} photos labelled, {len(report['fixed'])} labels fixed, {len(report['suspect'])} things to look at in reports/label/labels.json"
     )
-
-
-if __name__ == "__main__":
-    main()

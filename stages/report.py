@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from portrait18.core import params, runs
-from portrait18.core.errors import one_line_errors
-from portrait18.core.files import read_json, whole
+from portrait18.core.files import atomic_write, read_json
 from portrait18.dataset import tables
 from portrait18.dataset.classes import TASKS
 from portrait18.visualization import contact_sheets, report_page
@@ -16,12 +15,9 @@ def _json(name: str) -> dict:
     return read_json(REPORTS / name)
 
 
-@one_line_errors
 def main() -> None:
     p = params.load()
-    wanted = runs.wanted(p.matrix, p.second)
-    for folder, end in ((REPORTS / "explain", "png"), (HEATMAPS, "csv")):
-        runs.forget_others(folder, (folder / f"{model}.{end}" for model in p.matrix.models))
+    wanted = runs.runs_by_model(p.matrix, p.pseudo_label)
     evaluated, ensemble = REPORTS / "evaluate", _json("ensemble.json")
     mistakes, suspects = tables.read(evaluated / "mistakes.csv"), tables.read(REPORTS / "audit/suspects.csv")
     suspects_of = {name: suspects[suspects.task == name] for name in TASKS}
@@ -69,10 +65,6 @@ def main() -> None:
             },
         },
     )
-    with whole(REPORTS / "report.html") as aside:
-        aside.write_text(html, encoding="utf-8")
+    with atomic_write(REPORTS / "report.html") as tmp_path:
+        tmp_path.write_text(html, encoding="utf-8")
     print(f"{REPORTS / 'report.html'}: {len(html) / 1e6:.1f} MB, needs nothing beside it")
-
-
-if __name__ == "__main__":
-    main()

@@ -3,12 +3,10 @@
 from pathlib import Path
 
 from portrait18.core import params
-from portrait18.core.errors import one_line_errors
 from portrait18.core.files import write_json
 from portrait18.evaluation import score
 
 
-@one_line_errors
 def main() -> None:
     answers = params.load().data.root / "eval/answers.csv"
     figures = {}
@@ -20,7 +18,3 @@ def main() -> None:
     else:
         print(f"no {answers}: the submission can't be scored here")
     write_json(figures, "reports/score.json")
-
-
-if __name__ == "__main__":
-    main()

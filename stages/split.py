@@ -1,12 +1,10 @@
 """Give each person the fold in which their photos are held out."""
 
 from portrait18.core import params
-from portrait18.core.errors import one_line_errors
-from portrait18.core.files import write_csv
 from portrait18.dataset import splits, tables
+from portrait18.dataset.tables import write_csv
 
 
-@one_line_errors
 def main() -> None:
     p = params.load()
     listed = tables.read_text(p.data.root / "train/train.csv", ["id"]).id
@@ -18,7 +16,3 @@ def main() -> None:
             for fold, n in folds.fold.value_counts().sort_index().items()
         )
     )
-
-
-if __name__ == "__main__":
-    main()

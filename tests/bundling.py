@@ -13,7 +13,7 @@ from portrait18.core.runs import Run
 from portrait18.dataset.classes import TASKS
 from portrait18.deployment import bundle, packing
 from portrait18.evaluation import ensemble_config
-from portrait18.evaluation.ensemble_config import Choice, Ensemble
+from portrait18.evaluation.ensemble_config import Ensemble, EnsembleConfig
 from portrait18.models import backbones, inference, targets
 
 CPU = torch.device("cpu")
@@ -31,7 +31,7 @@ ABLE = {"mask": ["mask", "all"], "gender": ["gender", "all"], "age": ["years", "
 
 def soft(**changes) -> Ensemble:
     """Equal weights, no offsets."""
-    tasks = {n: Choice("soft", np.array([0.5, 0.5]), np.zeros(len(t.classes))) for n, t in TASKS.items()}
+    tasks = {n: EnsembleConfig("soft", np.array([0.5, 0.5]), np.zeros(len(t.classes))) for n, t in TASKS.items()}
     return Ensemble(tasks, None, None)._replace(**changes)
 
 
@@ -59,7 +59,7 @@ def make_bundle(tmp_path, monkeypatch):
         folder, sources = Path("bundle"), [Path("labels.csv")]
         sources[0].write_text("photo\n")
         choice = json.loads(json.dumps(ensemble_config.to_json(ensemble or soft(), models)))
-        views = PredictParams(**{"batch_size": 4, "flip": True, "zooms": [1.0, 0.8], **predict})
+        views = PredictParams(**{"batch_size": 4, "flip": True, "tta_scales": [1.0, 0.8], **predict})
         told = {"group": {"by": "none"}}
         packing.pack(folder, runs, choice, BOX, views, ExportParams(onnx=onnx), told, {"macro_f1": 0.5}, sources)
         return folder

@@ -26,7 +26,7 @@ def write_params():
 
 @pytest.fixture
 def load(tmp_path, write_params):
-    """load({"label.fixes": "sure"}) loads the repository's params.yaml with such changes."""
+    """load({"label.fixes": "high_confidence"}) loads the repository's params.yaml with such changes."""
     return lambda changes=None: params.load(write_params(tmp_path / "params.yaml", changes))
 
 

@@ -73,5 +73,5 @@ def build(tmp_path):
 
 
 def equal_files(folder, *stores):
-    names = ("set.npy", "set.csv", "set_around.npy")
+    names = ("set.npy", "set.csv", "set_context.npy")
     return all(len({(folder / store / name).read_bytes() for store in stores}) == 1 for name in names)

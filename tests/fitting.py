@@ -4,12 +4,12 @@ import itertools
 
 import pytest
 import torch
-from tiny import coloured_people, mix, model_params, sampling
+from tiny import colored_people, mix, model_params, sampling
 
 from portrait18.core.runs import Run
 from portrait18.training import loop
 
-CROPS, LABELS, FOLD_OF = coloured_people()
+CROPS, LABELS, FOLD_OF = colored_people()
 HELD_OUT = FOLD_OF == 0
 LEARNS = dict(epochs=6, ema=0.9)
 #: Everything that draws at random, so that what is the same does not happen to be so.

@@ -8,7 +8,7 @@ import yaml
 from PIL import Image
 
 REPO = Path(__file__).resolve().parents[1]
-STATES = ("normal", "incorrect_mask", "mask1", "mask2", "mask3", "mask4", "mask5")
+MASK_STATES = ("normal", "incorrect_mask", "mask1", "mask2", "mask3", "mask4", "mask5")
 PEOPLE = tuple(
     f"{i:06d}_{gender}_Asian_{age}"
     for i, (gender, age) in enumerate([(g, a) for g in ("male", "female") for a in (22, 45, 60)] * 2, start=1)
@@ -39,7 +39,7 @@ def make_dataset(root: Path, people=PEOPLE, eval_photos=EVAL_PHOTOS) -> Path:
     for name in people:
         folder = root / "train/images" / name
         folder.mkdir(parents=True)
-        for state in STATES:
+        for state in MASK_STATES:
             (folder / f"{state}.jpg").write_bytes(photo_bytes(seed := seed + 1))
     (root / "eval/images").mkdir(parents=True)
     for name in eval_photos:

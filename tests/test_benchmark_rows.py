@@ -64,7 +64,7 @@ def bench(tmp_path, monkeypatch):
     path = write_params(tmp_path / "params.yaml", {**small, **fast})
     told = params.load(path)
     monkeypatch.setattr(params, "load", lambda: told)
-    monkeypatch.setattr(ours, "hold_memory", lambda: None)
+    monkeypatch.setattr(ours, "tune_malloc", lambda: None)
     yield Bench(REPO / "data/demo", 8, 1, "cpu", 0, 1.0, tmp_path, params.load(), start=Here)
     torch.use_deterministic_algorithms(False)
 
@@ -196,7 +196,7 @@ def test_a_smaller_data_set_shares_the_files(tmp_path):
 def test_the_seconds_of_a_stage_are_summed(tmp_path):
     project = object.__new__(projects.Project)
     project.log = tmp_path / "log"
-    lines = [["-m", "stages.train", "mask"], 2.0], [["-m", "stages.train", "age"], 3.0], [["-m", "stages.label"], 1.0]
+    lines = [["-m", "stages", "train", "mask"], 2.0], [["-m", "stages", "train", "age"], 3.0], [["-m", "stages", "label"], 1.0]
     project.log.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert project.stage_seconds() == {"train": 5.0, "label": 1.0}
 

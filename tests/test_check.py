@@ -188,7 +188,7 @@ def test_misspelt_param_stops_before_the_photos_are_read(refused, write_params):
 def test_command_line_ends_with_plain_lines_and_status_1():
     (WHO / "normal.jpg").write_text("not a photo")
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
-    done = subprocess.run([sys.executable, "-m", "stages.check"], env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "stages", "check"], env=environment, capture_output=True, text=True)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
 

@@ -177,10 +177,10 @@ def test_figures_come_from_the_named_experiment():
     assert ledger.figures(shown(metrics), "base-s0-1") == {
         "data": "data/x",
         "people": 36,
-        "heldout_people": 7,
+        "validation_people": 7,
         "eval_photos": 84,
-        "heldout_macro_f1": 0.1,
-        "heldout_age_macro_f1": 0.2,
+        "validation_macro_f1": 0.1,
+        "validation_age_macro_f1": 0.2,
         "eval_macro_f1": 0.3,
         "eval_mask_accuracy": 0.9,
         "eval_gender_accuracy": None,

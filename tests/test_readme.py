@@ -34,7 +34,7 @@ def test_every_module_that_is_run_exists():
 
 def test_params_that_are_named_exist():
     raw = yaml.safe_load((REPO / "params.yaml").read_text())
-    for dotted in re.findall(r"`((?:data|label|split|crop|matrix|second|group|ensemble|predict)\.\w+)", README):
+    for dotted in re.findall(r"`((?:data|label|split|crop|matrix|pseudo_label|group|ensemble|predict)\.\w+)", README):
         section, key = dotted.split(".")
         assert key in raw[section], dotted
 

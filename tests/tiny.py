@@ -19,7 +19,7 @@ def mix(**changes) -> dict:
     return dict(method="none", partner="any", alpha=0.4, probability=1.0) | changes
 
 
-STILL = dict(flip=0, rotate=0, zoom=0, colour=0, blur=0, erase=0)
+STILL = dict(flip=0, rotate=0, zoom=0, color=0, blur=0, erase=0)
 _SMALL = dict(
     task="mask",
     target="classes",
@@ -36,9 +36,9 @@ _SMALL = dict(
     warmup_epochs=0.5,
     ema=0.0,
     patience=0,
-    best_by="macro_f1",
+    monitor="macro_f1",
     amp="float32",
-    workers=0,
+    num_workers=0,
     loss="cross-entropy",
     label_smoothing=0.0,
     head="linear",
@@ -47,7 +47,7 @@ _SMALL = dict(
     dropout_samples=1,
     drop_path=0.0,
     sampling=sampling(),
-    augment=dict(flip=0.5, rotate=5, zoom=0.1, colour=0.1, blur=0.1, erase=0.1),
+    augment=dict(flip=0.5, rotate=5, zoom=0.1, color=0.1, blur=0.1, erase=0.1),
     mix=mix(),
 )
 
@@ -67,8 +67,8 @@ def demo_photo(state: str = "normal", person: str = "000018_male_Asian_64") -> n
     return photos.read(REPO / "data/demo/train/images" / person / f"{state}.jpg")
 
 
-def coloured_people(people: int = 10, side: int = 40) -> tuple[np.ndarray, pd.DataFrame, np.ndarray]:
-    """Crops whose colour tells the mask state and whose brightness tells the age; labels; folds 0 and 1.
+def colored_people(people: int = 10, side: int = 40) -> tuple[np.ndarray, pd.DataFrame, np.ndarray]:
+    """Crops whose color tells the mask state and whose brightness tells the age; labels; folds 0 and 1.
 
     Six crops a person, two of each state; every other person is in fold 0.
     """
@@ -77,9 +77,9 @@ def coloured_people(people: int = 10, side: int = 40) -> tuple[np.ndarray, pd.Da
     for i in range(people):
         gender, age = i // 2 % 2, 20 + 50 * (i // 2) // max(1, people // 2 - 1)
         for n in range(6):
-            colour = np.full(3, 20.0 + age)
-            colour[n % 3] += 100
-            crops.append((colour + rng.normal(0, 12, (side, side, 3))).clip(0, 255).astype(np.uint8))
+            color = np.full(3, 20.0 + age)
+            color[n % 3] += 100
+            crops.append((color + rng.normal(0, 12, (side, side, 3))).clip(0, 255).astype(np.uint8))
             rows.append((f"p{i}/{n}.jpg", f"p{i}", f"p{i}", n % 3, gender, age))
     labels = pd.DataFrame(rows, columns=["photo", "folder", "person", "mask", "gender", "age"])
     labels["age_group"] = labels["age_target"] = age_group(labels.age)
@@ -92,7 +92,7 @@ AROUND_SHAPE, AROUND_BOX = (120, 96), (30.0, 20.0, 66.0, 70.0)
 
 
 def sitting(person: int) -> np.ndarray:
-    """A place and clothes: coarse patches of colour, float (H, W, 3)."""
+    """A place and clothes: coarse patches of color, float (H, W, 3)."""
     patches = np.random.default_rng([1, person]).uniform(30, 220, (6, 6, 3))
     return patches.repeat(AROUND_SHAPE[0] // 6, 0).repeat(AROUND_SHAPE[1] // 6, 1)
 

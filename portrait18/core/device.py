@@ -16,7 +16,7 @@ def device() -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
 
 
-def reproducible() -> None:
+def set_deterministic() -> None:
     """Make equal runs on one machine give equal bytes; where CUDA has no such kernel, PyTorch warns."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS sums in whatever order is free
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -25,7 +25,7 @@ def reproducible() -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def hold_memory() -> bool:
+def tune_malloc() -> bool:
     """Keep freed memory in the process instead of giving it back to the system; whether that could be asked for.
 
     A training step on the CPU frees and asks for the same gigabyte again and again, and the system

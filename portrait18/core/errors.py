@@ -33,7 +33,7 @@ _OUT_OF_MEMORY = (
 _STOPPED = "stopped; run the same command again to go on from here"
 _INTERRUPTED = 130  # exit status, as of a shell's command that SIGINT ended
 #: The fix for a file that DVC keeps: deleting it may not do, its copy in the cache can be damaged too.
-REMAKE = "run make mend, then dvc repro"
+REPAIR_HINT = "run make mend, then dvc repro"
 
 
 def printable(text: str) -> str:
@@ -56,19 +56,19 @@ class UserError(Exception):
         super().__init__("\n".join(self.problems))
 
 
-def out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on the GPU or beside it."""
     said = isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
     return said or isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
 
 
 @contextmanager
-def memory_set_by(params: str) -> Iterator[None]:
+def oom_hint(params: str) -> Iterator[None]:
     """Where memory runs out inside, a `UserError` that names the params to lower."""
     try:
         yield
     except (RuntimeError, MemoryError, OSError) as error:
-        if not out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise UserError(f"{_shortage(error)}; lower {params} in params.yaml, then run the same command again") from None
 
@@ -84,7 +84,7 @@ def _on_signals(handler: Callable) -> None:
             signal.signal(number, handler)
 
 
-def end_on_signals() -> None:
+def exit_on_signals() -> None:
     """Until an entry point begins, SIGINT and SIGTERM end the process at once: imports would give a traceback."""
 
     def end(signum, frame):
@@ -98,7 +98,7 @@ def _interrupt(signum, frame):
     raise KeyboardInterrupt
 
 
-def one_line_errors(main: Callable) -> Callable:
+def cli_errors(main: Callable) -> Callable:
     """Decorator for an entry point: a `UserError` becomes plain lines and exit status 1, not a traceback.
 
     SIGINT and SIGTERM end with a line that says how to go on (status 130).
@@ -121,7 +121,7 @@ def one_line_errors(main: Callable) -> Callable:
             print(_STOPPED, file=sys.stderr)
             sys.exit(_INTERRUPTED)
         except (RuntimeError, MemoryError, OSError) as error:
-            if out_of_memory(error):
+            if is_out_of_memory(error):
                 print(f"error: {_shortage(error)}; end other programs or use a larger machine", file=sys.stderr)
                 sys.exit(1)
             if not isinstance(error, OSError) or error.errno not in _MENDED_BY:

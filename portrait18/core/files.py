@@ -7,26 +7,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pandas as pd
-
-from portrait18.core.errors import REMAKE, UserError
+from portrait18.core.errors import REPAIR_HINT, UserError
 
 
 @contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """A path to write to, renamed to `path` when the block ends well and removed when it does not."""
     path = Path(path)
-    aside = _aside(path)
+    tmp_path = _aside(path)
     try:
-        yield aside
-        with open(aside, "rb") as written:
+        yield tmp_path
+        with open(tmp_path, "rb") as written:
             os.fsync(written.fileno())  # else a power cut after the rename can leave an empty file
-        os.replace(aside, path)
+        os.replace(tmp_path, path)
     except OSError as error:
         error.filename = error.filename or str(path)  # that of a write does not say where to
         raise
     finally:
-        aside.unlink(missing_ok=True)
+        tmp_path.unlink(missing_ok=True)
 
 
 def _aside(path: Path) -> Path:
@@ -34,17 +32,17 @@ def _aside(path: Path) -> Path:
     return path.with_name(f".{path.name}.part{path.suffix}")
 
 
-def require_writable(path: str | Path) -> None:
+def check_writable(path: str | Path) -> None:
     """`OSError` now, not after hours of work, if `path` can't be written."""
-    aside = _aside(Path(path))
-    aside.touch()
-    aside.unlink(missing_ok=True)
+    tmp_path = _aside(Path(path))
+    tmp_path.touch()
+    tmp_path.unlink(missing_ok=True)
 
 
 def write_bytes(data: bytes | memoryview, path: str | Path) -> None:
     """Write what is in memory: NumPy, PyTorch and safetensors, left to write by themselves, don't say a disk is full."""
-    with whole(path) as aside:
-        aside.write_bytes(data)
+    with atomic_write(path) as tmp_path:
+        tmp_path.write_bytes(data)
 
 
 def file_digest(path: str | Path) -> str:
@@ -53,24 +51,10 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def code_digest(*modules: str) -> str:
-    """A hash of this package's source, or of some modules': work that other code began is not gone on with."""
-    package, digest = Path(__file__).parent, hashlib.blake2b(digest_size=16)
-    for path in [package / f"{name}.py" for name in modules] or sorted(package.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Write a table without its index; floats with seven significant digits."""
-    with whole(path) as aside:
-        table.to_csv(aside, index=False, float_format="%.7g", lineterminator="\n")
-
-
 def write_json(value: dict, path: str | Path) -> None:
     """Write indented JSON with a final newline."""
-    with whole(path) as aside:
-        aside.write_text(json.dumps(value, indent=2) + "\n")
+    with atomic_write(path) as tmp_path:
+        tmp_path.write_text(json.dumps(value, indent=2) + "\n")
 
 
 def read_json(path: str | Path) -> dict:
@@ -83,4 +67,4 @@ def read_json(path: str | Path) -> dict:
     except FileNotFoundError:
         raise UserError(f"{path} is missing; run dvc repro") from None
     except ValueError as error:  # no UTF-8, no JSON
-        raise UserError(f"{path} is damaged ({error}); {REMAKE}") from None
+        raise UserError(f"{path} is damaged ({error}); {REPAIR_HINT}") from None

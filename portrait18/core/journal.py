@@ -5,7 +5,7 @@ import itertools
 import json
 from pathlib import Path
 
-from portrait18.core.files import whole
+from portrait18.core.files import atomic_write
 
 
 def _line(entry: object) -> str:
@@ -45,8 +45,8 @@ class Journal:
         found, pieces = read(path)
         self.pieces = pieces if found == fingerprint else []
         # Whole lines only: what comes next must not be written behind half a one.
-        with whole(path) as aside:
-            aside.write_text("".join(map(_line, (fingerprint, *self.pieces))))
+        with atomic_write(path) as tmp_path:
+            tmp_path.write_text("".join(map(_line, (fingerprint, *self.pieces))))
 
     def add(self, piece: object) -> None:
         with open(self.path, "a") as file:

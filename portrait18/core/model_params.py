@@ -8,13 +8,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from portrait18.core.validation import Section, Share, holds, short, validate
-from portrait18.dataset.classes import COUNT, TASKS
 
 #: Targets that are told years, and tell them.
-OF_YEARS = ("value", "distribution", "rank")
+YEAR_TARGETS = ("value", "distribution", "rank")
 
 #: Backbones whose ImageNet weights an installed package carries.
 BUNDLED = ("tf_efficientnet_lite0",)
+
+#: Classes of each task. Repeated here because core imports nothing from the rest of the library.
+CLASS_COUNTS = {"mask": 3, "gender": 2, "age": 3, "all": 18}
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 #: A weights file and the first digits of its sha256: with its content in the params, DVC sees when that changes.
@@ -32,7 +34,7 @@ class AugmentParams(Section):
     flip: float = Share
     rotate: float = Field(ge=0, le=180)
     zoom: float = Field(ge=0, lt=1)
-    colour: float = Share
+    color: float = Share
     blur: float = Share
     erase: float = Share
 
@@ -65,9 +67,9 @@ class ModelParams(Section):
     freeze_epochs: int = Field(ge=0)
     ema: float = Field(ge=0, lt=1)
     patience: int = Field(ge=0)
-    best_by: Literal["macro_f1", "accuracy", "loss"]
+    monitor: Literal["macro_f1", "accuracy", "loss"]
     amp: Literal["auto", "bf16", "float32"]
-    workers: int = Field(ge=0)
+    num_workers: int = Field(ge=0)
     loss: str
     label_smoothing: float = Field(ge=0, lt=1)
     focal_gamma: float = Field(ge=0)
@@ -92,7 +94,7 @@ class ModelParams(Section):
             raise ValueError(f"target: {self.target} needs task: {needed}, not {self.task}; use target: classes")
         if self.head != "linear" and self.target not in ("classes", "heads"):
             raise ValueError(f"head: {self.head} needs target: classes or heads, not {self.target}; use head: linear")
-        classes = COUNT if self.task == "all" else len(TASKS[self.task].classes)
+        classes = CLASS_COUNTS[self.task]
         for key, values in (("ratios", self.sampling.ratios), ("repeat", self.sampling.repeat)):
             if values and len(values) != classes:
                 raise ValueError(
@@ -139,7 +141,7 @@ def _require_source(name: str, source: str) -> None:
 _OF_EACH_MODEL = ("task", "target", "lr", "epochs", "")
 
 
-def models_of(path: str | Path, train: Any, used: Container[str], problems: list[str]) -> dict[str, ModelParams | None]:
+def parse_models(path: str | Path, train: Any, used: Container[str], problems: list[str]) -> dict[str, ModelParams | None]:
     """All models of a `train` section by their names, None in place of a faulty one; its faults go to `problems`.
 
     Params that don't go together count in the models of `used` only: `train.common.loss` may be one

@@ -7,9 +7,8 @@ import yaml
 from pydantic import AfterValidator, Field, model_validator
 
 from portrait18.core.errors import UserError
-from portrait18.core.model_params import OF_YEARS, ModelParams, models_of
+from portrait18.core.model_params import YEAR_TARGETS, ModelParams, parse_models
 from portrait18.core.validation import Section, nearest, validate
-from portrait18.dataset.classes import TASKS
 
 
 class DataParams(Section):
@@ -26,7 +25,7 @@ class LabelParams(Section):
     young_below: int = Field(ge=1, le=120)
     old_from: int = Field(ge=1, le=120)
     drop_ages: list[int]
-    fixes: Literal["none", "sure", "all"]
+    fixes: Literal["none", "high_confidence", "all"]
 
     @model_validator(mode="after")
     def _ordered(self):
@@ -42,7 +41,7 @@ class SplitParams(Section):
 
 
 class CropParams(Section):
-    method: Literal["mtcnn", "centre"]
+    method: Literal["mtcnn", "center"]
     image_size: int = Field(ge=32, le=1024)
     margin: float = Field(ge=-0.5, le=4)
     align: bool
@@ -66,13 +65,13 @@ class MatrixParams(Section):
 
 
 class GroupParams(Section):
-    by: Literal["none", "column", "lookalike"]
+    by: Literal["none", "column", "near_duplicate"]
     column: str
     threshold: float = Field(gt=0)
-    largest: int = Field(ge=2)
+    max_size: int = Field(ge=2)
 
 
-class SecondParams(Section):
+class PseudoLabelParams(Section):
     models: Annotated[list[str], AfterValidator(_each_once)]
     confidence: float = Field(gt=0, lt=1)
 
@@ -80,13 +79,13 @@ class SecondParams(Section):
 class PredictParams(Section):
     batch_size: int = Field(ge=1)
     flip: bool
-    zooms: list[Annotated[float, Field(ge=0.5, le=1)]] = Field(min_length=1)
+    tta_scales: list[Annotated[float, Field(ge=0.5, le=1)]] = Field(min_length=1)
 
 
 class EnsembleParams(Section):
     vote: Literal["soft", "hard", "stacking"]
     weights: Literal["equal", "log-loss", "macro-f1"]
-    decide: Literal["argmax", "offsets", "joint", "borders"]
+    decision: Literal["argmax", "offsets", "joint", "thresholds"]
 
 
 class ExportParams(Section):
@@ -105,7 +104,7 @@ SECTIONS: dict[str, type[Section]] = {
     "crop": CropParams,
     "group": GroupParams,
     "matrix": MatrixParams,
-    "second": SecondParams,
+    "pseudo_label": PseudoLabelParams,
     "predict": PredictParams,
     "ensemble": EnsembleParams,
     "export": ExportParams,
@@ -127,7 +126,7 @@ class Params:
     crop: CropParams
     group: GroupParams
     matrix: MatrixParams
-    second: SecondParams
+    pseudo_label: PseudoLabelParams
     predict: PredictParams
     ensemble: EnsembleParams
     export: ExportParams
@@ -141,7 +140,7 @@ class Params:
     def model(self, name: str) -> ModelParams:
         if name not in self._models:
             raise UserError(
-                f"params.yaml: neither matrix.models nor second.models names {name}{nearest(name, list(self._models))}"
+                f"params.yaml: neither matrix.models nor pseudo_label.models names {name}{nearest(name, list(self._models))}"
             )
         return self._models[name]
 
@@ -169,8 +168,8 @@ def load(path: str | Path = "params.yaml") -> Params:
         name: validate(kind, raw.get(name), lambda key, n=name: f"{path}: {n}.{key}", problems)
         for name, kind in SECTIONS.items()
     }
-    used = {name: sections[name].models if sections[name] else [] for name in ("matrix", "second")}
-    models = models_of(path, raw.get("train"), {m for names in used.values() for m in names}, problems)
+    used = {name: sections[name].models if sections[name] else [] for name in ("matrix", "pseudo_label")}
+    models = parse_models(path, raw.get("train"), {m for names in used.values() for m in names}, problems)
     problems += [
         f"{path}: {name}.models names {m!r}, but there is no train.{m}{nearest(m, list(models))}"
         for name, names in used.items()
@@ -187,9 +186,9 @@ def load(path: str | Path = "params.yaml") -> Params:
 
 def _contradictions(sections: dict[str, Any], models: dict[str, ModelParams]) -> list[str]:
     """What is wrong between sections that are sound by themselves, a line each."""
-    matrix, second, folds, size = (
+    matrix, pseudo_label, folds, size = (
         sections["matrix"],
-        sections["second"],
+        sections["pseudo_label"],
         sections["split"].folds,
         sections["crop"].image_size,
     )
@@ -206,17 +205,17 @@ def _contradictions(sections: dict[str, Any], models: dict[str, ModelParams]) ->
     first = [models[m] for m in matrix.models]
     lines += [
         f"matrix.models = {matrix.models}: no model answers {task}; add one whose task is {task} or all"
-        for task in TASKS
+        for task in ("mask", "gender", "age")
         if not any(m.task in (task, "all") for m in first)
     ]
-    years = any(m.target in OF_YEARS for m in first)
-    if sections["ensemble"].decide == "borders" and not years:
+    years = any(m.target in YEAR_TARGETS for m in first)
+    if sections["ensemble"].decision == "thresholds" and not years:
         lines.append(
-            f"ensemble.decide = borders: no model of matrix.models tells years; add one whose target is {' or '.join(OF_YEARS)}"
+            f"ensemble.decision = thresholds: no model of matrix.models tells years; add one whose target is {' or '.join(YEAR_TARGETS)}"
         )
     lines += [
-        f"second.models names {m}, whose target {models[m].target} needs years, and no model of matrix.models tells any; add one, e.g. age-value"
-        for m in second.models
-        if models[m].target in OF_YEARS and not years
+        f"pseudo_label.models names {m}, whose target {models[m].target} needs years, and no model of matrix.models tells any; add one, e.g. age-value"
+        for m in pseudo_label.models
+        if models[m].target in YEAR_TARGETS and not years
     ]
     return lines

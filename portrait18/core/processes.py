@@ -1,7 +1,7 @@
-"""Several processes, on one machine or more, at one piece of work: `torchrun` starts them (`launch` in params.yaml).
+"""Several processes working on one task, started by `torchrun` (`launch` in params.yaml).
 
-Each process takes its share, the first one writes. Without torchrun there is one process, and everything here
-costs nothing. Machines have to share the project's folder.
+Each process takes its share; the main process writes. Without torchrun there is one process and every function
+here returns at once. All machines must share the project's folder.
 """
 
 import atexit
@@ -10,87 +10,110 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import torch
-import torch.distributed as dist
-
-from portrait18.core.device import device
 from portrait18.core.errors import UserError
 
 
-def join() -> None:
-    """Meet the other processes, if torchrun started any: by NCCL with GPUs, by gloo without."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1 or dist.is_initialized():
+def init() -> None:
+    """Join the process group if torchrun started one: NCCL with GPUs, gloo without.
+
+    Raises:
+        UserError: more processes on this machine than GPUs.
+    """
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return
+    import torch
+    import torch.distributed as dist
+
+    from portrait18.core.device import device
+
+    if dist.is_initialized():
         return
     if device().type == "cuda":
-        if device().index >= torch.cuda.device_count():
+        gpus = torch.cuda.device_count()
+        if device().index >= gpus:
             raise UserError(
-                f"launch: process {device().index + 1} of this machine has no GPU, there are "
-                f"{torch.cuda.device_count()}; set --nproc-per-node to at most that"
+                f"launch: process {device().index + 1} of this machine has no GPU, there are {gpus};"
+                f" set --nproc-per-node to {gpus} or less"
             )
         torch.cuda.set_device(device())
     dist.init_process_group("nccl" if device().type == "cuda" else "gloo")
     atexit.register(dist.destroy_process_group)
 
 
-def world() -> int:
-    """How many processes there are."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+def _group():
+    """Return torch.distributed if a process group exists, else None; does not import PyTorch for one process."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        return None
+    import torch.distributed as dist
+
+    return dist if dist.is_initialized() else None
+
+
+def world_size() -> int:
+    """Return the number of processes."""
+    return dist.get_world_size() if (dist := _group()) else 1
 
 
 def rank() -> int:
-    """Which of them this is, from 0."""
-    return dist.get_rank() if dist.is_initialized() else 0
+    """Return the number of this process, from 0."""
+    return dist.get_rank() if (dist := _group()) else 0
 
 
-def first() -> bool:
-    """Whether this is the process that writes."""
+def is_main_process() -> bool:
+    """Return whether this is the process that writes files."""
     return rank() == 0
 
 
-def say(line: str) -> None:
-    """Print a line, once for all processes."""
-    if first():
+def print_once(line: str) -> None:
+    """Print a line from the main process only."""
+    if is_main_process():
         print(line, flush=True)
 
 
-def gather(mine: Any) -> list:
-    """What each process has, in the order of their ranks; of any kind that pickle knows."""
-    if world() == 1:
-        return [mine]
-    parts: list = [None] * world()
-    dist.all_gather_object(parts, mine)
+def gather(value: Any) -> list:
+    """Return the values of all processes in the order of their ranks.
+
+    Args:
+        value: any object that pickle supports.
+    """
+    dist = _group()
+    if dist is None:
+        return [value]
+    parts: list = [None] * world_size()
+    dist.all_gather_object(parts, value)
     return parts
 
 
-def from_first(value: Any) -> Any:
-    """What the first process has, for all of them; the others' value is not looked at."""
-    return gather(value if first() else None)[0]
+def broadcast(value: Any) -> Any:
+    """Return the main process's value in every process; other processes' values are ignored."""
+    return gather(value if is_main_process() else None)[0]
 
 
-def turns(pieces: Sequence) -> Sequence:
-    """This process's pieces of a row of them: the first one's is the first of each turn."""
-    return pieces[rank() :: world()]
+def shard(items: Sequence) -> Sequence:
+    """Return every world_size-th item, starting at this process's rank."""
+    return items[rank() :: world_size()]
 
 
-def in_turns(mine: Iterable, count: int) -> Iterator[list]:
-    """What this process makes of its pieces (see `turns`), one a turn; all processes wait for each other.
+def gather_in_order(results: Iterable, count: int) -> Iterator[list]:
+    """Collect the results of sharded items on the main process, one round at a time.
 
     Args:
-        mine: made when its turn comes, such as by `map`.
-        count: of the pieces of all processes.
+        results: results of this process's `shard`, computed lazily, e.g. by `map`.
+        count: number of items over all processes.
 
     Yields:
-        To the first process what all have made of the pieces of one turn, in their order; to others nothing, [].
+        On the main process, the results of one item of each process, in order; on other processes, [].
     """
-    made = iter(mine)
-    for _ in range(0, count, world()):
-        yield [each for part in _to_first(list(itertools.islice(made, 1))) for each in part]
+    iterator = iter(results)
+    for _ in range(0, count, world_size()):
+        parts = _gather_on_main(list(itertools.islice(iterator, 1)))
+        yield [result for part in parts for result in part]
 
 
-def _to_first(mine: Any) -> list:
-    """What each process has, in the order of their ranks, for the first one; [] for the others, who need not hold it."""
-    if world() == 1:
-        return [mine]
-    parts: list | None = [None] * world() if first() else None
-    dist.gather_object(mine, parts)
+def _gather_on_main(value: Any) -> list:
+    dist = _group()
+    if dist is None:
+        return [value]
+    parts: list | None = [None] * world_size() if is_main_process() else None
+    dist.gather_object(value, parts)
     return parts or []

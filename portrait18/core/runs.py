@@ -1,118 +1,130 @@
-"""The trainings that `matrix` asks for, model x fold x seed, and where each keeps its files."""
+"""The trainings that `matrix` asks for (model x fold x seed) and the files of each."""
 
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from portrait18.core.params import MatrixParams, SecondParams
+from portrait18.core.params import MatrixParams, PseudoLabelParams
 
-PREDICTIONS, LIVE = Path("data/predictions"), Path("reports/train")
-FIRST = PREDICTIONS / "first"
+PREDICTIONS = Path("data/predictions")
+LIVE_METRICS = Path("reports/train")
 WEIGHTS = Path("models/trained")
-RESUME = Path(".resume")  # what a killed run leaves for the next one; a later stage clears it away
+RESUME = Path(".resume")  # progress of killed runs; a later stage removes it
 
 
 class Run(NamedTuple):
-    """One training, e.g. `age-class 0-0`: a model, the fold it holds out, its seed, and which round it is of."""
+    """One training, e.g. `age-class 0-0`.
+
+    Attributes:
+        model: key of a model in the `train` section.
+        fold: fold of the validation people.
+        seed: seed of all random draws.
+        round: 1, or 2 for a training that also uses pseudo-labels.
+    """
 
     model: str
     fold: int
     seed: int
-    second: bool = False
+    round: int = 1
 
     @classmethod
-    def parse(cls, model: str, fold: str, seed: str, round: str = "first") -> "Run":
-        """Of the words of a stage's command line."""
-        return cls(model, int(fold), int(seed), {"first": False, "second": True}[round])
-
-    @property
-    def pseudo_labels(self) -> Path:
-        """Labels of the photos to label that a second round is trained on."""
-        return Path("data/pseudo") / f"{self.model}-{self.fold}.csv"
+    def parse(cls, model: str, fold: str, seed: str, round: str = "1") -> "Run":
+        """Return the run that a stage's command-line arguments name."""
+        return cls(model, int(fold), int(seed), {"1": 1, "2": 2}[round])
 
     @property
     def name(self) -> str:
-        """Of the model, the second round's told from the first's."""
-        return f"{self.model}-second" if self.second else self.model
+        """Name of the model in this round; rounds never share files."""
+        return f"{self.model}-round2" if self.round == 2 else self.model
 
     def __str__(self) -> str:
         return f"{self.name} {self.fold}-{self.seed}"
 
     @property
     def weights(self) -> Path:
+        """Trained network."""
         return _weights(self.name, self.fold, self.seed)
 
     @property
     def predictions(self) -> Path:
-        return _predictions(self.model, self.fold, self.seed, self.second)
+        """Class probabilities of the validation and evaluation photos."""
+        return _predictions(self.model, self.fold, self.seed, self.round)
+
+    @property
+    def pseudo_labels(self) -> Path:
+        """Labels of the evaluation photos that round 2 trains on."""
+        return Path("data/pseudo_labels") / f"{self.model}-{self.fold}.csv"
 
     @property
     def live(self) -> Path:
-        """Folder of learning curves, written while the training runs."""
-        return LIVE / self.name / f"{self.fold}-{self.seed}"
+        """Folder of learning curves, written during the training."""
+        return LIVE_METRICS / self.name / f"{self.fold}-{self.seed}"
 
     @property
     def checkpoint(self) -> Path:
+        """State after the last complete epoch."""
         return RESUME / f"{self.name}-{self.fold}-{self.seed}.pt"
 
-    def journal(self, which: str) -> Path:
-        """Of the predictions for one set of crops, while they are made."""
-        return RESUME / f"predict-{self.name}-{self.fold}-{self.seed}-{which}.jsonl"
-
-
-def forget_finished(keep: Iterable[Path] = ()) -> None:
-    """Remove what trainings and predictions would go on from, where what they made is there; not the files of `keep`.
-
-    They outlive their work, which a kill before DVC has taken over what it made would cost; that another
-    stage begins means that it has. (Of trainings side by side it need not: such a kill costs that one.)
-    """
-    made = {}
-    for path in RESUME.glob("*-*-*.pt"):
-        name, fold, seed = path.stem.rsplit("-", 2)
-        made[path] = _weights(name, fold, seed)
-    for path in RESUME.glob("predict-*-*-*-*.jsonl"):
-        name, fold, seed, _ = path.stem.removeprefix("predict-").rsplit("-", 3)
-        made[path] = _predictions(name.removesuffix("-second"), fold, seed, name.endswith("-second"))
-    for path, out in made.items():
-        if path not in keep and out.exists():
-            path.unlink(missing_ok=True)
+    def journal(self, split: str) -> Path:
+        """Progress of the predictions for one crop store, `train` or `eval`."""
+        return RESUME / f"predict-{self.name}-{self.fold}-{self.seed}-{split}.jsonl"
 
 
 def _weights(name: str, fold: int | str, seed: int | str) -> Path:
     return WEIGHTS / name / f"{fold}-{seed}.safetensors"
 
 
-def _predictions(model: str, fold: int | str, seed: int | str, second: bool) -> Path:
-    # The second round learns from the first's: DVC must be able to tell the folders apart.
-    return (PREDICTIONS / "second" if second else FIRST) / model / f"{fold}-{seed}.csv"
+def _predictions(model: str, fold: int | str, seed: int | str, round: int) -> Path:
+    # Round 2 learns from the folder of round 1, so DVC must be able to track the two separately.
+    return PREDICTIONS / f"round{round}" / model / f"{fold}-{seed}.csv"
 
 
-def crop_work(name: str) -> Path:
-    """Folder of what a crop stage leaves for the next one: of the set `train` or `eval`."""
-    return RESUME / f"crop-{name}"
+def crop_work_dir(split: str) -> Path:
+    """Return the folder where a crop stage keeps reusable work of one split, `train` or `eval`."""
+    return RESUME / f"crop-{split}"
 
 
-def wanted(matrix: MatrixParams, second: SecondParams) -> dict[str, list[Run]]:
-    """Name of a model -> its runs, in the order of the params, the second round behind the first."""
-    of_round = [(m, False) for m in matrix.models] + [(m, True) for m in second.models]
-    runs = ([Run(m, f, s, again) for f in matrix.folds for s in matrix.seeds] for m, again in of_round)
-    return {of_model[0].name: of_model for of_model in runs}
+def runs_by_model(matrix: MatrixParams, pseudo_label: PseudoLabelParams) -> dict[str, list[Run]]:
+    """Return the runs of each model, keyed by `Run.name`: round 1 in the order of the params, then round 2."""
+    models = [(m, 1) for m in matrix.models] + [(m, 2) for m in pseudo_label.models]
+    runs = ([Run(m, f, s, round) for f in matrix.folds for s in matrix.seeds] for m, round in models)
+    return {group[0].name: group for group in runs}
 
 
-def forget_others(folder: Path, keep: Iterable[Path]) -> None:
-    """Remove from `folder` all but what is named in `keep`, files or whole folders: outs that the params no longer name.
+def remove_stale_progress(keep: Iterable[Path] = ()) -> None:
+    """Remove checkpoints and journals of runs whose output exists, except the files in `keep`.
 
-    DVC leaves the outs of stages that are gone where they are; in a folder that is a dependency they
-    would count as inputs. They stay in DVC's cache: naming the run again brings them back.
+    Progress outlives its run, because a kill may come before DVC has recorded the output. A later stage
+    that starts proves that it was recorded. (With trainings in parallel this may not hold: such a kill
+    costs that one training.)
+    """
+    outputs = {}
+    for path in RESUME.glob("*-*-*.pt"):
+        name, fold, seed = path.stem.rsplit("-", 2)
+        outputs[path] = _weights(name, fold, seed)
+    for path in RESUME.glob("predict-*-*-*-*.jsonl"):
+        name, fold, seed, _ = path.stem.removeprefix("predict-").rsplit("-", 3)
+        round = 2 if name.endswith("-round2") else 1
+        outputs[path] = _predictions(name.removesuffix("-round2"), fold, seed, round)
+    for path, output in outputs.items():
+        if path not in keep and output.exists():
+            path.unlink(missing_ok=True)
+
+
+def remove_stale_outputs(folder: Path, keep: Iterable[Path]) -> None:
+    """Remove everything in `folder` except the files and folders in `keep`.
+
+    DVC leaves the outputs of removed matrix entries in place. In a folder that is a dependency they would
+    count as inputs. They stay in DVC's cache: naming the run again restores them.
     """
     kept = {part for path in keep for part in (path, *path.parents)}
-    wanted = kept - {parent for path in kept for parent in path.parents}
+    leaves = kept - {parent for path in kept for parent in path.parents}
     for path in sorted(folder.glob("*")):
-        if path in wanted:
+        if path in leaves:
             continue
         if path in kept:
-            forget_others(path, wanted)
+            remove_stale_outputs(path, leaves)
         else:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-            print(f"{path} is no longer in the params, removed")
+            print(f"removed {path}: the params no longer name it")

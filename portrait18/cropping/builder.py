@@ -2,10 +2,10 @@
 
     <set>.npy   uint8 (N, size, size, 3), RGB, in the inventory's order; read as a memory map
     <set>.csv   photo, x0, y0, x1, y1, tilt, score, found
-    <set>_around.npy   int8 (N, 144): what lies around the face, see `portrait18.cropping.context`
+    <set>_context.npy   int8 (N, 144): what lies around the face, see `portrait18.cropping.context`
 
 `found` says where the box came from: `mtcnn`, `retry` (lower thresholds), `person` (the median box of
-the person's other photos), `median` (that of the whole set), `centre` (the photo's middle square,
+the person's other photos), `median` (that of the whole set), `center` (the photo's middle square,
 if the params ask for it) or `none` (the photo can't be decoded: a grey crop keeps its row).
 """
 
@@ -27,14 +27,15 @@ from tqdm import tqdm
 
 from portrait18.core import processes
 from portrait18.core.errors import UserError
-from portrait18.core.files import write_bytes, write_csv
+from portrait18.core.files import write_bytes
 from portrait18.core.params import CropParams
 from portrait18.cropping import context, faces, reuse
 from portrait18.cropping.faces import Face
 from portrait18.dataset import photos
 from portrait18.dataset.classes import MASK
+from portrait18.dataset.tables import write_csv
 
-FOUND = ("mtcnn", "retry", "person", "median", "centre", "none")
+FOUND = ("mtcnn", "retry", "person", "median", "center", "none")
 #: Photos between two entries of the journal, fewer where they are large. A kill costs each process as many at most,
 #: and what its threads have begun of the next ones.
 CHUNK = 256
@@ -104,7 +105,7 @@ def _looked_at(
 
 def _cut(photo: np.ndarray | None, face: Face | None, how: str, params: CropParams) -> tuple[list, np.ndarray | None]:
     """A photo's row, see `reuse.Work`, and its crop if a face was found."""
-    row = [how, *(face or (0.0,) * 6), _around(photo, face)]
+    row = [how, *(face or (0.0,) * 6), _context(photo, face)]
     return row, faces.cut(photo, face, how, params) if face else None
 
 
@@ -122,8 +123,8 @@ def _bounds(inventory: pd.DataFrame) -> Iterator[tuple[int, int]]:
 
 def _find(decoded: list, params: CropParams, detector: faces.Detector) -> list[tuple[Face | None, str]]:
     """The chosen face of each decoded photo and how it was found."""
-    if params.method == "centre":
-        return [(None, "none") if photo is None else (faces.centre(photo), "centre") for photo in decoded]
+    if params.method == "center":
+        return [(None, "none") if photo is None else (faces.center(photo), "center") for photo in decoded]
     found = faces.find(detector, decoded, params.batch_size)
     return [
         (faces.choose(candidates, photo.shape[1], photo.shape[0]) if candidates else None, how)
@@ -132,7 +133,7 @@ def _find(decoded: list, params: CropParams, detector: faces.Detector) -> list[t
 
 
 def build(
-    inventory: pd.DataFrame, folder: Path, name: str, params: CropParams, work: Path, device: torch.device
+    inventory: pd.DataFrame, folder: Path, name: str, params: CropParams, work: Path, device: torch.device, code: str = ""
 ) -> pd.DataFrame | None:
     """Crop every photo of the inventory and write the store.
 
@@ -146,10 +147,10 @@ def build(
         The CSV's table; None to other processes than the first, which keeps what all of them crop. Memory does
         not grow with the number of photos.
     """
-    done = reuse.Work(work, inventory, params, device) if processes.first() else None
-    todo = processes.from_first(done and _left(done, inventory))
+    done = reuse.Work(work, inventory, params, device, code) if processes.is_main_process() else None
+    todo = processes.broadcast(done and _left(done, inventory))
     chunks = [todo[start:stop] for start, stop in _bounds(inventory.iloc[todo])]
-    looked_at = _looked_at(inventory, processes.turns(chunks), params, device)
+    looked_at = _looked_at(inventory, processes.shard(chunks), params, device)
     hidden = None if done else True
     with (
         closing(looked_at),
@@ -157,7 +158,7 @@ def build(
             total=len(inventory), initial=len(inventory) - len(todo), desc="crop", unit="photo", disable=hidden
         ) as bar,
     ):
-        for turn in processes.in_turns(looked_at, len(chunks)):
+        for turn in processes.gather_in_order(looked_at, len(chunks)):
             for rows, pixels in turn:
                 done.add(rows, pixels)
                 bar.update(len(rows))
@@ -181,12 +182,12 @@ def _write(done: reuse.Work, inventory: pd.DataFrame, folder: Path, name: str, p
     write_csv(table, folder / f"{name}.csv")
     around = io.BytesIO()
     np.save(around, np.frombuffer(bytes.fromhex("".join(row[-1] for row in rows)), np.int8).reshape(len(rows), -1))
-    write_bytes(around.getbuffer(), folder / f"{name}_around.npy")
+    write_bytes(around.getbuffer(), folder / f"{name}_context.npy")
     done.finish(folder / f"{name}.npy")
     return table
 
 
-def _around(photo: np.ndarray | None, face: Face | None) -> str:
+def _context(photo: np.ndarray | None, face: Face | None) -> str:
     """The descriptor's bytes in hexadecimal: in memory and in the journal a quarter of what a list of numbers takes."""
     if photo is None or face is None:
         return bytes(context.NUMBERS).hex()
@@ -217,7 +218,7 @@ def _fill(rows: list, inventory: pd.DataFrame, pixels: np.ndarray, params: CropP
         photo = _read_photo(paths[i], good=True)
         how = "person" if own else "median"
         pixels[i] = faces.cut(photo, face, how, params)
-        return [how, *face, _around(photo, face)]
+        return [how, *face, _context(photo, face)]
 
     missing = [i for i, (how, *_) in enumerate(rows) if how in ("", "none")]
     with _pool(torch.get_num_threads()) as pool:

@@ -16,7 +16,7 @@ def descriptor(photo: np.ndarray, box: tuple[float, float, float, float]) -> np.
         box: x0, y0, x1, y1 of the face in pixels; may reach over the border of the photo.
 
     Returns:
-        int8 (NUMBERS,): colours of the cells of the strips, without most of their mean and with their
+        int8 (NUMBERS,): colors of the cells of the strips, without most of their mean and with their
         contrast evened out, because light and exposure change between two photos of one sitting.
     """
     height, width = photo.shape[:2]

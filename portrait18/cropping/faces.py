@@ -94,7 +94,7 @@ def find(detector: Detector, photos: Sequence[np.ndarray | None], batch_size: in
     return result
 
 
-def centre(photo: np.ndarray) -> Face:
+def center(photo: np.ndarray) -> Face:
     """The photo's middle square: what a pipeline without a face detector cuts."""
     height, width = photo.shape[:2]
     side = min(height, width)
@@ -105,7 +105,7 @@ def choose(faces: list[Face], width: int, height: int) -> Face | None:
     """The most plausible face of a portrait: large, near the middle of the photo, and sure.
 
     Plausibility is score x sqrt(share of the photo's area) x a Gaussian of the distance from the
-    centre (standard deviation: half the photo). None if there is no face.
+    center (standard deviation: half the photo). None if there is no face.
     """
 
     def plausibility(face: Face) -> float:
@@ -118,8 +118,8 @@ def choose(faces: list[Face], width: int, height: int) -> Face | None:
 
 
 def cut(photo: np.ndarray, face: Face, how: str, params: CropParams) -> np.ndarray:
-    """`crop` as the params say; `how` the face was found (`centre`: the square is the whole crop)."""
-    return crop(photo, face, params.image_size, 0.0 if how == "centre" else params.margin, params.align)
+    """`crop` as the params say; `how` the face was found (`center`: the square is the whole crop)."""
+    return crop(photo, face, params.image_size, 0.0 if how == "center" else params.margin, params.align)
 
 
 def crop(photo: np.ndarray, face: Face, size: int, margin: float, align: bool) -> np.ndarray:
@@ -127,7 +127,7 @@ def crop(photo: np.ndarray, face: Face, size: int, margin: float, align: bool) -
 
     Args:
         photo: uint8 (H, W, 3).
-        face: its box; the square has the box's longer side, centred on it.
+        face: its box; the square has the box's longer side, centerd on it.
         size: side of the result in pixels.
         margin: share of the longer side added to it (0.4: a square 1.4 times as wide).
         align: turn the square by the face's tilt, so that the eyes come out level.
@@ -139,8 +139,8 @@ def crop(photo: np.ndarray, face: Face, size: int, margin: float, align: bool) -
     # A plain warp skips pixels when it shrinks: warp to a multiple of the size, then average over areas.
     fine = size * max(1, int(np.ceil(side / size)))
     scale = fine / side
-    centre = ((face.x0 + face.x1) / 2, (face.y0 + face.y1) / 2)
-    matrix = cv2.getRotationMatrix2D(centre, face.tilt if align else 0.0, scale)
-    matrix[:, 2] += fine / 2 - np.array(centre)
+    center = ((face.x0 + face.x1) / 2, (face.y0 + face.y1) / 2)
+    matrix = cv2.getRotationMatrix2D(center, face.tilt if align else 0.0, scale)
+    matrix[:, 2] += fine / 2 - np.array(center)
     square = warped(photo, matrix, fine)
     return square if fine == size else cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA)

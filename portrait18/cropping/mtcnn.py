@@ -40,12 +40,12 @@ class Mtcnn:
 
     def __init__(self, device: torch.device):
         self.device = device
-        self.pnet, self.rnet, self.onet = (net.eval().to(device) for net in (_wide(PNet()), RNet(), ONet()))
-        _steady(self.pnet, 2)
+        self.pnet, self.rnet, self.onet = (net.eval().to(device) for net in (_pad_channels(PNet()), RNet(), ONet()))
+        _pad_batch(self.pnet, 2)
         for layer in (self.pnet.conv4_1, self.pnet.conv4_2):
-            _steady(layer, 16)
+            _pad_batch(layer, 16)
         for net in (self.rnet, self.onet):
-            _steady(net, 8)
+            _pad_batch(net, 8)
 
     @torch.inference_mode()
     def __call__(self, photos: np.ndarray, smallest: float, thresholds: tuple[float, float, float]) -> list[Faces]:
@@ -58,8 +58,8 @@ class Mtcnn:
         """
         sums = _sums(photos, self.device)
         photo, boxes = self._propose(sums, smallest, thresholds[0])
-        photo, boxes, _, shift, _ = self._judge(self.rnet, 24, sums, photo, boxes, thresholds[1], 0.7)
-        photo, boxes, scores, shift, points = self._judge(
+        photo, boxes, _, shift, _ = self._refine(self.rnet, 24, sums, photo, boxes, thresholds[1], 0.7)
+        photo, boxes, scores, shift, points = self._refine(
             self.onet, 48, sums, photo, _squares(_moved(boxes, shift, 1)), thresholds[2], None
         )
         # x of the five points, then y, in shares of the box
@@ -88,7 +88,7 @@ class Mtcnn:
         kept = kept[_suppressed(boxes[kept], score[kept], photo[kept], 0.7)]
         return photo[kept], _squares(_moved(boxes[kept], shift[kept], 0))
 
-    def _judge(self, net: nn.Module, side: int, sums, photo, boxes, threshold: float, overlap: float | None):
+    def _refine(self, net: nn.Module, side: int, sums, photo, boxes, threshold: float, overlap: float | None):
         """R- or O-Net's judgement: photo, box, score, shift of the box and points of the candidates that stay."""
         # The package counts pixels from 1.
         limits = torch.tensor([sums.shape[2] - 1, sums.shape[1] - 1], device=self.device)
@@ -108,7 +108,7 @@ class Mtcnn:
         return photo[kept], boxes[kept], score[kept], shift[kept], points[0][kept] if points else None
 
 
-def _wide(pnet: PNet) -> PNet:
+def _pad_channels(pnet: PNet) -> PNet:
     """P-Net with 16 channels behind its first convolution, six of which are zero: CPUs are slower at its own ten."""
     old, wide = (pnet.conv1, pnet.prelu1, pnet.conv2), (nn.Conv2d(3, 16, 3), nn.PReLU(16), nn.Conv2d(16, 16, 3))
     with torch.no_grad():
@@ -119,7 +119,7 @@ def _wide(pnet: PNet) -> PNet:
     return pnet
 
 
-def _steady(net: nn.Module, multiple: int) -> None:
+def _pad_batch(net: nn.Module, multiple: int) -> None:
     """Always give a network a multiple of so many inputs, in one layout.
 
     For one input, or a few, PyTorch takes other CPU kernels, which round otherwise. And for each new number of inputs it
@@ -208,7 +208,7 @@ def _moved(boxes: torch.Tensor, shift: torch.Tensor, one: int) -> torch.Tensor:
 
 
 def _squares(boxes: torch.Tensor) -> torch.Tensor:
-    """Squares of the longer side about the same centres."""
+    """Squares of the longer side about the same centers."""
     sides = boxes[:, 2:] - boxes[:, :2]
     side = sides.amax(1, keepdim=True)
     corner = boxes[:, :2] + sides * 0.5 - side * 0.5

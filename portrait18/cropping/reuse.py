@@ -23,15 +23,10 @@ import torch
 import torchvision
 
 from portrait18.core import journal
-from portrait18.core.files import code_digest, whole
+from portrait18.core.files import atomic_write
 from portrait18.core.params import CropParams
 
 PIXELS = ("0.npy", "1.npy")
-# the modules that a crop depends on
-CODE = (
-    *("cropping/crops", "cropping/faces", "cropping/mtcnn", "cropping/reuse", "cropping/surroundings"),
-    *("data/photos", "data/warping", "journal"),
-)
 COPIED = 1024  # crops copied at once: memory does not grow with their number
 
 
@@ -105,14 +100,14 @@ class Work:
             is empty where no face was.
     """
 
-    def __init__(self, folder: Path, inventory: pd.DataFrame, params: CropParams, device: torch.device):
+    def __init__(self, folder: Path, inventory: pd.DataFrame, params: CropParams, device: torch.device, code: str = ""):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         photos = zip(inventory.digest, inventory.width, inventory.height, strict=True)
         self.keys = [f"{digest} {width}x{height}" for digest, width, height in photos]
         libraries = [module.__version__ for module in (torch, torchvision, np, cv2, PIL)]
         libraries.append(importlib.metadata.version("facenet-pytorch"))
-        settings = _hash(repr(params), device.type, code_digest(*CODE), *libraries)
+        settings = _hash(repr(params), device.type, code, *libraries)
         fingerprint, path = _hash(*self.keys), folder / "rows.jsonl"
         self.last, killed = _read(folder / "last.jsonl", settings), _read(path, settings)
         if killed.photos != fingerprint and len(killed.rows) > len(self.last.rows):
@@ -156,9 +151,9 @@ class Work:
         for name in PIXELS:
             if name != self.pixels_path.name:
                 (self.folder / name).unlink(missing_ok=True)
-        with whole(npy) as aside:
-            aside.unlink(missing_ok=True)
+        with atomic_write(npy) as tmp_path:
+            tmp_path.unlink(missing_ok=True)
             try:
-                os.link(self.pixels_path, aside)
+                os.link(self.pixels_path, tmp_path)
             except OSError:  # another disk, or one that has no links: disk is cheaper than looking for faces again
-                shutil.copyfile(self.pixels_path, aside)
+                shutil.copyfile(self.pixels_path, tmp_path)

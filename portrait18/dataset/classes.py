@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-YOUNG_BELOW, OLD_FROM = 30, 60  # years: the competition's borders, which every score is measured by
+YOUNG_BELOW, OLD_FROM = 30, 60  # years: the competition's thresholds, which every score is measured by
 
 
 class Task(NamedTuple):
@@ -32,7 +32,7 @@ NAMES = [f"{m} {g} {a}" for m in MASK.classes for g in GENDER.classes for a in (
 ALL = Task("all", tuple(str(i) for i in range(COUNT)), 1)
 
 #: File stem of a training photo -> index of its mask class.
-STATES = {"normal": 2, "incorrect_mask": 1, **{f"mask{i}": 0 for i in range(1, 6)}}
+MASK_STATES = {"normal": 2, "incorrect_mask": 1, **{f"mask{i}": 0 for i in range(1, 6)}}
 
 
 def encode(mask, gender, age):

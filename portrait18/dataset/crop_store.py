@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from portrait18.core.errors import REMAKE, UserError
+from portrait18.core.errors import REPAIR_HINT, UserError
 from portrait18.dataset import tables
 
 
@@ -46,7 +46,7 @@ def mapped(path: Path, shape: tuple[int | None, ...], dtype: type) -> np.ndarray
     except OSError:
         raise
     except Exception as error:  # a header of garbage raises half a dozen kinds
-        raise UserError(f"{path} is damaged ({_first_line(error)}); {REMAKE}") from None
+        raise UserError(f"{path} is damaged ({_first_line(error)}); {REPAIR_HINT}") from None
     return array
 
 
@@ -63,4 +63,4 @@ def load(folder: Path, name: str) -> tuple[np.ndarray, pd.DataFrame]:
 def require_same_photos(table: pd.DataFrame, labels: pd.DataFrame) -> None:
     """`UserError` unless the crops to train on and the labels stand row for row."""
     if not np.array_equal(table.photo, labels.photo):
-        raise UserError(f"data/crops/train.csv and data/labels.csv list different photos; {REMAKE}")
+        raise UserError(f"data/crops/train.csv and data/labels.csv list different photos; {REPAIR_HINT}")

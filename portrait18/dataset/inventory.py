@@ -17,7 +17,7 @@ import pandas as pd
 
 from portrait18.core.errors import UserError
 from portrait18.dataset import tables
-from portrait18.dataset.classes import GENDER, STATES
+from portrait18.dataset.classes import GENDER, MASK_STATES
 from portrait18.dataset.photos import BadPhoto, decode, file_bytes
 
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # line breaks, escapes, bytes that are no UTF-8
@@ -135,7 +135,7 @@ def list_train(root: Path) -> tuple[pd.DataFrame, list[str]]:
         states = _list_folder(folder, problems)
         if folder.name not in unsound:
             facts = (folder.name, who["id"], who["gender"], who["age"])
-            rows += [(f"{folder.name}/{name}", *facts, STATES[state]) for state, name in states.items()]
+            rows += [(f"{folder.name}/{name}", *facts, MASK_STATES[state]) for state, name in states.items()]
     table = pd.DataFrame(rows, columns=["photo", "folder", "person", "gender", "age", "mask"])
     return table.sort_values("photo", ignore_index=True), problems + disagreements
 
@@ -144,15 +144,15 @@ def _list_folder(folder: Path, problems: list[str]) -> dict[str, str]:
     """Mask state -> file name of one person's photos; a line for each that is strange, double or missing."""
     states: dict[str, str] = {}
     for file in sorted(path for path in folder.iterdir() if not _junk(path)):
-        if file.stem not in STATES or file.suffix.lower() not in EXTENSIONS:
-            known = f"{', '.join(STATES)} with {', '.join(EXTENSIONS)}"
+        if file.stem not in MASK_STATES or file.suffix.lower() not in EXTENSIONS:
+            known = f"{', '.join(MASK_STATES)} with {', '.join(EXTENSIONS)}"
             problems.append(f"{file} is not a known photo; names are {known}")
         elif file.stem in states:
             problems.append(f"{file} stands beside {states[file.stem]}; keep one photo for each state")
         else:
             states[file.stem] = file.name
-    missing = [state for state in STATES if state not in states]
-    problems += [f"{folder}/{state}.jpg is missing; each person needs {', '.join(STATES)}" for state in missing]
+    missing = [state for state in MASK_STATES if state not in states]
+    problems += [f"{folder}/{state}.jpg is missing; each person needs {', '.join(MASK_STATES)}" for state in missing]
     return states
 
 

@@ -1,4 +1,4 @@
-"""From the inventory to labels: known label errors mended, age groups drawn, the 18 classes numbered.
+"""From the inventory to labels: known label errors repaired, age groups drawn, the 18 classes numbered.
 
 `data/labels.csv`, one row for each training photo:
 
@@ -6,7 +6,7 @@
     extra                       1 for people of data.extra: trained on, never held out
     mask, gender                indices into classes.MASK and classes.GENDER, after the fixes
     age                         years, as recorded
-    age_group, class            by the competition's borders: what every score is measured by
+    age_group, class            by the competition's thresholds: what every score is measured by
     age_target                  by label.young_below and label.old_from: what training is told
     train                       0 for ages in label.drop_ages: held-out scores keep them, training does not
 """
@@ -19,10 +19,10 @@ import pandas as pd
 from portrait18.core.errors import UserError
 from portrait18.core.params import LabelParams
 from portrait18.dataset import tables
-from portrait18.dataset.classes import GENDER, MASK, NAMES, STATES, TASKS, age_group, encode
+from portrait18.dataset.classes import ALL, GENDER, MASK, MASK_STATES, NAMES, TASKS, Task, age_group, encode
 
 _FIXABLE = {"mask": MASK, "gender": GENDER}
-_TRUST = {"none": (), "sure": ("sure",), "all": ("sure", "some")}
+_TRUST = {"none": (), "high_confidence": ("high_confidence",), "all": ("high_confidence", "some")}
 
 
 def read_fixes(path: Path) -> pd.DataFrame:
@@ -37,11 +37,11 @@ def read_fixes(path: Path) -> pd.DataFrame:
         elif row.value not in _FIXABLE[row.column].classes:
             problems.append(f"{line}: value {row.value!r} must be one of {list(_FIXABLE[row.column].classes)}")
         elif row.column == "mask" and not row.photo:
-            problems.append(f"{line}: a mask is of one photo; name it, one of {list(STATES)}")
+            problems.append(f"{line}: a mask is of one photo; name it, one of {list(MASK_STATES)}")
         elif (earlier := told.setdefault((row.person, row.photo, row.column), row)).value != row.value:
             problems.append(f"{line}: value {row.value!r} contradicts line {earlier.Index}; keep one of the two")
-        if row.photo and row.photo not in STATES:
-            problems.append(f"{line}: photo {row.photo!r} must be empty or one of {list(STATES)}")
+        if row.photo and row.photo not in MASK_STATES:
+            problems.append(f"{line}: photo {row.photo!r} must be empty or one of {list(MASK_STATES)}")
         if row.agreement not in _TRUST["all"]:
             problems.append(f"{line}: agreement {row.agreement!r} must be one of {list(_TRUST['all'])}")
     if problems:
@@ -103,3 +103,11 @@ def counts(labels: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         pd.DataFrame(rows, columns=["column", "value", "people", "photos"]),
         pd.DataFrame({"class": range(len(NAMES)), "name": NAMES, "photos": by_class.to_numpy()}),
     )
+
+
+def class_index(task: Task, labels: pd.DataFrame, trained: bool) -> pd.Series:
+    """Class of each photo: what training is told (`trained`), or the truth that scores use."""
+    age = labels.age_target if trained else labels.age_group
+    if task is ALL:
+        return encode(labels["mask"], labels.gender, age)
+    return age if task.name == "age" else labels[task.name]

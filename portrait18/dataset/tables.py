@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from portrait18.core.errors import REMAKE, UserError
+from portrait18.core.errors import REPAIR_HINT, UserError
+from portrait18.core.files import atomic_write
 
 _TEXT = dict.fromkeys(("photo", "folder", "person", "digest", "set"), str)
 
@@ -26,7 +27,7 @@ def read(path: str | Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise UserError(f"{path} is missing; run dvc repro") from None
     except ValueError as error:  # pandas' own among them
-        raise UserError(f"{path} is damaged ({' '.join(str(error).split())}); {REMAKE}") from None
+        raise UserError(f"{path} is damaged ({' '.join(str(error).split())}); {REPAIR_HINT}") from None
 
 
 def read_text(path: str | Path, columns: list[str]) -> pd.DataFrame:
@@ -90,3 +91,9 @@ def _rows(path: Path) -> list[_Row]:
     if not found:
         raise ValueError("it is empty")
     return found
+
+
+def write_csv(table: pd.DataFrame, path: str | Path) -> None:
+    """Write a table without its index; floats with seven significant digits."""
+    with atomic_write(path) as tmp_path:
+        table.to_csv(tmp_path, index=False, float_format="%.7g", lineterminator="\n")

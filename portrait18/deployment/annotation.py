@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 #: Colours that tell neighbouring faces apart, dark enough for white letters.
-COLOURS = ("#0072b2", "#d55e00", "#00795a", "#a3457f", "#5d3a9b", "#7a5c00")
+COLORS = ("#0072b2", "#d55e00", "#00795a", "#a3457f", "#5d3a9b", "#7a5c00")
 SMALLEST_LETTERS = 11  # pixels: still legible
 
 
@@ -26,13 +26,13 @@ def annotated(
     font, line = ImageFont.load_default(letters), max(2, letters // 6)
     taken: list[tuple[float, float, float, float]] = []
     for n, box in enumerate(boxes):
-        draw.rectangle(box, outline=COLOURS[n % len(COLOURS)], width=line)
+        draw.rectangle(box, outline=COLORS[n % len(COLORS)], width=line)
     for n, (box, lines) in enumerate(zip(boxes, labels, strict=True)):
         text = "\n".join(lines)
         left, top, right, bottom = draw.multiline_textbbox((0, 0), text, font=font, spacing=line)
         plate = _place(box, (right - left + 4 * line, bottom - top + 4 * line), image.size, taken)
         taken.append(plate)
-        draw.rectangle(plate, fill=COLOURS[n % len(COLOURS)])
+        draw.rectangle(plate, fill=COLORS[n % len(COLORS)])
         corner = (plate[0] + 2 * line - left, plate[1] + 2 * line - top)
         draw.multiline_text(corner, text, fill="white", font=font, spacing=line)
     return image

@@ -46,7 +46,7 @@ class Views(Section):
 
     batch_size: int
     flip: bool
-    zooms: list[float]
+    tta_scales: list[float]
 
 
 class Manifest(Section):
@@ -69,7 +69,7 @@ class Found(NamedTuple):
     """One face of a photo."""
 
     face: Face
-    how: str  # as in the crop store: mtcnn | retry | median | centre
+    how: str  # as in the crop store: mtcnn | retry | median | center
     crop: np.ndarray  # uint8 (S, S, 3), RGB
 
 
@@ -113,11 +113,11 @@ class Bundle:
 
         Returns:
             A list for each photo, empty where there is no face. A bundle whose networks were trained on the
-            middle squares of photos (`crop.method: centre`) takes that of each photo and looks for no faces.
+            middle squares of photos (`crop.method: center`) takes that of each photo and looks for no faces.
         """
         crop = self.manifest.crop
-        if crop.method == "centre":
-            return [[self._cut(photo, faces.centre(photo), "centre")] for photo in photos]
+        if crop.method == "center":
+            return [[self._cut(photo, faces.center(photo), "center")] for photo in photos]
         result = []
         for photo, (found, how) in zip(photos, faces.find(self._detector, photos, crop.batch_size), strict=True):
             height, width = photo.shape[:2]
@@ -152,7 +152,7 @@ class Bundle:
                 model.params.image_size,
                 views.batch_size,
                 views.flip,
-                views.zooms,
+                views.tta_scales,
             )
             said.setdefault(entry.model, []).append(probabilities.astype(np.float64))
             if years is not None:

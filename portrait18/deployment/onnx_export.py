@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from portrait18.core.files import whole
+from portrait18.core.files import atomic_write
 from portrait18.models.inference import Model
 
 OPSET = 18  # what the exporter writes by itself; others cost a conversion
@@ -55,8 +55,8 @@ def write(model: Model, flip: bool, path: str | Path) -> None:
             external_data=False,
             verbose=False,
         )
-    with whole(path) as aside:
-        aside.write_bytes(_bare(program.model_proto).SerializeToString(deterministic=True))
+    with atomic_write(path) as tmp_path:
+        tmp_path.write_bytes(_bare(program.model_proto).SerializeToString(deterministic=True))
 
 
 def _bare(proto):

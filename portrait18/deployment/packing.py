@@ -13,7 +13,7 @@ import timm
 import torch
 
 from portrait18.core.errors import UserError
-from portrait18.core.files import file_digest, whole, write_json
+from portrait18.core.files import atomic_write, file_digest, write_json
 from portrait18.core.params import ExportParams, PredictParams
 from portrait18.core.runs import Run
 from portrait18.dataset.classes import NAMES, TASKS
@@ -69,8 +69,8 @@ def pack(
         crops[str(run)], train[run.name] = model.crop, model.params.model_dump(exclude={"workers"})
         name = f"{run.name}-{run.fold}-{run.seed}"
         file, onnx = f"{name}.safetensors", f"{name}.onnx" if export.onnx else None
-        with whole(folder / file) as aside:
-            shutil.copyfile(run.weights, aside)
+        with atomic_write(folder / file) as tmp_path:
+            shutil.copyfile(run.weights, tmp_path)
         if onnx:
             onnx_export.write(model, predict.flip, folder / onnx)
         digest = file_digest(folder / file)

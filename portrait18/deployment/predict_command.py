@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from portrait18.core.errors import UserError, printable
-from portrait18.core.files import whole
+from portrait18.core.files import atomic_write
 from portrait18.dataset.classes import TASKS
 from portrait18.dataset.photos import BadPhoto
 from portrait18.deployment import photo_listing
@@ -108,10 +108,10 @@ def run(args: argparse.Namespace) -> int:
     """Answer for all that is named; the exit status."""
     paths = photo_listing.listed(args.photos)
     copies = _copies(paths, args.draw) if args.draw else {}
-    from portrait18.core.device import device, reproducible
+    from portrait18.core.device import device, set_deterministic
     from portrait18.deployment import annotation, bundle
 
-    reproducible()
+    set_deterministic()
     sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # names of files may hold anything
     ensemble = bundle.load(args.bundle, device(), args.min_face)
     bad = []
@@ -128,8 +128,8 @@ def run(args: argparse.Namespace) -> int:
                     if args.draw:
                         labels = [_label(n, face) for n, face in enumerate(faces, start=1)]
                         drawn = annotation.annotated(photo, [face["box"] for face in faces], labels)
-                        with whole(copies[path]) as aside:
-                            drawn.save(aside, quality=92)
+                        with atomic_write(copies[path]) as tmp_path:
+                            drawn.save(tmp_path, quality=92)
                 bar.update(len(chunk))
         sys.stdout.flush()
     except BrokenPipeError:  # whoever reads has seen enough; nothing more may be written, not even at exit

@@ -5,7 +5,7 @@ import pandas as pd
 from sklearn.metrics import classification_report, confusion_matrix, recall_score
 
 from portrait18.dataset.classes import ALL, COUNT, NAMES, TASKS, decode
-from portrait18.evaluation.metrics import macro_f1
+from portrait18.models.metrics import macro_f1
 
 
 def baseline(truth: np.ndarray, count: int) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""From probabilities to a decision that macro-F1 likes: offsets for rare classes, borders between years."""
+"""From probabilities to a decision that macro-F1 likes: offsets for rare classes, thresholds between years."""
 
 import numpy as np
 
@@ -53,13 +53,13 @@ def parts(people: np.ndarray) -> np.ndarray:
     return np.random.default_rng(0).permutation(len(names))[person] % min(PARTS, len(names))
 
 
-def choose_borders(years: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The two borders in years, at half-years, at which cutting expected ages (N,) gives the best macro-F1."""
+def choose_thresholds(years: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The two thresholds in years, at half-years, at which cutting expected ages (N,) gives the best macro-F1."""
     best, best_score = np.array([29.5, 59.5]), -1.0
     for low in np.arange(22.0, 40.0, 0.5):
         for high in np.arange(45.0, 66.0, 0.5):
             score = fast_macro_f1(truth, np.digitize(years, [low, high]), 3)
-            # Of equal scores the borders nearest to the true ones.
+            # Of equal scores the thresholds nearest to the true ones.
             score -= 1e-5 * (abs(low - 29.5) + abs(high - 59.5))
             if score > best_score:
                 best, best_score = np.array([low, high]), score
@@ -83,7 +83,7 @@ def climb(start: np.ndarray, score, grid: np.ndarray, first: int = 0, rounds: in
 
 
 def fast_macro_f1(truth: np.ndarray, predicted: np.ndarray, count: int) -> float:
-    """`portrait18.evaluation.metrics.macro_f1` for the thousands of times that a search asks."""
+    """`portrait18.models.metrics.macro_f1` for the thousands of times that a search asks."""
     return float(_f1(np.bincount(truth * count + predicted, minlength=count * count).reshape(count, count)))
 
 

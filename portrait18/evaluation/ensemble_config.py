@@ -58,7 +58,7 @@ class Stacking(NamedTuple):
         return probabilities / probabilities.sum(1, keepdims=True)
 
 
-class Choice(NamedTuple):
+class EnsembleConfig(NamedTuple):
     """What was chosen for one task."""
 
     vote: Literal["soft", "hard", "stacking"]
@@ -80,9 +80,9 @@ class Choice(NamedTuple):
 class Ensemble(NamedTuple):
     """All that was chosen: for each task, and over them."""
 
-    choices: dict[str, Choice]
+    choices: dict[str, EnsembleConfig]
     joint_offsets: np.ndarray | None  # (18,), decide: joint
-    borders: np.ndarray | None  # years, decide: borders
+    thresholds: np.ndarray | None  # years, decide: thresholds
 
     def answer(self, votes: dict[str, Votes], years: np.ndarray | None) -> dict[str, Answer]:
         """Answer of each task to photos it may never have seen."""
@@ -91,8 +91,8 @@ class Ensemble(NamedTuple):
             decided = decisions.decide(joint_probabilities(answers), self.joint_offsets)
             parts = {ALL.name: decided} if ALL.name in answers else decode(decided)
             answers = {name: Answer(a.probabilities, parts[name]) for name, a in answers.items()}
-        if self.borders is not None:
-            answers["age"] = Answer(answers["age"].probabilities, np.digitize(years, self.borders))
+        if self.thresholds is not None:
+            answers["age"] = Answer(answers["age"].probabilities, np.digitize(years, self.thresholds))
         return answers
 
 
@@ -130,7 +130,7 @@ def to_json(ensemble: Ensemble, models: dict[str, list[str]]) -> dict[str, Any]:
             **{k: plain(v) for k, v in choice._asdict().items()},
             "stacking": stacking,
         }
-    return {"tasks": tasks, "joint_offsets": plain(ensemble.joint_offsets), "borders": plain(ensemble.borders)}
+    return {"tasks": tasks, "joint_offsets": plain(ensemble.joint_offsets), "thresholds": plain(ensemble.thresholds)}
 
 
 def from_json(value: dict[str, Any]) -> tuple[Ensemble, dict[str, list[str]]]:
@@ -142,6 +142,6 @@ def from_json(value: dict[str, Any]) -> tuple[Ensemble, dict[str, list[str]]]:
     choices = {}
     for name, task in value["tasks"].items():
         stacking = task["stacking"] and Stacking(**{k: np.array(v) for k, v in task["stacking"].items()})
-        choices[name] = Choice(task["vote"], array(task["weights"]), array(task["offsets"]), stacking)
+        choices[name] = EnsembleConfig(task["vote"], array(task["weights"]), array(task["offsets"]), stacking)
     models = {name: task["models"] for name, task in value["tasks"].items()}
-    return Ensemble(choices, array(value["joint_offsets"]), array(value["borders"])), models
+    return Ensemble(choices, array(value["joint_offsets"]), array(value["thresholds"])), models

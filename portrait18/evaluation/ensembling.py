@@ -16,8 +16,8 @@ from portrait18.dataset.classes import ALL, TASKS, Task, encode, joint, marginal
 from portrait18.evaluation import decisions
 from portrait18.evaluation.ensemble_config import (
     Answer,
-    Choice,
     Ensemble,
+    EnsembleConfig,
     Stacking,
     Votes,
     blend,
@@ -68,7 +68,7 @@ def choose_weights(stack: np.ndarray, truth: np.ndarray, how: str) -> np.ndarray
     return weights / weights.sum()
 
 
-def choose(votes: Votes, people: np.ndarray, params: EnsembleParams) -> Choice:
+def choose(votes: Votes, people: np.ndarray, params: EnsembleParams) -> EnsembleConfig:
     """How the models of a task vote, then the offsets of what comes out.
 
     Args:
@@ -80,18 +80,18 @@ def choose(votes: Votes, people: np.ndarray, params: EnsembleParams) -> Choice:
     else:
         how = "hard" if params.vote == "hard" else "soft"
         weights = choose_weights(hard_votes(stack) if how == "hard" else stack, truth, params.weights)
-        choice = Choice(how, weights, np.zeros(stack.shape[2]))
-    if params.decide == "offsets":
+        choice = EnsembleConfig(how, weights, np.zeros(stack.shape[2]))
+    if params.decision == "offsets":
         return choice._replace(offsets=decisions.choose_offsets(choice.probabilities(stack), truth, people))
     return choice
 
 
-def _stacked(stack: np.ndarray, truth: np.ndarray) -> Choice:
+def _stacked(stack: np.ndarray, truth: np.ndarray) -> EnsembleConfig:
     classes = stack.shape[2]
     regression = LogisticRegression(C=0.1, max_iter=1000).fit(Stacking.inputs(stack), truth)
     size = np.abs(regression.coef_).reshape(len(regression.coef_), len(stack), classes).sum((0, 2))
     stacking = Stacking(regression.classes_, regression.coef_, regression.intercept_)
-    return Choice("stacking", size / size.sum(), np.zeros(classes), stacking)
+    return EnsembleConfig("stacking", size / size.sum(), np.zeros(classes), stacking)
 
 
 def fit(votes: dict[str, Votes], years: np.ndarray | None, people: np.ndarray, params: EnsembleParams) -> Ensemble:
@@ -99,17 +99,17 @@ def fit(votes: dict[str, Votes], years: np.ndarray | None, people: np.ndarray, p
 
     Args:
         votes: task -> what the models say to it, with the truth.
-        years: expected age (N,), for `decide: borders`.
+        years: expected age (N,), for `decide: thresholds`.
         people: (N,).
     """
     choices = {name: choose(v, people, params) for name, v in votes.items()}
     ensemble = Ensemble(choices, None, None)
-    if params.decide == "joint":
+    if params.decision == "joint":
         answers = ensemble.answer(votes, years)
         truth = votes[ALL.name].truth if ALL.name in votes else encode(*(votes[name].truth for name in TASKS))
         return ensemble._replace(joint_offsets=decisions.choose_offsets(joint_probabilities(answers), truth, people))
-    if params.decide == "borders":
-        return ensemble._replace(borders=decisions.choose_borders(years, votes["age"].truth))
+    if params.decision == "thresholds":
+        return ensemble._replace(thresholds=decisions.choose_thresholds(years, votes["age"].truth))
     return ensemble
 
 
@@ -122,7 +122,7 @@ def cross_fit(
     for p in np.unique(part):
         inside, outside = part == p, part != p
         if not outside.any():  # a single person: nobody else to choose on
-            outside, params = inside, EnsembleParams(vote="soft", weights="equal", decide="argmax")
+            outside, params = inside, EnsembleParams(vote="soft", weights="equal", decision="argmax")
 
         def years_of(rows: np.ndarray) -> np.ndarray | None:
             return None if years is None else years[rows]

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from portrait18.core.errors import UserError, one_line_errors
+from portrait18.core.errors import UserError, cli_errors
 from portrait18.dataset import tables
 from portrait18.dataset.classes import COUNT
 from portrait18.evaluation.analysis import baseline
-from portrait18.evaluation.metrics import answers
+from portrait18.models.metrics import answers
 
 
 def read(path: Path) -> pd.Series:
@@ -47,7 +47,7 @@ def compare(submission: pd.Series, truth: pd.Series) -> dict:
     return answers(truth.to_numpy(), submission.loc[truth.index].to_numpy())
 
 
-@one_line_errors
+@cli_errors
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m portrait18.evaluation.score",

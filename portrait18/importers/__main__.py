@@ -23,11 +23,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from portrait18.core.device import device
-from portrait18.core.errors import UserError, one_line_errors, printable
-from portrait18.core.files import whole, write_csv, write_json
+from portrait18.core.errors import UserError, cli_errors, printable
+from portrait18.core.files import atomic_write, write_json
 from portrait18.cropping.mtcnn import Mtcnn
 from portrait18.dataset import inventory, photos, tables
-from portrait18.dataset.classes import STATES
+from portrait18.dataset.classes import MASK_STATES
+from portrait18.dataset.tables import write_csv
 from portrait18.importers import landmarks, mask_drawing, sources
 
 BATCH = 32  # photos MTCNN looks at together; also what a kill can cost
@@ -78,7 +79,7 @@ def _shot(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def seven(photo: np.ndarray, points: np.ndarray, seed: int, person: str) -> dict[str, np.ndarray]:
     """File stem -> photo, uint8 (H, W, 3): what the layout wants of a person; drawn by seed and person."""
     result = {}
-    for state in STATES:
+    for state in MASK_STATES:
         key = hashlib.blake2b(f"{seed}/{person}/{state}".encode(), digest_size=8).digest()
         rng = np.random.default_rng(int.from_bytes(key))
         worn = "worn"
@@ -97,15 +98,15 @@ def _fault(points: np.ndarray | None) -> str:
 
 
 def _complete(folder: Path) -> bool:
-    return all((folder / f"{state}.jpg").exists() for state in STATES)
+    return all((folder / f"{state}.jpg").exists() for state in MASK_STATES)
 
 
 def _write(folder: Path, of_person: dict[str, np.ndarray]) -> None:
     for state, photo in of_person.items():
         # `normal` is compressed like the others: no trace of the file may tell the mask state.
         _, data = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        with whole(folder / f"{state}.jpg") as aside:
-            aside.write_bytes(data.tobytes())
+        with atomic_write(folder / f"{state}.jpg") as tmp_path:
+            tmp_path.write_bytes(data.tobytes())
 
 
 def build(people: pd.DataFrame, folder: Path, out: Path, skipped: dict[str, str], seed: int, side: int) -> pd.DataFrame:
@@ -197,7 +198,7 @@ def _arguments() -> argparse.ArgumentParser:
     return parser
 
 
-@one_line_errors
+@cli_errors
 def main(argv: list[str] | None = None) -> None:
     parser = _arguments()
     args = parser.parse_args(argv)

@@ -22,7 +22,7 @@ _EARS = np.array([[70, 20, -75], [70, 44, -75]], float)  # where the loops of on
 _ROWS, _COLUMNS = 28, 44  # patches the sheet is painted by
 _WHITE, _BLUE, _BLACK = (236, 238, 240), (150, 196, 222), (38, 38, 42)
 _OTHERS = ((196, 198, 200), (232, 184, 196), (170, 210, 190), (44, 58, 96), (214, 196, 170), (120, 30, 44))
-#: Chances of white, light blue, black, one of the others and any colour at all.
+#: Chances of white, light blue, black, one of the others and any color at all.
 _CHANCES = {
     "surgical": (0.35, 0.40, 0.15, 0.10, 0.00),
     "cloth": (0.15, 0.05, 0.30, 0.25, 0.25),
@@ -133,7 +133,7 @@ def _paint(view: np.ndarray, sheet: np.ndarray, size: tuple[int, int], light: np
     return canvas, (u, v, shade, cover)
 
 
-def _colour(kind: str, rng: np.random.Generator) -> np.ndarray:
+def _color(kind: str, rng: np.random.Generator) -> np.ndarray:
     choice = rng.choice(5, p=_CHANCES[kind])
     other = _OTHERS[rng.integers(len(_OTHERS))]
     any_hue = rng.integers((0, 40, 60), (180, 200, 235)).astype(np.uint8)
@@ -145,13 +145,13 @@ def _line(distance: np.ndarray, width: float) -> np.ndarray:
     return np.exp(-((distance / width) ** 2))
 
 
-def _cloth(kind: str, u: np.ndarray, v: np.ndarray, colour: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The cloth's colour (h, w, 3) at each place of the sheet, before any light."""
+def _cloth(kind: str, u: np.ndarray, v: np.ndarray, color: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The cloth's color (h, w, 3) at each place of the sheet, before any light."""
     wrinkles = cv2.resize(rng.normal(0, 1, (5, 7)).astype(np.float32), (70, 50), interpolation=cv2.INTER_CUBIC)
     at = ((u + 1) * 34.5).astype(np.float32), (v * 49).astype(np.float32)
     tint = 1 + 0.03 * cv2.remap(wrinkles, *at, cv2.INTER_LINEAR)
     hem = np.minimum(1 - np.abs(u), 1.6 * np.minimum(v, 1 - v))
-    second, share = colour, np.zeros_like(u)
+    second, share = color, np.zeros_like(u)
     if kind == "surgical":
         for fold in rng.uniform(-0.02, 0.02) + np.array([0.3, 0.5, 0.7]):
             off = v - fold - 0.03 * u * u
@@ -163,16 +163,16 @@ def _cloth(kind: str, u: np.ndarray, v: np.ndarray, colour: np.ndarray, rng: np.
         if rng.random() < 0.4:
             tint -= 0.12 * _line(u, 0.012)
     if kind == "pattern":
-        second = _colour("pattern", rng)
-        if np.abs(second - colour).sum() < 150:
-            second = 255 - colour
+        second = _color("pattern", rng)
+        if np.abs(second - color).sum() < 150:
+            second = 255 - color
         period = rng.uniform(0.16, 0.34)
         across, along = u / period, 1.3 * v / period
         soft = [0.5 + 0.5 * np.tanh(5 * np.sin(2 * np.pi * w)) for w in (across, along)]
         dots = np.hypot(across % 1 - 0.5, along % 1 - 0.5)
         share = (0.5 - 0.5 * np.tanh(20 * (dots - 0.27)), soft[1], (soft[0] + soft[1]) / 2)[rng.integers(3)]
     tint -= 0.10 * _line(hem - 0.07, 0.012) + 0.10 * _line(hem, 0.025)
-    return (colour + (second - colour) * share[..., None]) * tint[..., None]
+    return (color + (second - color) * share[..., None]) * tint[..., None]
 
 
 def _loops(view: np.ndarray, sheet: np.ndarray, canvas: _Canvas) -> np.ndarray:
@@ -209,7 +209,7 @@ def draw(photo: np.ndarray, points: np.ndarray, worn: str, seed: int) -> np.ndar
         points: (5, 2), x and y in pixels: left eye, right eye, nose tip, left and right corner of the mouth, as
             one sees them in the photo (MTCNN's order).
         worn: one of `WAYS`.
-        seed: draws kind, colour, fit and light; same arguments, same bytes.
+        seed: draws kind, color, fit and light; same arguments, same bytes.
 
     Returns:
         uint8 (H, W, 3).
@@ -223,14 +223,14 @@ def draw(photo: np.ndarray, points: np.ndarray, worn: str, seed: int) -> np.ndar
         raise ValueError(f"points {np.asarray(points).tolist()} are not those of a face seen from the front")
     rng = np.random.default_rng([seed, WAYS.index(worn)])
     kind = KINDS[rng.choice(len(KINDS), p=(0.45, 0.2, 0.2, 0.15))]
-    colour = _colour(kind, rng)
+    color = _color(kind, rng)
     view, sheet = camera(points), _sheet(worn, kind, rng)
     direction = np.array([rng.uniform(-0.5, 0.5), -0.45, 0.8])
     canvas, maps = _paint(view, sheet, (photo.shape[1], photo.shape[0]), direction / np.linalg.norm(direction))
     if canvas is None:
         return photo.copy()
     u, v, shade, fine_cover = maps
-    cloth = _cloth(kind, u, v, colour, rng) * shade[..., None]
+    cloth = _cloth(kind, u, v, color, rng) * shade[..., None]
     cover = canvas.coarse(fine_cover)[..., None]
     cloth = canvas.coarse(cloth.astype(np.float32) * fine_cover[..., None]) / np.maximum(cover, 1e-3)
     loops = canvas.coarse(_loops(view, sheet, canvas))[..., None]
@@ -239,7 +239,7 @@ def draw(photo: np.ndarray, points: np.ndarray, worn: str, seed: int) -> np.ndar
     part = np.s_[canvas.y0 : canvas.y1, canvas.x0 : canvas.x1]
     under = photo[part].astype(np.float32)
     light = _light(cv2.cvtColor(photo[part], cv2.COLOR_RGB2GRAY).astype(np.float32), cover[..., 0], scale)[..., None]
-    string = np.minimum(colour * 0.6 + 95, 240) if kind in ("surgical", "kn95") and colour.sum() > 200 else colour
+    string = np.minimum(color * 0.6 + 95, 240) if kind in ("surgical", "kn95") and color.sum() > 200 else color
     shift = np.hstack([np.eye(2), 2.5 * view[:, 1:2]])  # shadow falls towards the chin
     shadow = cv2.warpAffine(cover[..., 0], shift, (cover.shape[1], cover.shape[0]))
     under *= 1 - 0.35 * cv2.GaussianBlur(shadow, (0, 0), max(0.5, 2.5 * scale))[..., None]

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from portrait18.core.errors import REMAKE, UserError
+from portrait18.core.errors import REPAIR_HINT, UserError
 from portrait18.core.files import file_digest
 from portrait18.core.model_params import WEIGHTS_FILE, ModelParams
 from portrait18.models.heads import Head
@@ -212,4 +212,4 @@ def read_metadata(path: str | Path) -> dict[str, str]:
             return file.metadata() or {}
     except SafetensorError as error:
         _refuse_pickle(path)
-        raise UserError(f"model {path} is damaged ({error}); {REMAKE}") from None
+        raise UserError(f"model {path} is damaged ({error}); {REPAIR_HINT}") from None

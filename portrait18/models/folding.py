@@ -1,8 +1,8 @@
-"""Batch norm and uneven borders taken into convolutions: the same answers, up to rounding, for fewer passes over memory.
+"""Batch norm and uneven thresholds taken into convolutions: the same answers, up to rounding, for fewer passes over memory.
 
 In evaluation a batch norm multiplies each channel by a number and adds another; so can the convolution before it
 (Jacob et al. 2018, section 3.2). On two CPU cores a network of depthwise convolutions answers a quarter sooner, and
-one whose borders are TensorFlow's another sixth.
+one whose thresholds are TensorFlow's another sixth.
 """
 
 import copy
@@ -19,7 +19,7 @@ TOLERANCE = 1e-4
 
 @torch.no_grad()  # inference_mode would make weights that heat maps can't go back through
 def folded(network: nn.Module, size: int) -> nn.Module:
-    """A network for inference whose batch norms, and borders of unlike widths, are part of its convolutions.
+    """A network for inference whose batch norms, and thresholds of unlike widths, are part of its convolutions.
 
     Which convolution feeds which batch norm is seen from two photos of noise that go through. Where the folded
     network answers them otherwise (a convolution's output used twice, or weights that are computed), or where there

@@ -1,4 +1,4 @@
-"""What stands over the features: dropout and one linear layer for each head, plain or normalised."""
+"""What stands over the features: dropout and one linear layer for each head, plain or normalized."""
 
 import torch
 from torch import nn

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from portrait18.core.errors import REMAKE, UserError
+from portrait18.core.errors import REPAIR_HINT, UserError
 from portrait18.core.files import write_bytes
 from portrait18.core.model_params import ModelParams
 from portrait18.core.params import CropParams
@@ -38,7 +38,7 @@ def save(path: Path, network: nn.Module, params: ModelParams, crop: CropParams) 
     # One key: safetensors writes several in no fixed order, and equal models must have equal bytes.
     metadata = {
         METADATA: json.dumps(
-            {"model": params.model_dump(exclude={"workers"}), "crop": crop.model_dump()}, sort_keys=True
+            {"model": params.model_dump(exclude={"num_workers"}), "crop": crop.model_dump()}, sort_keys=True
         )
     }
     write_bytes(to_bytes(tensors, metadata), path)
@@ -54,7 +54,7 @@ def load(path: Path, device: torch.device) -> Model:
     try:
         stored = json.loads(metadata[METADATA])
         params, crop = (
-            ModelParams.model_validate({**stored["model"], "workers": 0}),
+            ModelParams.model_validate({**stored["model"], "num_workers": 0}),
             CropParams.model_validate(stored["crop"]),
         )
     except (ValueError, KeyError, TypeError):
@@ -65,7 +65,7 @@ def load(path: Path, device: torch.device) -> Model:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise UserError(
-            f"model {path} does not fit its own description ({str(error).splitlines()[0]}); {REMAKE}"
+            f"model {path} does not fit its own description ({str(error).splitlines()[0]}); {REPAIR_HINT}"
         ) from None
     network = folded(network, params.image_size).to(device, memory_format=torch.channels_last)
     return Model(network.eval(), target, params, crop)
@@ -101,7 +101,7 @@ def predict(
     size: int,
     batch_size: int,
     flip: bool,
-    zooms: Sequence[float] = (1.0,),
+    tta_scales: Sequence[float] = (1.0,),
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Class probabilities of some crops.
 
@@ -110,7 +110,7 @@ def predict(
         rows: which of them, in which order.
         size: pixels the network sees.
         flip: average the probabilities with those of the mirrored crop.
-        zooms: average over the crop's middle at these shares of its width (1: all of it).
+        tta_scales: average over the crop's middle at these shares of its width (1: all of it).
 
     Returns:
         float32 (len(rows), classes), and the expected years float32 (len(rows),) or None.
@@ -120,7 +120,7 @@ def predict(
     probabilities, years = [], []
     for at in range(0, len(rows), batch_size):
         stored = crops[rows[at : at + batch_size]]
-        views = [to_device(resized(_middle(stored, zoom), size), device) for zoom in zooms]
+        views = [to_device(resized(_middle(stored, zoom), size), device) for zoom in tta_scales]
         views = [network(v) for view in views for v in ([view, view.flip(3)] if flip else [view])]
         probabilities.append(torch.stack([target.probabilities(v) for v in views]).mean(0).cpu())
         if target.years:

@@ -28,13 +28,13 @@ def predict(
     def probabilities_and_years(at: int) -> list[list | None]:
         batch, size = rows[at : at + params.batch_size], trained.params.image_size
         parts = inference.predict(
-            trained.network, trained.target, crops, batch, size, params.batch_size, params.flip, params.zooms
+            trained.network, trained.target, crops, batch, size, params.batch_size, params.flip, params.tta_scales
         )
         return [None if part is None else part.tolist() for part in parts]
 
-    done = processes.from_first(len(journal.pieces) if journal else 0)
+    done = processes.broadcast(len(journal.pieces) if journal else 0)
     batches = range(0, len(rows), params.batch_size)[done:]
-    for turn in processes.in_turns(map(probabilities_and_years, progress(processes.turns(batches))), len(batches)):
+    for turn in processes.gather_in_order(map(probabilities_and_years, progress(processes.shard(batches))), len(batches)):
         for batch in turn:
             journal.add(batch)
     if journal is None:

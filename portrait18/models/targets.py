@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional as F
 
 from portrait18.core.model_params import ModelParams
-from portrait18.dataset.classes import ALL, OLD_FROM, TASKS, YOUNG_BELOW, Task, encode
+from portrait18.dataset.classes import ALL, OLD_FROM, TASKS, YOUNG_BELOW, Task
+from portrait18.dataset.labels import class_index
 
 #: The log variance of a value is held within these bounds: a deviation of 0.7 to 110 years.
 LOG_VARIANCE = (-6.0, 4.0)
@@ -43,14 +44,6 @@ def make(params: ModelParams) -> Target:
     if params.target == "distribution":
         return _distribution(task, params.age_sigma)
     return {"classes": _classes, "heads": _heads, "value": _value, "rank": _rank}[params.target](task)
-
-
-def class_index(task: Task, labels: pd.DataFrame, trained: bool) -> pd.Series:
-    """Class of each photo: what training is told (`trained`), or the truth that scores use."""
-    age = labels.age_target if trained else labels.age_group
-    if task is ALL:
-        return encode(labels["mask"], labels.gender, age)
-    return age if task.name == "age" else labels[task.name]
 
 
 def class_counts(target: Target, labels: pd.DataFrame) -> torch.Tensor:
@@ -90,17 +83,17 @@ def _heads(task: Task) -> Target:
 def _value(task: Task) -> Target:
     """Age as a normal distribution: outputs are its mean and log variance, in units of `SCALE_YEARS`.
 
-    The class probabilities are what lies of it under, between and over the borders (ages are whole
-    years, so the borders lie half a year lower).
+    The class probabilities are what lies of it under, between and over the thresholds (ages are whole
+    years, so the thresholds lie half a year lower).
     """
 
     def told(labels: pd.DataFrame) -> torch.Tensor:
         return (_years(labels) - MEAN_YEARS) / SCALE_YEARS
 
     def probabilities(outputs: torch.Tensor) -> torch.Tensor:
-        borders = outputs.new_tensor([YOUNG_BELOW - 0.5, OLD_FROM - 0.5])
+        thresholds = outputs.new_tensor([YOUNG_BELOW - 0.5, OLD_FROM - 0.5])
         mean, deviation = outputs[:, :1], (outputs[:, 1:].clamp(*LOG_VARIANCE) / 2).exp()
-        below = torch.special.ndtr(((borders - MEAN_YEARS) / SCALE_YEARS - mean) / deviation)
+        below = torch.special.ndtr(((thresholds - MEAN_YEARS) / SCALE_YEARS - mean) / deviation)
         return torch.stack([below[:, 0], below[:, 1] - below[:, 0], 1 - below[:, 1]], 1).clamp(1e-6)
 
     return Target(task, (2,), told, probabilities, lambda outputs: outputs[:, 0] * SCALE_YEARS + MEAN_YEARS)

@@ -40,12 +40,12 @@ def run(args: argparse.Namespace) -> int:
     listening = bind(chosen.host, chosen.port)
     import uvicorn  # this and PyTorch take seconds to load: not for --help
 
-    from portrait18.core.device import device, reproducible
+    from portrait18.core.device import device, set_deterministic
     from portrait18.server.app import create_app
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     warnings.filterwarnings("ignore", module="PIL")  # they tell of what stands in photos
-    reproducible()
+    set_deterministic()
     where = device()
     ensemble = load(chosen, where)
     config = configured(create_app(ensemble, chosen, str(where), len(ensemble.manifest.networks)))

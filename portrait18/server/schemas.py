@@ -34,8 +34,8 @@ class FaceReply(BaseModel):
         description="x0, y0, x1, y1: pixels of the upright photo", examples=[[61.0, 74.5, 143.2, 180.9]]
     )
     score: float = Field(description="how sure the detector is, 0 to 1", ge=0, le=1, examples=[0.9991])
-    found: Literal["mtcnn", "retry", "median", "centre"] = Field(
-        description="mtcnn: at the usual thresholds; retry: at lower ones, as masks often need; centre: the bundle"
+    found: Literal["mtcnn", "retry", "median", "center"] = Field(
+        description="mtcnn: at the usual thresholds; retry: at lower ones, as masks often need; center: the bundle"
         " takes the middle square of every photo; median: where faces lie in the photos trained on"
     )
     number: int = Field(alias="class", ge=0, lt=COUNT, description="6 x mask + 3 x gender + age", examples=[13])

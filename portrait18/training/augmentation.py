@@ -103,7 +103,7 @@ def make(params: AugmentParams, size: int) -> A.Compose:
     """The transform from a stored crop, uint8 (S, S, 3), to what the network sees, uint8 (size, size, 3)."""
     steps: list[A.BasicTransform] = [
         Warp(params.flip, params.zoom, params.rotate, size),
-        Tint(params.colour, p=0.8 if params.colour else 0.0),
+        Tint(params.color, p=0.8 if params.color else 0.0),
         A.OneOf([A.GaussianBlur(blur_limit=(3, 5)), A.ImageCompression(quality_range=(40, 80))], p=params.blur),
         A.CoarseDropout(
             num_holes_range=(1, 1), hole_height_range=(0.2, 0.4), hole_width_range=(0.2, 0.4), fill=127, p=params.erase

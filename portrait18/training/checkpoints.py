@@ -14,8 +14,8 @@ import timm
 import torch
 
 from portrait18.core import processes
-from portrait18.core.errors import out_of_memory
-from portrait18.core.files import code_digest, write_bytes
+from portrait18.core.errors import is_out_of_memory
+from portrait18.core.files import write_bytes
 
 
 def fingerprint(crops: np.ndarray, labels: pd.DataFrame, fold_of: np.ndarray, *params) -> str:
@@ -23,7 +23,7 @@ def fingerprint(crops: np.ndarray, labels: pd.DataFrame, fold_of: np.ndarray, *p
     digest = hashlib.blake2b(digest_size=16)
     digest.update(labels.to_csv(index=False).encode())
     digest.update(np.ascontiguousarray(fold_of))
-    made_by = [torch.__version__, timm.__version__, albumentations.__version__, code_digest()]
+    made_by = [torch.__version__, timm.__version__, albumentations.__version__]
     digest.update(json.dumps([crops.shape, made_by, *params], sort_keys=True).encode())
     for at in range(0, len(crops), 1024):
         digest.update(np.ascontiguousarray(crops[at : at + 1024]))
@@ -63,11 +63,11 @@ def resume(path: Path, fingerprint: str, parts: dict, judged: torch.nn.Module) -
         for name, part in parts.items():
             part.load_state_dict(stored["state"][name])
     except Exception as error:  # a dozen kinds, by where the damage is
-        if out_of_memory(error):
+        if is_out_of_memory(error):
             raise
         for name, part in parts.items():
             part.load_state_dict(before[name])
-        processes.say(f"{path} is damaged ({type(error).__name__}); starting this training anew")
+        processes.print_once(f"{path} is damaged ({type(error).__name__}); starting this training anew")
         return [], None
     return history, best
 

@@ -1,6 +1,6 @@
 """The training loop: one model on one split with one seed, resumable after every epoch.
 
-Random draws depend on (seed, epoch, sample) only, never on how many workers prepare the photos,
+Random draws depend on (seed, epoch, sample) only, never on how many num_workers prepare the photos,
 on timing, or on whether the run was interrupted.
 """
 
@@ -16,12 +16,12 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from portrait18.core import processes
-from portrait18.core.device import device, reproducible
+from portrait18.core.device import device, set_deterministic
 from portrait18.core.errors import UserError
 from portrait18.core.model_params import ModelParams
 from portrait18.core.runs import Run
-from portrait18.evaluation import metrics
-from portrait18.models import backbones, inference, losses, targets
+from portrait18.dataset.labels import class_index
+from portrait18.models import backbones, inference, losses, metrics, targets
 from portrait18.training import augmentation, checkpoints, distributed, mixing, optimization, sampling
 
 
@@ -49,11 +49,11 @@ def _collate(samples: list) -> tuple[np.ndarray, np.ndarray]:
 def _better(params: ModelParams, row: dict, best: dict | None) -> bool:
     if best is None:
         return True
-    sign = -1 if params.best_by == "loss" else 1
-    return sign * row[params.best_by] > sign * best[params.best_by]
+    sign = -1 if params.monitor == "loss" else 1
+    return sign * row[params.monitor] > sign * best[params.monitor]
 
 
-class _Learner:
+class Trainer:
     """The network with all that moves it: what an epoch needs, made once for a training."""
 
     def __init__(self, crops: np.ndarray, labels: pd.DataFrame, train: np.ndarray, params: ModelParams, run: Run):
@@ -62,7 +62,7 @@ class _Learner:
         self.loss = losses.make(params, self.target)
         self.told = self.target.told(labels).to(self.device)
         self.counts = targets.class_counts(self.target, labels.iloc[train]).to(self.device)
-        self.classes = targets.class_index(self.target.task, labels, trained=True).to_numpy()
+        self.classes = class_index(self.target.task, labels, trained=True).to_numpy()
         self.people = labels.person.to_numpy()
         torch.manual_seed(run.seed)  # the head's first weights
         network = backbones.create(params, self.target.widths).to(self.device, memory_format=torch.channels_last)
@@ -93,16 +93,16 @@ class _Learner:
             sampling.epoch_order(self.people[self.train], self.classes[self.train], params.sampling, seed, epoch)
         ]
         size = min(params.batch_size, len(order))
-        if size < processes.world():
+        if size < processes.world_size():
             raise UserError(
-                f"{self.run}: {processes.world()} processes (launch) for batches of {size} photos; at most one a photo: "
+                f"{self.run}: {processes.world_size()} processes (launch) for batches of {size} photos; at most one a photo: "
                 f"fewer processes, or a larger batch_size ({params.batch_size}; {len(order)} photos to train on)"
             )
         starts = range(0, len(order) - size + 1, size)
         loader = DataLoader(
             _Epoch(self.crops, order, params, seed, epoch),
             batch_sampler=[range(start, start + size)[distributed.share(size)] for start in starts],
-            num_workers=params.workers,
+            num_workers=params.num_workers,
             collate_fn=_collate,
         )
         return loader, size
@@ -118,7 +118,7 @@ class _Learner:
         network = distributed.averaging_gradients(self.network)
         total, seen, rate = torch.zeros((), device=self.device), 0, 0.0
         title = f"{self.run} epoch {epoch + 1}/{params.epochs}"
-        hidden = None if processes.first() else True
+        hidden = None if processes.is_main_process() else True
         for at, (photos, rows) in enumerate(tqdm(loader, desc=title, unit="batch", leave=False, disable=hidden)):
             rate = params.lr * optimization.learning_rate(epoch * len(loader) + at, len(loader), params)
             optimization.set_rate(self.optimizer, rate)
@@ -130,7 +130,7 @@ class _Learner:
             value = self.loss(outputs, told.repeat(copies, *[1] * (told.ndim - 1)), context).mean()
             self.optimizer.zero_grad(set_to_none=True)
             # Gradients are averaged over the processes, whose shares of the batch may differ by a photo.
-            (value * (len(rows) * processes.world() / size)).backward()
+            (value * (len(rows) * processes.world_size() / size)).backward()
             self.optimizer.step()
             if self.average:
                 self.average.update_parameters(self.network)
@@ -151,7 +151,7 @@ class _Learner:
         """This process's part of a batch of `size`, mixed with photos of the whole batch, and what is told of it."""
         batch, rows = inference.to_device(photos, self.device), torch.from_numpy(rows).to(self.device)
         mine = slice(None)
-        if processes.world() > 1 and self.params.mix.method != "none":
+        if processes.world_size() > 1 and self.params.mix.method != "none":
             lengths = distributed.lengths(size)
             batch = distributed.joined(batch.permute(0, 2, 3, 1), lengths).permute(0, 3, 1, 2)  # as it lies in memory
             rows = distributed.joined(rows, lengths)
@@ -160,8 +160,8 @@ class _Learner:
         return batch[mine], told[mine]
 
 
-def refuse_unfit(models: dict[str, ModelParams]) -> None:
-    """One `UserError` for all models whose loss, backbone, weights or optimiser won't do: before hours of training."""
+def validate_models(models: dict[str, ModelParams]) -> None:
+    """One `UserError` for all models whose loss, backbone, weights or optimizer won't do: before hours of training."""
     problems = []
     for name, params in models.items():
         for build in (
@@ -185,6 +185,7 @@ def fit(
     params: ModelParams,
     run: Run,
     log: Callable[[dict], None] = lambda row: None,
+    code: str = "",
 ) -> tuple[torch.nn.Module, list[dict]]:
     """Train one model.
 
@@ -200,19 +201,19 @@ def fit(
         The network of the best epoch (averaged weights if `ema`), and the history: a row for each
         epoch with epoch, lr, train_loss, and loss, accuracy and macro_f1 on the held-out photos.
     """
-    reproducible()
+    set_deterministic()
     train = np.flatnonzero((fold_of != run.fold) & (labels.train.to_numpy() == 1))
     held_out = np.flatnonzero(fold_of == run.fold)
     if not len(train) or not len(held_out):
         raise UserError(
             f"fold {run.fold}: {len(train)} photos to train on, {len(held_out)} held out; both are needed, check split.folds and label.drop_ages"
         )
-    learner = _Learner(crops, labels, train, params, run)
-    truth = targets.class_index(learner.target.task, labels, trained=False).to_numpy()[held_out]
+    learner = Trainer(crops, labels, train, params, run)
+    truth = class_index(learner.target.task, labels, trained=False).to_numpy()[held_out]
 
-    settings = params.model_dump(exclude={"workers"})  # as many as there are: they change nothing
-    by = [processes.world(), device().type]
-    fingerprint = checkpoints.fingerprint(crops, labels, fold_of, settings, run.fold, run.seed, by)
+    settings = params.model_dump(exclude={"num_workers"})  # as many as there are: they change nothing
+    by = [processes.world_size(), device().type]
+    fingerprint = checkpoints.fingerprint(crops, labels, fold_of, settings, run.fold, run.seed, by, code)
     history, best_state = checkpoints.resume(run.checkpoint, fingerprint, learner.parts, learner.judged)
     if len(set(processes.gather(len(history)))) > 1:
         raise UserError(f"{run}: not every process can read {run.checkpoint}; share the folder, or remove that file")
@@ -221,24 +222,24 @@ def fit(
         log(row)
         best = row if _better(params, row, best) else best
     if history:
-        processes.say(f"{run}: going on after epoch {len(history)} of {params.epochs}")
+        processes.print_once(f"{run}: going on after epoch {len(history)} of {params.epochs}")
 
     for epoch in range(len(history), params.epochs):
         if params.patience and best and epoch - best["epoch"] > params.patience:
-            processes.say(f"{run}: no better for {params.patience} epochs, stopped")
+            processes.print_once(f"{run}: no better for {params.patience} epochs, stopped")
             break
         started = time.monotonic()
         trained = learner.epoch(epoch)
         # Judged by one for all: on CPUs batch norm differs, and all have to stop at the same epoch.
-        scores = processes.from_first(learner.scores(held_out, truth) if processes.first() else None)
+        scores = processes.broadcast(learner.scores(held_out, truth) if processes.is_main_process() else None)
         row = {"epoch": epoch, **trained, **scores}
         history.append(row)
         if _better(params, row, best):
             best, best_state = row, copy.deepcopy({k: v.cpu() for k, v in learner.judged.state_dict().items()})
-        if processes.first():
+        if processes.is_main_process():
             checkpoints.save(run.checkpoint, fingerprint, learner.parts, history, best_state)
         log(row)
-        processes.say(
+        processes.print_once(
             f"{run} epoch {epoch + 1}/{params.epochs}: train loss {row['train_loss']:.3f}, held out: loss {row['loss']:.3f} accuracy {row['accuracy']:.3f} macro-F1 {row['macro_f1']:.3f} ({time.monotonic() - started:.0f} s)"
         )
     learner.judged.load_state_dict(best_state)

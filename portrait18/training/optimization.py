@@ -1,4 +1,4 @@
-"""The optimiser, how its rate moves over a training, and the moving average of the weights."""
+"""The optimizer, how its rate moves over a training, and the moving average of the weights."""
 
 import difflib
 import math
@@ -17,7 +17,7 @@ from portrait18.models.backbones import Network
 
 
 def make(network: Network, params: ModelParams) -> torch.optim.Optimizer:
-    """timm's optimiser of that name; lr falls from the head down by `layer_decay` a layer.
+    """timm's optimizer of that name; lr falls from the head down by `layer_decay` a layer.
 
     Norms and biases are left out of the weight decay. Each group's `lr_scale` is its share of the rate.
     """
@@ -35,7 +35,7 @@ def make(network: Network, params: ModelParams) -> torch.optim.Optimizer:
 
 
 def require(params: ModelParams) -> None:
-    """`UserError` unless timm has an optimiser of that name, and it takes a step on this machine."""
+    """`UserError` unless timm has an optimizer of that name, and it takes a step on this machine."""
     name, known = params.optimizer, timm.optim.list_optimizers()
     if name not in known:
         near = ", ".join(difflib.get_close_matches(name, known, 5)) or "none"
@@ -62,7 +62,7 @@ def require(params: ModelParams) -> None:
 
 
 def learning_rate(step: int, steps_per_epoch: int, params: ModelParams) -> float:
-    """Share of the peak rate at an optimiser step: linear warm-up, then cosine to zero, steps, or constant."""
+    """Share of the peak rate at an optimizer step: linear warm-up, then cosine to zero, steps, or constant."""
     warmup = params.warmup_epochs * steps_per_epoch
     if step < warmup:
         return (step + 1) / (warmup + 1)

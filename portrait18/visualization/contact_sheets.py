@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from portrait18.core.files import whole
+from portrait18.core.files import atomic_write
 
 PHOTOS = 48  # what fits on a sheet that one still looks at
 _LINE, _GAP = 16, 4  # pixels: height of a line of the caption, space between tiles
@@ -56,8 +56,8 @@ def contact_sheet(
         for i, line in enumerate(caption.split("\n")[: layout.lines]):
             fits = next(n for n in range(len(line), -1, -1) if font.getlength(line[:n]) <= tile)
             draw.text((x, y + tile + 1 + i * _LINE), line[:fits], fill="black", font=font)
-    with whole(path) as aside:
-        sheet.save(aside)
+    with atomic_write(path) as tmp_path:
+        sheet.save(tmp_path)
 
 
 def cut(path: str | Path, count: int, layout: Layout = SMALL) -> list[Image.Image]:

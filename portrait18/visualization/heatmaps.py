@@ -17,7 +17,7 @@ from portrait18.evaluation import ensembling
 from portrait18.models.backbones import Network
 from portrait18.models.inference import Model, resized, to_device
 
-STRENGTH = 0.65  # of the colour where the map is highest; the face must stay to be seen
+STRENGTH = 0.65  # of the color where the map is highest; the face must stay to be seen
 
 
 class _Mapped(nn.Module):

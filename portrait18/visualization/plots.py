@@ -1,4 +1,4 @@
-"""The pictures that the stages write; all with the same few colours, PNG, the same bytes every time."""
+"""The pictures that the stages write; all with the same few colors, PNG, the same bytes every time."""
 
 import itertools
 from pathlib import Path
@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from portrait18.core.files import whole
+from portrait18.core.files import atomic_write
 
 INK, ACCENT, SOFT = "#22303c", "#c8553d", "#8fa3b0"
 plt.rcParams.update(
@@ -20,8 +20,8 @@ plt.rcParams.update(
 
 
 def _save(figure: plt.Figure, path: str | Path) -> None:
-    with whole(path) as aside:
-        figure.savefig(aside, dpi=120, bbox_inches="tight", metadata={"Software": None})  # else it names its version
+    with atomic_write(path) as tmp_path:
+        figure.savefig(tmp_path, dpi=120, bbox_inches="tight", metadata={"Software": None})  # else it names its version
     plt.close(figure)
 
 
@@ -65,10 +65,10 @@ def calibration(tables: dict[str, pd.DataFrame], path: str | Path) -> None:
     """Accuracy over confidence for each task, dots as large as their share of photos; see `evaluation.calibration`."""
     figure, axes = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
     axes.plot([0, 1], [0, 1], color=SOFT, linestyle=":", label="perfect")
-    for (name, table), colour in zip(tables.items(), itertools.cycle((INK, ACCENT, "#3a7d7c"))):
-        axes.plot(table.confidence, table.accuracy, linewidth=1, color=colour, label=name)
+    for (name, table), color in zip(tables.items(), itertools.cycle((INK, ACCENT, "#3a7d7c"))):
+        axes.plot(table.confidence, table.accuracy, linewidth=1, color=color, label=name)
         # Few photos say little: their dot is small.
-        axes.scatter(table.confidence, table.accuracy, s=6 + 120 * table.photos / table.photos.sum(), color=colour)
+        axes.scatter(table.confidence, table.accuracy, s=6 + 120 * table.photos / table.photos.sum(), color=color)
     axes.set_xlabel("confidence (larger dots: more photos)")
     axes.set_ylabel("accuracy on held-out people")
     axes.legend(frameon=False)
@@ -116,11 +116,11 @@ def learning_curves(histories: dict[str, pd.DataFrame], path: str | Path) -> Non
         histories: name of the training -> table with step, macro_f1, loss, train_loss.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
-    colours = plt.colormaps["tab10"]
+    colors = plt.colormaps["tab10"]
     for i, (name, table) in enumerate(histories.items()):
-        left.plot(table.step + 1, table.macro_f1, marker="o", markersize=3, color=colours(i % 10), label=name)
-        right.plot(table.step + 1, table.loss, color=colours(i % 10), label=name)
-        right.plot(table.step + 1, table.train_loss, color=colours(i % 10), linestyle=":")
+        left.plot(table.step + 1, table.macro_f1, marker="o", markersize=3, color=colors(i % 10), label=name)
+        right.plot(table.step + 1, table.loss, color=colors(i % 10), label=name)
+        right.plot(table.step + 1, table.train_loss, color=colors(i % 10), linestyle=":")
     left.set_title("macro-F1 on held-out people", loc="left")
     right.set_title("loss, each model's own: held out (line), training (dots)", loc="left")
     for axes in (left, right):

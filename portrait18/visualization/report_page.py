@@ -18,7 +18,7 @@ from portrait18.dataset.classes import TASKS
 from portrait18.visualization import contact_sheets
 from portrait18.visualization.contact_sheets import Layout
 
-TEMPLATE = Path(__file__).with_name("page.html.jinja")
+TEMPLATE = Path(__file__).with_name("report_page.html.jinja")
 
 
 def _uri(kind: str, content: bytes) -> str:

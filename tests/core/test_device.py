@@ -5,12 +5,12 @@ import sys
 import pytest
 import torch
 
-from portrait18.core.device import reproducible
+from portrait18.core.device import set_deterministic
 
 FAULTS = """
 import resource, sys
-from portrait18.core.device import hold_memory
-held = hold_memory() if sys.argv[1] == "hold" else None
+from portrait18.core.device import tune_malloc
+held = tune_malloc() if sys.argv[1] == "hold" else None
 import torch
 def step():
     return sum(torch.ones(n, 1024, 1024).sum() for n in (4, 40))  # 16 MB and 160 MB
@@ -36,6 +36,6 @@ def test_held_memory_is_not_fetched_from_the_system_again():
 
 
 def test_equal_runs_are_asked_for_without_writing_new_tensors_twice():
-    reproducible()
+    set_deterministic()
     assert torch.are_deterministic_algorithms_enabled()
     assert not torch.utils.deterministic.fill_uninitialized_memory

@@ -9,7 +9,7 @@ import pytest
 import torch
 from synthetic import REPO
 
-from portrait18.core.errors import UserError, memory_set_by, one_line_errors
+from portrait18.core.errors import UserError, cli_errors, oom_hint
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def signal_handlers_as_before():
 def end_of(failure: BaseException, capsys) -> tuple[int, list[str]]:
     """Exit status and lines on stderr of an entry point that fails so."""
 
-    @one_line_errors
+    @cli_errors
     def main():
         raise failure
 
@@ -59,7 +59,7 @@ def test_interrupt_says_how_to_go_on(capsys):
 def test_termination_ends_like_an_interrupt(capsys, number):
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    @one_line_errors
+    @cli_errors
     def main():
         os.kill(os.getpid(), number)
         signal.pause()
@@ -71,9 +71,9 @@ def test_termination_ends_like_an_interrupt(capsys, number):
 
 BEFORE_MAIN = """
 import os, signal, time
-from portrait18.core.errors import end_on_signals
+from portrait18.core.errors import exit_on_signals
 {before}
-end_on_signals()
+exit_on_signals()
 os.kill(os.getpid(), signal.{name})
 time.sleep(1)
 print("still here")
@@ -115,9 +115,9 @@ OUT_OF_MEMORY = {
 
 @pytest.mark.parametrize("failure", OUT_OF_MEMORY.values(), ids=OUT_OF_MEMORY)
 def test_memory_that_runs_out_becomes_one_line_with_the_params_to_lower(capsys, failure):
-    @one_line_errors
+    @cli_errors
     def main():
-        with memory_set_by("predict.batch_size"):
+        with oom_hint("predict.batch_size"):
             raise failure
 
     with pytest.raises(SystemExit) as caught:
@@ -136,7 +136,7 @@ def test_memory_that_runs_out_elsewhere_is_one_line_too(capsys, failure):
 
 @pytest.mark.parametrize("failure", [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), KeyError("a")])
 def test_other_errors_are_no_matter_of_memory(failure):
-    with pytest.raises(type(failure)) as caught, memory_set_by("predict.batch_size"):
+    with pytest.raises(type(failure)) as caught, oom_hint("predict.batch_size"):
         raise failure
     assert caught.value is failure
 
@@ -157,7 +157,7 @@ def test_full_disk_without_a_file_name_is_still_one_line(capsys):
     "failure", [ValueError("a bug"), RuntimeError("a bug"), FileNotFoundError(errno.ENOENT, "gone", "x")]
 )
 def test_other_errors_keep_their_traceback(failure):
-    @one_line_errors
+    @cli_errors
     def main():
         raise failure
 
@@ -166,7 +166,7 @@ def test_other_errors_keep_their_traceback(failure):
 
 
 def test_wrapped_function_keeps_name_arguments_and_result():
-    @one_line_errors
+    @cli_errors
     def add(a, b=1):
         """Sum."""
         return a + b

@@ -98,17 +98,17 @@ def test_what_does_not_go_together_is_refused_with_what_does(problems, changes, 
     [
         ({"matrix.models": ["mask", "gender"]}, "no model answers age; add one whose task is age or all"),
         (
-            {"second.models": ["age-clas"]},
-            "second.models names 'age-clas', but there is no train.age-clas; did you mean age-class?",
+            {"pseudo_label.models": ["age-clas"]},
+            "pseudo_label.models names 'age-clas', but there is no train.age-clas; did you mean age-class?",
         ),
-        ({"second.models": ["mask", "mask"]}, "names something twice"),
+        ({"pseudo_label.models": ["mask", "mask"]}, "names something twice"),
         (
-            {"matrix.models": ["mask", "gender", "age-class"], "ensemble.decide": "borders"},
-            "ensemble.decide = borders: no model of matrix.models tells years; add one whose target is value or",
+            {"matrix.models": ["mask", "gender", "age-class"], "ensemble.decision": "thresholds"},
+            "ensemble.decision = thresholds: no model of matrix.models tells years; add one whose target is value or",
         ),
         (
-            {"matrix.models": ["mask", "gender", "age-class"], "second.models": ["age-rank"]},
-            "second.models names age-rank, whose target rank needs years, and no model of matrix.models tells any",
+            {"matrix.models": ["mask", "gender", "age-class"], "pseudo_label.models": ["age-rank"]},
+            "pseudo_label.models names age-rank, whose target rank needs years, and no model of matrix.models tells any",
         ),
     ],
 )
@@ -117,4 +117,4 @@ def test_models_that_cannot_do_what_is_asked_are_refused_before_any_work(problem
 
 
 def test_one_network_for_all_tasks_answers_them_all(load):
-    assert load({"matrix.models": ["heads"], "second.models": ["all"]}).matrix.models == ["heads"]
+    assert load({"matrix.models": ["heads"], "pseudo_label.models": ["all"]}).matrix.models == ["heads"]

@@ -3,14 +3,14 @@ from pathlib import Path
 import pytest
 
 from portrait18.core import runs
-from portrait18.core.params import MatrixParams, SecondParams
+from portrait18.core.params import MatrixParams, PseudoLabelParams
 
 
 def test_run_has_a_place_for_each_of_its_files():
     run = runs.Run("age-class", 2, 7)
     assert str(run) == "age-class 2-7"
     assert run.weights == Path("models/trained/age-class/2-7.safetensors")
-    assert run.predictions == Path("data/predictions/first/age-class/2-7.csv")
+    assert run.predictions == Path("data/predictions/round1/age-class/2-7.csv")
     assert run.live == Path("reports/train/age-class/2-7")
     assert run.checkpoint == Path(".resume/age-class-2-7.pt")
 
@@ -18,8 +18,8 @@ def test_run_has_a_place_for_each_of_its_files():
 def test_the_second_round_shares_no_file_with_the_first():
     first, second = runs.Run.parse("age", "2", "7"), runs.Run.parse("age", "2", "7", "second")
     assert (first.fold, first.seed, first.second, second.second) == (2, 7, False, True)
-    assert second.predictions == Path("data/predictions/second/age/2-7.csv")
-    assert second.pseudo_labels == Path("data/pseudo/age-2.csv")
+    assert second.predictions == Path("data/predictions/round2/age/2-7.csv")
+    assert second.pseudo_labels == Path("data/pseudo_labels/age-2.csv")
     with pytest.raises(KeyError, match="third"):
         runs.Run.parse("age", "2", "7", "third")
     for file in ("weights", "predictions", "live", "checkpoint", "name"):
@@ -28,10 +28,10 @@ def test_the_second_round_shares_no_file_with_the_first():
 
 def test_matrix_asks_for_each_model_fold_and_seed_in_each_round():
     matrix = MatrixParams(models=["mask", "age"], folds=[1, 0], seeds=[5, 6])
-    wanted = runs.wanted(matrix, SecondParams(models=["age"], confidence=0.9))
-    assert list(wanted) == ["mask", "age", "age-second"]
+    wanted = runs.runs_by_model(matrix, PseudoLabelParams(models=["age"], confidence=0.9))
+    assert list(wanted) == ["mask", "age", "age-round2"]
     assert [run[:3] for run in wanted["age"]] == [("age", 1, 5), ("age", 1, 6), ("age", 0, 5), ("age", 0, 6)]
-    assert wanted["age-second"] == [run._replace(second=True) for run in wanted["age"]]
+    assert wanted["age-round2"] == [run._replace(round=2) for run in wanted["age"]]
 
 
 def test_outs_of_other_runs_are_forgotten(tmp_path, capsys):
@@ -39,19 +39,19 @@ def test_outs_of_other_runs_are_forgotten(tmp_path, capsys):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     (tmp_path / "stray.csv").write_text("")
-    runs.forget_others(tmp_path, [tmp_path / "mask/0-0.csv", tmp_path / "live/0-0"])
+    runs.remove_stale_outputs(tmp_path, [tmp_path / "mask/0-0.csv", tmp_path / "live/0-0"])
     left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*"))
     assert left == ["live", "live/0-0", "live/0-0/scores.csv", "mask", "mask/0-0.csv"]
     assert capsys.readouterr().out.count("no longer in the params, removed") == 4
 
 
 def test_forgetting_in_a_folder_that_is_not_there_is_no_error(tmp_path):
-    runs.forget_others(tmp_path / "none", [])
+    runs.remove_stale_outputs(tmp_path / "none", [])
 
 
 def test_checkpoints_go_when_their_model_is_there_but_not_that_of_the_run_at_hand(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    done, again = runs.Run("age-class", 0, 0), runs.Run("age-class", 0, 0, second=True)
+    done, again = runs.Run("age-class", 0, 0), runs.Run("age-class", 0, 0, round=2)
     half, at_hand = runs.Run("age-value", 1, 10), runs.Run("mask", 0, 0)
     for run in (done, again, half, at_hand):
         run.checkpoint.parent.mkdir(exist_ok=True)
@@ -59,15 +59,15 @@ def test_checkpoints_go_when_their_model_is_there_but_not_that_of_the_run_at_han
     for run in (done, again, at_hand):
         run.weights.parent.mkdir(parents=True)
         run.weights.touch()
-    runs.forget_finished(keep=[at_hand.checkpoint])
+    runs.remove_stale_progress(keep=[at_hand.checkpoint])
     assert sorted(p.name for p in runs.RESUME.iterdir()) == ["age-value-1-10.pt", "mask-0-0.pt"]
-    runs.forget_finished()
+    runs.remove_stale_progress()
     assert [p.name for p in runs.RESUME.iterdir()] == ["age-value-1-10.pt"]
 
 
 def test_journals_of_predictions_go_when_their_predictions_are_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    done, again, half = runs.Run("age-class", 0, 0), runs.Run("mask", 0, 1, second=True), runs.Run("mask", 0, 1)
+    done, again, half = runs.Run("age-class", 0, 0), runs.Run("mask", 0, 1, round=2), runs.Run("mask", 0, 1)
     for run in (done, again, half):
         for which in ("train", "eval"):
             run.journal(which).parent.mkdir(exist_ok=True)
@@ -76,7 +76,7 @@ def test_journals_of_predictions_go_when_their_predictions_are_there(tmp_path, m
         run.predictions.parent.mkdir(parents=True)
         run.predictions.touch()
     kept = [again.journal("eval")]
-    runs.forget_finished(keep=kept)
+    runs.remove_stale_progress(keep=kept)
     assert set(runs.RESUME.iterdir()) == {*kept, half.journal("train"), half.journal("eval")}
-    runs.forget_finished()
+    runs.remove_stale_progress()
     assert set(runs.RESUME.iterdir()) == {half.journal("train"), half.journal("eval")}

@@ -19,7 +19,7 @@ def test_rows_stand_in_the_inventorys_order_with_their_own_crops(inventory, buil
     pixels, table = build(shuffled)
     assert table.photo.tolist() == shuffled.photo.tolist()
     assert pixels.shape == (7, 32, 32, 3) and pixels.dtype == np.uint8
-    around = np.load(tmp_path / "store/set_around.npy")
+    around = np.load(tmp_path / "store/set_context.npy")
     assert around.shape == (7, context.NUMBERS) and around.dtype == np.int8
     for i, name in enumerate(table.photo):
         box = BOXES[int(name[2])]
@@ -47,7 +47,7 @@ def test_a_missed_photo_gets_the_persons_median_box_scaled_to_its_size(inventory
     np.testing.assert_allclose(table.loc[missed, ["x0", "y0", "x1", "y1"]].astype(float), box, atol=0.01)
     photo = photos.read(tmp_path / f"images/a/{missed}.png")
     assert (pixels[missed] == faces.crop(photo, Face(*box, 0, 0), 32, 0.4, True)).all()
-    around = np.load(tmp_path / "store/set_around.npy")[missed]
+    around = np.load(tmp_path / "store/set_context.npy")[missed]
     assert (around == context.descriptor(photo, tuple(table.loc[missed, ["x0", "y0", "x1", "y1"]]))).all()
 
 
@@ -67,21 +67,21 @@ def test_nothing_found_anywhere_gives_the_middle_of_each_photo(inventory, build,
     assert table.loc[0, ["x0", "y0", "x1", "y1"]].tolist() == [15, 20, 45, 60]
 
 
-@pytest.mark.parametrize("method", ["mtcnn", "centre"])
+@pytest.mark.parametrize("method", ["mtcnn", "center"])
 def test_an_undecodable_photo_keeps_its_row_as_a_grey_crop(inventory, build, find, tmp_path, method):
     find()
     (tmp_path / "images/a/1.png").write_bytes(b"no photo")
     inventory.loc[1, ["width", "height"]] = 0
     pixels, table = build(inventory, crop_params(method=method))
     assert table.found[1] == "none" and (pixels[1] == 127).all()
-    assert np.load(tmp_path / "store/set_around.npy").any(1).tolist() == [i != 1 for i in range(7)]
+    assert np.load(tmp_path / "store/set_context.npy").any(1).tolist() == [i != 1 for i in range(7)]
     assert (table.found.drop(1) == method).all()
 
 
-def test_the_centre_method_takes_the_middle_square_without_a_detector(inventory, build, find, tmp_path):
+def test_the_center_method_takes_the_middle_square_without_a_detector(inventory, build, find, tmp_path):
     finder = find()
-    pixels, table = build(inventory, crop_params(method="centre", margin=0.4, image_size=60))
-    assert finder.seen == [] and (table.found == "centre").all()
+    pixels, table = build(inventory, crop_params(method="center", margin=0.4, image_size=60))
+    assert finder.seen == [] and (table.found == "center").all()
     assert (pixels[0] == photos.read(tmp_path / "images/a/0.png")[10:70]).all()
 
 
@@ -121,7 +121,7 @@ def test_summary_counts_and_rates():
     summary = builder.summary(FOUND, pd.DataFrame({"mask": [0, 0, 1, 1, 2, 2, 2, 2]}))
     assert summary["photos"] == 8 and summary["detection_rate"] == 0.5
     assert summary["detection_rate_by_mask"] == {"worn": 0.5, "incorrect": 0.5, "none": 0.5}
-    assert summary["found"] == {"mtcnn": 3, "retry": 1, "person": 1, "median": 2, "centre": 0, "none": 1}
+    assert summary["found"] == {"mtcnn": 3, "retry": 1, "person": 1, "median": 2, "center": 0, "none": 1}
 
 
 def test_the_contact_sheets_show_an_even_sample_and_the_blindest_guesses():

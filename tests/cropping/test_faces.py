@@ -99,7 +99,7 @@ def test_margin_widens_the_view_by_its_share(size, margin):
     assert side == pytest.approx(size / (1 + margin), abs=0.02 * size)
 
 
-def test_the_square_has_the_longer_side_and_the_boxs_centre():
+def test_the_square_has_the_longer_side_and_the_boxs_center():
     photo = np.zeros((400, 400, 3), np.uint8)
     photo[100:300, 150:250] = 255
     light = faces.crop(photo, face(150, 100, 250, 300), 100, 0, False)[..., 0] > 127

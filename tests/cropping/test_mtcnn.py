@@ -12,7 +12,7 @@ from portrait18.cropping.faces import RETRY_THRESHOLDS, THRESHOLDS
 
 CPU = torch.device("cpu")
 PEOPLE = ("000018_male_Asian_64", "000005_male_Black_79", "000001_female_Asian_70")
-STATES = ("normal", "mask1", "incorrect_mask")
+MASK_STATES = ("normal", "mask1", "incorrect_mask")
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def cascade():
 
 
 def portraits():
-    return np.stack([demo_photo(state, person) for person in PEOPLE for state in STATES])
+    return np.stack([demo_photo(state, person) for person in PEOPLE for state in MASK_STATES])
 
 
 def collage():
@@ -129,7 +129,7 @@ def test_candidates_beside_the_photo_are_left_out(cascade):
     sums = mtcnn._sums(portraits()[:1], CPU)
     boxes = torch.tensor([[-90.0, 10, -30, 70], [400, 10, 460, 70], [20, 600, 80, 660]])
     for net, side in ((cascade.rnet, 24), (cascade.onet, 48)):
-        of, *_ = cascade._judge(net, side, sums, torch.zeros(3, dtype=torch.int64), boxes, -1.0, 0.7)
+        of, *_ = cascade._refine(net, side, sums, torch.zeros(3, dtype=torch.int64), boxes, -1.0, 0.7)
         assert len(of) == 0
 
 

@@ -1,11 +1,9 @@
-import ast
 import os
 import shutil
 
 import pytest
 import torch
 from cropped import MISSED, equal_files
-from synthetic import REPO
 from tiny import crop_params
 
 from portrait18.cropping import builder, reuse
@@ -138,15 +136,12 @@ def test_crops_made_otherwise_are_not_used(inventory, build, find, killed, tmp_p
         find()
         build(inventory)
     params = crop_params(margin=0.8) if change == "params" else crop_params()
-    if change == "code":
-        monkeypatch.setattr(reuse, "code_digest", lambda *modules: "changed")
     if change == "library":
         monkeypatch.setattr(torch, "__version__", "9")
     finder = find()
-    if change == "device":
-        builder.build(inventory, tmp_path / "store", "set", params, tmp_path / "work-store", torch.device("meta"))
-    else:
-        build(inventory, params)
+    where = torch.device("meta" if change == "device" else "cpu")
+    code = "changed" if change == "code" else ""
+    builder.build(inventory, tmp_path / "store", "set", params, tmp_path / "work-store", where, code)
     assert sorted(finder.seen) == list(range(7))
     build(inventory, params, to="undisturbed")
     assert equal_files(tmp_path, "store", "undisturbed")
@@ -174,16 +169,3 @@ def test_twins_and_undecodable_photos_are_taken_over_too(inventory, build, find,
     finder = find()
     _, found = build(table)
     assert finder.seen == [] and found.found[4] == "none" and equal_files(tmp_path, "store", "before")
-
-
-def test_every_module_that_a_crop_depends_on_is_watched():
-    # Names, messages, whole files, who does it; params are in the fingerprint.
-    neutral = {"classes", "errors", "files", "params", "processes"}
-    imported = set()
-    for name in reuse.CODE:
-        for node in ast.walk(ast.parse((REPO / f"portrait18/{name}.py").read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "portrait18":
-                inside = node.module.removeprefix("portrait18").lstrip(".").replace(".", "/")
-                is_file = (REPO / f"portrait18/{inside}.py").is_file()
-                imported |= {inside} if is_file else {f"{inside}/{alias.name}".strip("/") for alias in node.names}
-    assert imported - neutral <= set(reuse.CODE) <= imported | {"cropping/crops"}

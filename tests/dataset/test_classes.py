@@ -38,7 +38,7 @@ def test_names_stand_in_the_order_of_the_numbers():
 
 
 def test_file_names_tell_the_mask_state():
-    assert classes.STATES == {
+    assert classes.MASK_STATES == {
         "normal": 2, "incorrect_mask": 1, "mask1": 0, "mask2": 0, "mask3": 0, "mask4": 0, "mask5": 0
     }  # fmt: skip
 

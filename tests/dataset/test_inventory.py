@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from synthetic import PEOPLE, REPO, STATES, photo_bytes, write_train_csv
+from synthetic import MASK_STATES, PEOPLE, REPO, photo_bytes, write_train_csv
 
 from portrait18.core.errors import UserError
 from portrait18.dataset import inventory
@@ -106,7 +106,7 @@ def test_row_listed_twice_is_named(root):
     assert len(problems) == 1 and f"line 4: path {WHO} is listed twice" in problems[0]
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", MASK_STATES)
 def test_missing_photo_is_named(root, folder, state):
     (folder / f"{state}.jpg").unlink()
     table, problems = inventory.list_train(root)

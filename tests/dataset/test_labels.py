@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from synthetic import REPO, STATES
+from synthetic import MASK_STATES, REPO
 
 from portrait18.core.errors import UserError
 from portrait18.core.params import LabelParams
 from portrait18.dataset import labels
-from portrait18.dataset.classes import STATES as MASK_OF
+from portrait18.dataset.classes import MASK_STATES as MASK_OF
 from portrait18.dataset.classes import encode
 
 NO_FIXES = pd.DataFrame(columns=["person", "photo", "column", "value", "agreement", "why"], dtype=str)
@@ -20,7 +20,7 @@ def inventory(*folders: str) -> pd.DataFrame:
     rows = []
     for folder in folders:
         person, gender, _, age = folder.split("_")
-        rows += [(f"{folder}/{s}.jpg", folder, person, int(gender == "female"), int(age), MASK_OF[s]) for s in STATES]
+        rows += [(f"{folder}/{s}.jpg", folder, person, int(gender == "female"), int(age), MASK_OF[s]) for s in MASK_STATES]
     return pd.DataFrame(rows, columns=["photo", "folder", "person", "gender", "age", "mask"]).assign(extra=0)
 
 
@@ -50,7 +50,7 @@ def test_competition_s_counts_per_class_come_out():
 def test_age_decides_group_and_class(age, group):
     table, _ = labels.make(inventory(f"1_female_Asian_{age}"), NO_FIXES, label_params())
     assert set(table.age_group) == set(table.age_target) == {group}
-    assert table["class"].tolist() == [encode(MASK_OF[s], 1, group) for s in STATES]
+    assert table["class"].tolist() == [encode(MASK_OF[s], 1, group) for s in MASK_STATES]
 
 
 @pytest.mark.parametrize(
@@ -76,23 +76,23 @@ def test_dropping_every_age_is_refused():
         labels.make(inventory("1_male_Asian_57"), NO_FIXES, label_params(drop_ages=[57]))
 
 
-@pytest.mark.parametrize(("trust", "genders"), [("none", [0, 0]), ("sure", [1, 0]), ("all", [1, 1])])
+@pytest.mark.parametrize(("trust", "genders"), [("none", [0, 0]), ("high_confidence", [1, 0]), ("all", [1, 1])])
 def test_fixes_are_used_as_far_as_they_are_trusted(tmp_path, trust, genders):
-    table = fixes(tmp_path, "1,,gender,female,sure,recorded as male", "2,,gender,female,some,recorded as male")
+    table = fixes(tmp_path, "1,,gender,female,high_confidence,recorded as male", "2,,gender,female,some,recorded as male")
     made, report = labels.make(inventory("1_male_Asian_25", "2_male_Asian_25"), table, label_params(fixes=trust))
     assert made.groupby("person").gender.unique().map(list).to_dict() == {"1": [genders[0]], "2": [genders[1]]}
     assert len(report["fixed"]) == 7 * sum(genders)
 
 
 def test_fix_of_a_person_changes_the_class_of_all_their_photos(tmp_path):
-    table = fixes(tmp_path, "1,,gender,female,sure,")
-    made, _ = labels.make(inventory("1_male_Asian_25"), table, label_params(fixes="sure"))
-    assert made["class"].tolist() == [encode(MASK_OF[s], 1, 0) for s in STATES]
+    table = fixes(tmp_path, "1,,gender,female,high_confidence,")
+    made, _ = labels.make(inventory("1_male_Asian_25"), table, label_params(fixes="high_confidence"))
+    assert made["class"].tolist() == [encode(MASK_OF[s], 1, 0) for s in MASK_STATES]
 
 
 def test_fix_of_a_photo_leaves_the_person_s_others_alone(tmp_path):
-    swap = fixes(tmp_path, "1,normal,mask,incorrect,sure,swapped", "1,incorrect_mask,mask,none,sure,swapped")
-    made, report = labels.make(inventory("1_male_Asian_25", "2_male_Asian_25"), swap, label_params(fixes="sure"))
+    swap = fixes(tmp_path, "1,normal,mask,incorrect,high_confidence,swapped", "1,incorrect_mask,mask,none,high_confidence,swapped")
+    made, report = labels.make(inventory("1_male_Asian_25", "2_male_Asian_25"), swap, label_params(fixes="high_confidence"))
     assert made["mask"].tolist() == [1, 2, 0, 0, 0, 0, 0] + [2, 1, 0, 0, 0, 0, 0]
     assert report["fixed"] == [
         {"photo": "1_male_Asian_25/normal.jpg", "column": "mask", "value": "incorrect"},
@@ -101,28 +101,28 @@ def test_fix_of_a_photo_leaves_the_person_s_others_alone(tmp_path):
 
 
 def test_fix_of_what_is_right_already_is_not_reported(tmp_path):
-    table = fixes(tmp_path, "1,,gender,male,sure,")
-    _, report = labels.make(inventory("1_male_Asian_25"), table, label_params(fixes="sure"))
+    table = fixes(tmp_path, "1,,gender,male,high_confidence,")
+    _, report = labels.make(inventory("1_male_Asian_25"), table, label_params(fixes="high_confidence"))
     assert report["fixed"] == []
 
 
 def test_fix_finds_ids_by_their_text(tmp_path):
     people = inventory("1_male_Asian_25", "000001_male_Asian_25")
-    made, _ = labels.make(people, fixes(tmp_path, "000001,,gender,female,sure,"), label_params(fixes="sure"))
+    made, _ = labels.make(people, fixes(tmp_path, "000001,,gender,female,high_confidence,"), label_params(fixes="high_confidence"))
     assert made.groupby("person").gender.max().to_dict() == {"000001": 1, "1": 0}
 
 
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ("1,,sex,male,sure,", "line 2: column 'sex' must be one of ['mask', 'gender']"),
-        ("1,,age,60,sure,", "line 2: column 'age' must be one of"),
-        ("1,,gender,man,sure,", "line 2: value 'man' must be one of ['male', 'female']"),
-        ("1,,mask,male,sure,", "line 2: value 'male' must be one of ['worn', 'incorrect', 'none']"),
-        ("1,,gender,male,maybe,", "line 2: agreement 'maybe' must be one of ['sure', 'some']"),
+        ("1,,sex,male,high_confidence,", "line 2: column 'sex' must be one of ['mask', 'gender']"),
+        ("1,,age,60,high_confidence,", "line 2: column 'age' must be one of"),
+        ("1,,gender,man,high_confidence,", "line 2: value 'man' must be one of ['male', 'female']"),
+        ("1,,mask,male,high_confidence,", "line 2: value 'male' must be one of ['worn', 'incorrect', 'none']"),
+        ("1,,gender,male,maybe,", "line 2: agreement 'maybe' must be one of ['high_confidence', 'some']"),
         ("1,,gender,male", "line 2 has 4 cells, its header 6"),
-        ("1,normla,mask,none,sure,", "line 2: photo 'normla'"),
-        ("1,,gender,male,sure,too,many", "fixes.csv"),
+        ("1,normla,mask,none,high_confidence,", "line 2: photo 'normla'"),
+        ("1,,gender,male,high_confidence,too,many", "fixes.csv"),
     ],
 )
 def test_malformed_fix_is_named_with_what_is_allowed(tmp_path, row, says):
@@ -133,12 +133,12 @@ def test_malformed_fix_is_named_with_what_is_allowed(tmp_path, row, says):
 
 def test_row_of_fixes_with_too_many_fields_is_refused_anywhere(tmp_path):
     with pytest.raises(UserError, match="fixes.csv"):
-        fixes(tmp_path, "1,,gender,male,sure,", "1,,gender,male,sure,recorded, as female")
+        fixes(tmp_path, "1,,gender,male,high_confidence,", "1,,gender,male,high_confidence,recorded, as female")
 
 
 def test_all_malformed_fixes_are_listed_together(tmp_path):
     with pytest.raises(UserError) as caught:
-        fixes(tmp_path, "1,,sex,male,sure,", "1,,gender,male,sure,", "1,,gender,man,maybe,")
+        fixes(tmp_path, "1,,sex,male,high_confidence,", "1,,gender,male,high_confidence,", "1,,gender,man,maybe,")
     assert [line.split(": ")[0][-6:] for line in caught.value.problems] == ["line 2", "line 4", "line 4"]
 
 
@@ -150,7 +150,7 @@ def test_fixes_with_other_columns_are_refused(tmp_path):
 
 def test_the_repository_s_fixes_are_sound():
     table = labels.read_fixes(REPO / "data/label_fixes.csv")
-    assert set(table.agreement) == {"sure", "some"}
+    assert set(table.agreement) == {"high_confidence", "some"}
     assert (table.person.str.len() >= 6).all()
 
 

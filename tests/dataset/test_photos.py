@@ -102,11 +102,11 @@ def test_every_kind_of_photo_becomes_uint8_rgb(data):
     assert pixels.std() > 10
 
 
-def test_colours_stay_in_the_order_red_green_blue():
+def test_colors_stay_in_the_order_red_green_blue():
     assert photos.decode(encoded(Image.new("RGB", (32, 32), (200, 100, 50))))[5, 5].tolist() == [200, 100, 50]
 
 
-def test_cmyk_keeps_its_colours():
+def test_cmyk_keeps_its_colors():
     cyan = photos.decode(encoded(Image.new("CMYK", (32, 32), (255, 0, 0, 0)), "JPEG"))[5, 5].astype(int)
     assert np.abs(cyan - [0, 255, 255]).max() < 10
 

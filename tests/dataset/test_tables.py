@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 
 from portrait18.core.errors import UserError
-from portrait18.core.files import write_csv
 from portrait18.dataset import tables
+from portrait18.dataset.tables import write_csv
 
 
 def test_names_and_ids_stay_text(tmp_path):

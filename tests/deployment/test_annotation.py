@@ -7,15 +7,15 @@ from portrait18.deployment import annotation
 GREY = np.full((400, 300, 3), 128, np.uint8)
 
 
-def where(image, colour):
-    """x0, y0, x1, y1 of all pixels of a colour."""
-    rows, columns = np.nonzero((np.asarray(image) == ImageColor.getrgb(colour)).all(2))
+def where(image, color):
+    """x0, y0, x1, y1 of all pixels of a color."""
+    rows, columns = np.nonzero((np.asarray(image) == ImageColor.getrgb(color)).all(2))
     return columns.min(), rows.min(), columns.max(), rows.max()
 
 
 def test_a_box_is_drawn_where_the_face_is_and_its_label_above_it():
     image = annotation.annotated(GREY, [(100.0, 150.0, 200.0, 260.0)], [["one", "two"]])
-    x0, y0, x1, y1 = where(image, annotation.COLOURS[0])
+    x0, y0, x1, y1 = where(image, annotation.COLORS[0])
     assert (x0, x1, y1) == (100, 200, 260) and 90 < y0 < 135
     pixels = np.asarray(image)
     assert (pixels[180:240, 120:180] == 128).all(), "the face itself stays as it is"

@@ -16,7 +16,7 @@ from portrait18.evaluation import ensembling
 from portrait18.models import inference
 
 
-def by_the_pipeline(ensemble, crops, flip=True, zooms=(1.0, 0.8)):
+def by_the_pipeline(ensemble, crops, flip=True, tta_scales=(1.0, 0.8)):
     """The table that stages predict and ensemble come to, one after the other."""
     tables = {}
     for name in MODELS:
@@ -24,7 +24,7 @@ def by_the_pipeline(ensemble, crops, flip=True, zooms=(1.0, 0.8)):
         for run in (run for run in RUNS if run.model == name):
             model = inference.load(run.weights, CPU)
             rows = np.arange(len(crops))
-            said, years = inference.predict(model.network, model.target, crops, rows, 32, 4, flip, zooms)
+            said, years = inference.predict(model.network, model.target, crops, rows, 32, 4, flip, tta_scales)
             table = pd.DataFrame(said, columns=model.target.task.columns).assign(set="eval", photo=rows)
             members.append(table if years is None else table.assign(years=years))
         tables[name] = ensembling.average(members)
@@ -36,14 +36,14 @@ def by_the_pipeline(ensemble, crops, flip=True, zooms=(1.0, 0.8)):
     return ensembling.assemble(ensemble.answer(votes, years), pd.RangeIndex(len(crops)), years)
 
 
-@pytest.mark.parametrize("how", ["plain", "joint", "borders"])
+@pytest.mark.parametrize("how", ["plain", "joint", "thresholds"])
 def test_answers_are_the_pipelines(load_bundle, how):
     weights = {n: c._replace(weights=np.array([0.8, 0.2])) for n, c in soft().choices.items()}
     ensemble = soft(choices=weights)
     if how == "joint":
         ensemble = ensemble._replace(joint_offsets=np.linspace(0, 3, 18)[::-1])
-    if how == "borders":
-        ensemble = ensemble._replace(borders=np.array([44.0, 46.0]))
+    if how == "thresholds":
+        ensemble = ensemble._replace(thresholds=np.array([44.0, 46.0]))
     crops = noise(9)
     answers = load_bundle(ensemble=ensemble).answers(crops)
     table = by_the_pipeline(ensemble, crops)
@@ -128,11 +128,11 @@ def test_a_photo_without_a_face_is_taken_for_a_portrait_only_if_asked(load_bundl
 
 
 def test_a_bundle_of_middle_squares_cuts_those(load_bundle):
-    loaded, photo = load_bundle(crop=crop_params(image_size=40, method="centre")), demo_photo()
+    loaded, photo = load_bundle(crop=crop_params(image_size=40, method="center")), demo_photo()
     [[found]] = loaded.crops([photo])
     height, width = photo.shape[:2]
     edge = (height - width) // 2
-    assert found.how == "centre"
+    assert found.how == "center"
     middle = cv2.resize(photo[edge : edge + width], (40, 40), interpolation=cv2.INTER_AREA)
     assert np.abs(found.crop.astype(int) - middle).mean() < 3
 

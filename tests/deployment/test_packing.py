@@ -33,7 +33,7 @@ def test_the_folder_holds_the_networks_as_they_were_trained_and_says_what_they_a
             "size": 32,
         }
     assert told["classes"]["mask"] == ["worn", "incorrect", "none"] and len(told["classes"]["all"]) == 18
-    assert told["predict"] == {"batch_size": 4, "flip": True, "zooms": [1.0, 0.8]}
+    assert told["predict"] == {"batch_size": 4, "flip": True, "tta_scales": [1.0, 0.8]}
     assert told["crop"]["image_size"] == 40 and told["median_box"] == [0.2, 0.1, 0.7, 0.6]
 
 

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from portrait18.core.files import write_csv
 from portrait18.dataset import tables
 from portrait18.dataset.classes import AGE, ALL, GENDER, MASK, TASKS, age_group, encode
+from portrait18.dataset.tables import write_csv
 from portrait18.evaluation import audit, ensemble_config, ensembling
 from stages import audit as stage
 
@@ -175,7 +175,7 @@ def test_captions_name_the_rows_of_the_store_worst_first_and_fit_the_sheet(wrong
 def test_the_stage_writes_a_table_and_a_sheet_for_each_task(tmp_path, monkeypatch, wrong, errors, capsys):
     true, recorded = wrong
     monkeypatch.chdir(tmp_path)
-    write_csv(answered(true), "data/ensemble/heldout.csv")
+    write_csv(answered(true), "data/ensemble/validation.csv")
     write_csv(recorded if errors else true, "data/labels.csv")
     write_csv(true[["photo"]], "data/crops/train.csv")
     pixels = np.random.default_rng(0).integers(0, 256, (len(true), 32, 32, 3), np.uint8)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from portrait18.evaluation import decisions
-from portrait18.evaluation.metrics import macro_f1
+from portrait18.models.metrics import macro_f1
 
 RNG = np.random.default_rng(0)
 
@@ -61,9 +61,9 @@ def test_parts_are_of_whole_people_and_equal():
 
 def test_borders_are_found_where_the_years_part():
     years = np.concatenate([RNG.normal(25, 2, 200), RNG.normal(45, 3, 200), RNG.normal(58, 2, 60)])
-    low, high = decisions.choose_borders(years, np.repeat([0, 1, 2], [200, 200, 60]))
+    low, high = decisions.choose_thresholds(years, np.repeat([0, 1, 2], [200, 200, 60]))
     assert 29 <= low <= 38 and 51 <= high <= 55
-    assert decisions.choose_borders(np.array([20.0, 45.0, 70.0]), np.array([0, 1, 2])).tolist() == [29.5, 59.5]
+    assert decisions.choose_thresholds(np.array([20.0, 45.0, 70.0]), np.array([0, 1, 2])).tolist() == [29.5, 59.5]
 
 
 @pytest.mark.parametrize("count", [2, 3, 18])

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from portrait18.core.params import EnsembleParams
 from portrait18.dataset.classes import TASKS, joint
 from portrait18.evaluation import ensemble_config, ensembling
-from portrait18.evaluation.ensemble_config import Answer, Choice, Ensemble, Stacking, Votes
+from portrait18.evaluation.ensemble_config import Answer, Ensemble, EnsembleConfig, Stacking, Votes
 
 RNG = np.random.default_rng(5)
 
@@ -23,7 +23,7 @@ def votes(count=90, classes=3, models=2, truth=None):
 def test_a_stacking_answers_as_the_regression_that_it_was_taken_from(seen):
     stack, truth = votes(truth=RNG.choice(seen, 90))
     stacking = ensembling.choose(
-        Votes(stack, truth), np.arange(90), EnsembleParams(vote="stacking", weights="equal", decide="argmax")
+        Votes(stack, truth), np.arange(90), EnsembleParams(vote="stacking", weights="equal", decision="argmax")
     ).stacking
     inputs = np.log(stack.clip(1e-4)).transpose(1, 0, 2).reshape(90, -1)
     regression = LogisticRegression(C=0.1, max_iter=1000).fit(inputs, truth)
@@ -36,19 +36,19 @@ def test_a_stacking_answers_as_the_regression_that_it_was_taken_from(seen):
 def test_a_choice_answers_by_its_vote_and_its_offsets():
     stack = np.array([[[0.5, 0.4, 0.1]], [[0.4, 0.3, 0.3]], [[0.0, 1.0, 0.0]]])
     equal, no = np.full(3, 1 / 3), np.zeros(3)
-    assert Choice("soft", equal, no).answer(stack).decided == 1
-    assert Choice("hard", equal, no).answer(stack).decided == 0
-    shifted = Choice("soft", equal, np.array([1.0, 0, 0])).answer(stack)
+    assert EnsembleConfig("soft", equal, no).answer(stack).decided == 1
+    assert EnsembleConfig("hard", equal, no).answer(stack).decided == 0
+    shifted = EnsembleConfig("soft", equal, np.array([1.0, 0, 0])).answer(stack)
     assert shifted.decided == 0
     np.testing.assert_allclose(shifted.probabilities, stack.mean(0))
 
 
 @pytest.mark.parametrize("vote", ["soft", "hard", "stacking"])
-@pytest.mark.parametrize("decide", ["argmax", "offsets", "joint", "borders"])
+@pytest.mark.parametrize("decision", ["argmax", "offsets", "joint", "thresholds"])
 def test_what_is_written_answers_as_what_was_chosen(vote, decide):
     of_task = {name: votes(classes=len(task.classes)) for name, task in TASKS.items()}
     years = RNG.uniform(18, 80, 90)
-    params = EnsembleParams(vote=vote, weights="log-loss", decide=decide)
+    params = EnsembleParams(vote=vote, weights="log-loss", decision=decide)
     chosen = ensembling.fit(of_task, years, np.arange(90), params)
     if decide == "joint":  # whatever it found to be worth: none of it may be lost
         chosen = chosen._replace(joint_offsets=RNG.normal(0, 1, 18))
@@ -75,9 +75,9 @@ def test_answers_by_task_are_the_same_from_three_as_from_18():
 
 
 def test_an_ensemble_without_stacking_says_so_and_reads_again():
-    ensemble = Ensemble({"mask": Choice("soft", np.ones(1), np.zeros(3))}, None, np.array([29.5, 59.5]))
+    ensemble = Ensemble({"mask": EnsembleConfig("soft", np.ones(1), np.zeros(3))}, None, np.array([29.5, 59.5]))
     written = ensemble_config.to_json(ensemble, {"mask": ["m"]})
     assert written["tasks"]["mask"]["stacking"] is None and written["joint_offsets"] is None
     read, _ = ensemble_config.from_json(written)
-    assert read.choices["mask"].stacking is None and read.borders.tolist() == [29.5, 59.5]
+    assert read.choices["mask"].stacking is None and read.thresholds.tolist() == [29.5, 59.5]
     assert not isinstance(read.choices["mask"].stacking, Stacking)

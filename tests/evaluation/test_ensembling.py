@@ -6,7 +6,7 @@ from portrait18.core.params import EnsembleParams
 from portrait18.dataset.classes import AGE, ALL, GENDER, MASK, TASKS, encode, joint
 from portrait18.evaluation import decisions, ensembling
 from portrait18.evaluation.ensembling import Answer, Votes
-from portrait18.evaluation.metrics import macro_f1
+from portrait18.models.metrics import macro_f1
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.integers(0, 3, 400)
@@ -61,7 +61,7 @@ def test_blend_is_the_weighted_mean():
 
 
 def params(**changes):
-    return EnsembleParams(**{"vote": "soft", "weights": "log-loss", "decide": "offsets", **changes})
+    return EnsembleParams(**{"vote": "soft", "weights": "log-loss", "decision": "offsets", **changes})
 
 
 def test_a_hard_vote_counts_heads_and_probabilities_settle_ties():
@@ -82,7 +82,7 @@ def test_stacking_mends_a_model_that_swaps_two_classes():
     sure = answers(TRUTH, 4, 3)
     swapped = sure[:, [1, 0, 2]]
     votes = Votes(np.stack([swapped, answers(TRUTH, 0.2, 4)]), TRUTH)
-    stacked = ensembling.choose(votes, PEOPLE, params(vote="stacking", decide="argmax"))
+    stacked = ensembling.choose(votes, PEOPLE, params(vote="stacking", decision="argmax"))
     probabilities, decided = stacked.answer(votes.stack)
     np.testing.assert_allclose(probabilities.sum(1), 1)
     assert (decided == TRUTH).mean() > 0.9 > 0.5 > (swapped.argmax(1) == TRUTH).mean()
@@ -112,7 +112,7 @@ def three_votes(count=400):
 
 def test_the_joint_decision_shifts_the_18_classes_together():
     votes, _, people = three_votes()
-    ensemble = ensembling.fit(votes, None, people, params(decide="joint"))
+    ensemble = ensembling.fit(votes, None, people, params(decision="joint"))
     assert ensemble.joint_offsets.shape == (18,) and not any(c.offsets.any() for c in ensemble.choices.values())
     found = ensemble.answer(votes, None)
     eighteen = joint(*(found[n].probabilities for n in TASKS))
@@ -124,26 +124,26 @@ def test_the_joint_decision_shifts_the_18_classes_together():
 
 def test_borders_decide_the_age_by_years_alone():
     votes, years, people = three_votes()
-    ensemble = ensembling.fit(votes, years, people, params(decide="borders"))
+    ensemble = ensembling.fit(votes, years, people, params(decision="thresholds"))
     found = ensemble.answer(votes, years)
-    assert (found["age"].decided == np.digitize(years, ensemble.borders)).all()
+    assert (found["age"].decided == np.digitize(years, ensemble.thresholds)).all()
     assert (found["mask"].decided == votes["mask"].stack[0].argmax(1)).all()
-    assert 26 < ensemble.borders[0] < 40 and 48 < ensemble.borders[1] < 58  # nearer to 45 than to 60: old are rare
+    assert 26 < ensemble.thresholds[0] < 40 and 48 < ensemble.thresholds[1] < 58  # nearer to 45 than to 60: old are rare
 
 
-@pytest.mark.parametrize("how", ["offsets", "joint", "borders"])
+@pytest.mark.parametrize("how", ["offsets", "joint", "thresholds"])
 @pytest.mark.parametrize("vote", ["soft", "stacking"])
 def test_cross_fit_is_not_swayed_by_a_persons_own_labels(how, vote):
     votes, years, people = three_votes(120)
     people = people // 4
-    fitted = ensembling.cross_fit(votes, years, people, params(decide=how, vote=vote))
+    fitted = ensembling.cross_fit(votes, years, people, params(decision=how, vote=vote))
     swayed = False
     for person in (0, 13, 29):
         own = people == person
         wrong = {
             n: v._replace(truth=np.where(own, (v.truth + 1) % v.stack.shape[2], v.truth)) for n, v in votes.items()
         }
-        other = ensembling.cross_fit(wrong, years, people, params(decide=how, vote=vote))
+        other = ensembling.cross_fit(wrong, years, people, params(decision=how, vote=vote))
         for name in TASKS:
             assert (other[name].probabilities[own] == fitted[name].probabilities[own]).all()
             assert (other[name].decided[own] == fitted[name].decided[own]).all()
@@ -170,14 +170,14 @@ def test_cross_fit_manages_with_few_people(count):
 
 
 def member(fold, held_out, value):
-    rows = [("heldout", photo, value, 1 - value) for photo in held_out] + [("eval", "e", value, 1 - value)]
+    rows = [("validation", photo, value, 1 - value) for photo in held_out] + [("eval", "e", value, 1 - value)]
     return pd.DataFrame(rows, columns=["set", "photo", *GENDER.columns])
 
 
 def test_average_takes_held_out_photos_from_their_fold_and_eval_photos_from_all():
     table = ensembling.average([member(0, ["b", "a"], 0.2), member(1, ["c"], 0.6), member(1, ["c"], 1.0)])
-    assert table.loc["heldout"].index.tolist() == ["a", "b", "c"]
-    assert table.loc["heldout"].gender_male.tolist() == pytest.approx([0.2, 0.2, 0.8])
+    assert table.loc["validation"].index.tolist() == ["a", "b", "c"]
+    assert table.loc["validation"].gender_male.tolist() == pytest.approx([0.2, 0.2, 0.8])
     assert table.loc[("eval", "e"), "gender_male"] == pytest.approx(0.6)
     np.testing.assert_allclose(table.sum(axis=1), 1)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from unicodedata import category
 
 from hypothesis import strategies as st
-from synthetic import STATES, photo_bytes
+from synthetic import MASK_STATES, photo_bytes
 
 PHOTO = photo_bytes(1, 20, 20)
 SOUND = st.sampled_from(
@@ -100,7 +100,7 @@ def write(root: Path, everybody: list[Person]) -> tuple[dict, list[str]]:
         if not p.named_well:
             faults.append(p.folder)
         folder.mkdir(parents=True)
-        for state, kind, suffix in zip(STATES, p.files, p.suffixes, strict=True):
+        for state, kind, suffix in zip(MASK_STATES, p.files, p.suffixes, strict=True):
             path = folder / (state + suffix)
             place(path, kind, elsewhere)
             if kind == "double":

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tiny import crop_params
 
 from portrait18.core.errors import UserError
-from portrait18.core.files import write_csv
 from portrait18.cropping import reuse
 from portrait18.cropping.context import NUMBERS
 from portrait18.dataset import crop_store
+from portrait18.dataset.tables import write_csv
 
 INVENTORY = pd.DataFrame({"digest": [f"photo {i}" for i in range(6)], "width": 40, "height": 40})
 ROWS = [["mtcnn", 1.5, 2.0, 30.0, 31.0, 0.0, 0.99, bytes([i] * NUMBERS).hex()] for i in range(6)]

@@ -8,14 +8,14 @@ import pytest
 from effort import tries
 from hypothesis import example, given
 from hypothesis import strategies as st
-from synthetic import STATES
+from synthetic import MASK_STATES
 
 from portrait18.core.errors import UserError
 from portrait18.core.params import LabelParams
 from portrait18.dataset import labels
 from portrait18.dataset.classes import GENDER, MASK, encode
 
-PARAMS = LabelParams(young_below=30, old_from=60, drop_ages=[], fixes="sure")
+PARAMS = LabelParams(young_below=30, old_from=60, drop_ages=[], fixes="high_confidence")
 PEOPLE = {"000001": (0, 25), "1": (1, 45), "NA": (0, 60)}
 HEAD = ["person", "photo", "column", "value", "agreement", "why"]
 
@@ -28,10 +28,10 @@ def or_odd(*sound: str) -> st.SearchStrategy[str]:
 
 ROW = st.tuples(
     or_odd(*PEOPLE, "2"),
-    or_odd("", "", *STATES),
+    or_odd("", "", *MASK_STATES),
     or_odd("mask", "gender"),
     or_odd("male", "female", "worn", "incorrect", "none"),
-    or_odd("sure", "sure", "some"),
+    or_odd("high_confidence", "high_confidence", "some"),
     or_odd("", "swapped"),
 )
 
@@ -45,7 +45,7 @@ def inventory() -> pd.DataFrame:
     rows = [
         (f"{who}/{state}.jpg", who, who, gender, age, 2 if state == "normal" else int(state == "incorrect_mask"))
         for who, (gender, age) in PEOPLE.items()
-        for state in STATES
+        for state in MASK_STATES
     ]
     return pd.DataFrame(rows, columns=["photo", "folder", "person", "gender", "age", "mask"]).assign(extra=0)
 
@@ -54,9 +54,9 @@ def sound(rows: list[tuple]) -> bool:
     values = {"mask": MASK.classes, "gender": GENDER.classes}
     told: dict = {}
     for who, photo, column, value, agreement, _ in rows:
-        if value not in values.get(column, ()) or agreement not in ("sure", "some"):
+        if value not in values.get(column, ()) or agreement not in ("high_confidence", "some"):
             return False
-        if photo not in ("", *STATES) or (column == "mask" and not photo):
+        if photo not in ("", *MASK_STATES) or (column == "mask" and not photo):
             return False
         if told.setdefault((who, photo, column), value) != value:
             return False
@@ -65,8 +65,8 @@ def sound(rows: list[tuple]) -> bool:
 
 @tries(250)
 @given(st.lists(ROW, max_size=3))
-@example([("1", "", "gender", "male", "sure", ""), ("1", "", "gender", "female", "sure", "")])
-@example([("1", "", "mask", "worn", "sure", "")])
+@example([("1", "", "gender", "male", "high_confidence", ""), ("1", "", "gender", "female", "high_confidence", "")])
+@example([("1", "", "mask", "worn", "high_confidence", "")])
 def test_fixes_change_what_they_name_and_nothing_else(path, rows):
     with open(path, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([HEAD, *rows])
@@ -81,7 +81,7 @@ def test_fixes_change_what_they_name_and_nothing_else(path, rows):
     for who, photo, column, value, agreement, _ in rows:
         classes = MASK.classes if column == "mask" else GENDER.classes
         for name, of_photo in truth.items():
-            if agreement == "sure" and name.split("/")[0] == who and (not photo or name.endswith(f"/{photo}.jpg")):
+            if agreement == "high_confidence" and name.split("/")[0] == who and (not photo or name.endswith(f"/{photo}.jpg")):
                 of_photo[column] = classes.index(value)
     made, _ = labels.make(inventory(), fixes, PARAMS)
     for row in made.itertuples(index=False):

@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from portrait18.core.errors import UserError
-from portrait18.dataset import near_duplicates, tables
+from portrait18.dataset import tables
 from portrait18.dataset.classes import COUNT
-from portrait18.evaluation import score
+from portrait18.evaluation import near_duplicates, score
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 ODD = st.sampled_from(["", " ", "NA", "1e5", "000001", "a,b", 'say "hi"', "two\nlines", "=1+1", "\ufeff", "-1", "nan"])

@@ -8,7 +8,7 @@ from portrait18.importers import mask_drawing
 #: What MTCNN says of a face turned a little to its left, and of one seen from the front.
 TURNED = np.array([[150.0, 200], [222, 196], [194, 246], [160, 284], [220, 281]])
 LEVEL = np.array([[155.0, 200], [225, 200], [190, 241], [161, 280], [219, 280]])
-FLAT = (110, 20, 120)  # a colour that no mask has
+FLAT = (110, 20, 120)  # a color that no mask has
 
 
 def flat(height=480, width=384):
@@ -90,7 +90,7 @@ def test_same_arguments_same_bytes_and_the_photo_is_left_alone():
     np.testing.assert_array_equal(photo, before)
 
 
-def test_seeds_draw_several_colours():
+def test_seeds_draw_several_colors():
     middles = {tuple(mask_drawing.draw(flat(), LEVEL, "worn", seed)[262, 178] // 32) for seed in range(16)}
     assert len(middles) >= 4
 

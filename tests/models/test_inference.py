@@ -76,13 +76,13 @@ def test_flip_averages_the_answers_for_both_sides(params):
     assert np.abs(both[0] - plain[0]).max() > 0.01
 
 
-def test_zooms_average_the_answers_for_the_middles():
+def test_tta_scales_average_the_answers_for_the_middles():
     corner, middle = Corner(3), CROPS[:, 4:36, 4:36]
     whole, zoomed = predict(corner, PARAMS), predict(corner, PARAMS, crops=middle, size=32)
-    np.testing.assert_allclose(predict(corner, PARAMS, size=32, zooms=[0.8])[0], zoomed[0], rtol=1e-5)
-    seen = predict(corner, PARAMS, zooms=[1.0, 1.0, 1.0])[0]
+    np.testing.assert_allclose(predict(corner, PARAMS, size=32, tta_scales=[0.8])[0], zoomed[0], rtol=1e-5)
+    seen = predict(corner, PARAMS, tta_scales=[1.0, 1.0, 1.0])[0]
     np.testing.assert_allclose(seen, whole[0], rtol=1e-5)
-    both = predict(corner, PARAMS, crops=np.repeat(CROPS[:, :1, :1], 40, 1).repeat(40, 2), flip=True, zooms=[1.0, 0.5])
+    both = predict(corner, PARAMS, crops=np.repeat(CROPS[:, :1, :1], 40, 1).repeat(40, 2), flip=True, tta_scales=[1.0, 0.5])
     np.testing.assert_allclose(both[0], whole[0], rtol=1e-5)  # an even photo looks the same however it is shown
 
 

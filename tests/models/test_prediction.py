@@ -11,7 +11,7 @@ from portrait18.models.inference import Model
 
 CROPS = np.random.default_rng(0).integers(0, 256, (11, 40, 40, 3), np.uint8)
 ROWS = np.array([4, 0, 8, 3, 3, 10, 7])
-HOW = PredictParams(batch_size=2, flip=True, zooms=[1.0, 0.9])
+HOW = PredictParams(batch_size=2, flip=True, tta_scales=[1.0, 0.9])
 
 
 class Counting(torch.nn.Module):
@@ -29,7 +29,7 @@ class Counting(torch.nn.Module):
         return photos[:, :, 0].float().mean(2) / 99 @ self.weight
 
 
-VIEWS = 4  # two zooms, each mirrored
+VIEWS = 4  # two tta_scales, each mirrored
 PARAMS = [model_params(image_size=32), model_params(task="age", target="value", loss="gaussian", image_size=32)]
 
 

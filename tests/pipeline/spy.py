@@ -15,7 +15,7 @@ def hook(event: str, args: tuple) -> None:
         path = os.path.realpath(os.fsdecode(args[0]))
         writes = bool(args[2] & WRITES) if args[2] else any(c in (args[1] or "r") for c in "wax+")
         note(path, writes)
-    elif event == "os.rename":  # what is written aside counts under the name that it gets
+    elif event == "os.rename":  # what is written temporary counts under the name that it gets
         note(os.path.realpath(os.fsdecode(args[1])), True)
 
 

@@ -31,7 +31,7 @@ STAGES = [
 ]
 
 
-SECOND = ["pseudo@mask-0", "retrain@mask-0-0", "repredict@mask-0-0"]
+SECOND = ["pseudo_label@mask-0", "train_round2@mask-0-0", "predict_round2@mask-0-0"]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def undeclared(project, stage: str) -> list[str]:
     found = []
     for how, path in (line.split(" ", 1) for line in sorted(set(log.read_text().splitlines()))):
         # .resume holds the progress of a killed run, whose fingerprint is made of all the library's source. DVCLive
-        # looks whose repository it is in. A file is written aside under a name that begins with a dot.
+        # looks whose repository it is in. A file is written temporary under a name that begins with a dot.
         own = path.startswith((".resume/", ".dvc/", ".git/")) or Path(path).name.startswith(".")
         # tests/pipeline/test_dvc_yaml.py holds the modules against the imports.
         own = (
@@ -85,14 +85,14 @@ def test_what_a_stage_opens_is_declared(watched, stage):
 
 
 def test_what_the_second_round_opens_is_declared(project):
-    project.set_params({"second": {"models": ["mask"], "confidence": 0.01}})
+    project.set_params({"pseudo_label": {"models": ["mask"], "confidence": 0.01}})
     assert {stage: undeclared(project, stage) for stage in SECOND} == {stage: [] for stage in SECOND}
 
 
 def test_planted_reads_and_a_planted_write_are_found(project):
     (project.root / "data/secret.csv").write_text("a\n1\n")
     stage = project.root / "stages/split.py"
-    weights, template = "models/trained/mask/0-0.safetensors", "portrait18/visualization/page.html.jinja"
+    weights, template = "models/trained/mask/0-0.safetensors", "portrait18/visualization/report_page.html.jinja"
     planted = "    open('data/secret.csv').read(); open('data/leak.csv', 'w').close()\n"
     planted += f"    from safetensors.torch import load_file; load_file('{weights}'); open('{template}').close()\n"
     stage.write_text(stage.read_text().replace("def main() -> None:\n", f"def main() -> None:\n{planted}"))

@@ -129,10 +129,10 @@ def closed(tmp_path):
 def test_a_folder_that_can_not_be_written_to_is_told_before_the_work(closed):
     folder, give = closed
     with pytest.raises(OSError) as caught:
-        files.require_writable(folder / "0-0.safetensors")
+        files.check_writable(folder / "0-0.safetensors")
     assert caught.value.errno in (errno.EROFS, errno.EACCES) and caught.value.filename.startswith(str(folder))
     give()
-    files.require_writable(folder / "0-0.safetensors")
+    files.check_writable(folder / "0-0.safetensors")
 
 
 def replaced(path: Path, size: int) -> None:
@@ -169,11 +169,11 @@ def test_dvc_brings_back_what_was_damaged_beside_its_cache(project):
 @pytest.mark.pipeline
 def test_what_was_damaged_in_the_cache_too_is_made_again_after_make_mend(project):
     before = project.lock()
-    damaged = ("data/crops/eval_around.npy", "data/labels.csv", "models/trained/age-value/0-0.safetensors")
+    damaged = ("data/crops/eval_context.npy", "data/labels.csv", "models/trained/age-value/0-0.safetensors")
     for name in damaged:
         cut(project, name)
     project.run("dvc", "repro", check=False)  # DVC takes its links for good ones: this brings nothing back
-    said = project.run(sys.executable, "-m", "stages.predict", "age-value", "0", "0", check=False)
+    said = project.run(sys.executable, "-m", "stages", "predict", "age-value", "0", "0", check=False)
     assert "Traceback" not in said and said.count("\n") == 1
     assert said.startswith("error: ") and said.endswith("run make mend, then dvc repro\n")
     assert "is damaged" in said

@@ -11,7 +11,7 @@ from synthetic import REPO
 
 pytestmark = pytest.mark.pipeline
 
-STORE = ("data/crops/train.npy", "data/crops/train.csv", "data/crops/train_around.npy")
+STORE = ("data/crops/train.npy", "data/crops/train.csv", "data/crops/train_context.npy")
 
 
 def add_people(project, ids: list[str]) -> list[str]:
@@ -56,7 +56,7 @@ def test_labels_split_and_crops_follow_a_data_set_that_grows(project):
     shutil.rmtree(project.root / ".resume")
     for name in STORE:
         (project.root / name).unlink()
-    project.run(sys.executable, "-m", "stages.crop", "train")
+    project.run(sys.executable, "-m", "stages", "crop", "train")
     assert {name: (project.root / name).read_bytes() for name in STORE} == grown, "from scratch: the same bytes"
 
 
@@ -95,14 +95,14 @@ runpy.run_module("stages.predict", run_name="__main__", alter_sys=True)
 
 def test_killed_predictions_go_on_and_end_the_same(project):
     project.set_params({"predict": {"batch_size": 1}})
-    out, run = project.root / "data/predictions/first/mask/0-0.csv", ("-m", "stages.predict", "mask", "0", "0")
+    out, run = project.root / "data/predictions/round1/mask/0-0.csv", ("-m", "stages", "predict", "mask", "0", "0")
     out.unlink()
     project.run(sys.executable, *run)
     undisturbed = out.read_bytes()
     out.unlink()
     for kept in (project.root / ".resume").glob("predict-*"):  # until another stage begins: DVC might be killed
         kept.unlink()
-    held_out = undisturbed.count(b"\nheldout,")
+    held_out = undisturbed.count(b"\nvalidation,")
     assert held_out > 4
     project.run(sys.executable, "-c", KILLED_AFTER, "4", *run[2:], check=False)
     assert not out.exists()

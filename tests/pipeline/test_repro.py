@@ -45,7 +45,7 @@ def test_everything_again_gives_the_same_bytes(project):
     vouched = {out["path"] for stage in stages.values() for out in stage["outs"]}
     assert {
         "models/trained/mask/0-0.safetensors",
-        "data/predictions/first/mask/0-0.csv",
+        "data/predictions/round1/mask/0-0.csv",
         "data/submission.csv",
     } <= vouched
     shutil.rmtree(project.root / ".resume")  # else the crops would be the last run's
@@ -56,7 +56,7 @@ def test_everything_again_gives_the_same_bytes(project):
 
 def test_four_loader_workers_write_what_none_do(project):
     before = project.lock()["train@mask-0-0"]
-    project.set_params({"train": {"mask": {"workers": 4}}})
+    project.set_params({"train": {"mask": {"num_workers": 4}}})
     # What it writes is the same, so nothing that reads it runs; the report shows the params.
     assert project.repro() == ["train@mask-0-0", "report"]
     after = project.lock()["train@mask-0-0"]
@@ -90,7 +90,7 @@ def test_one_network_for_the_18_classes_on_two_folds(project):
     left = [p.name for p in (project.root / "data/predictions").glob("*/*")]
     assert left == ["all"], "predictions of models that the matrix no longer names must not count as inputs"
     assert list(json.loads((project.root / "reports/ensemble.json").read_text())) == ["all"]
-    held_out = pd.read_csv(project.root / "data/ensemble/heldout.csv")
+    held_out = pd.read_csv(project.root / "data/ensemble/validation.csv")
     assert len(held_out) == 12 * 7, "with every fold trained, everybody is held out once"
 
 
@@ -106,19 +106,19 @@ def test_going_back_to_an_earlier_matrix_trains_nothing(project):
 
 def test_a_second_round_learns_from_the_photos_to_label_and_can_be_taken_back(project):
     before = project.lock()
-    project.set_params({"second": {"models": ["mask"], "confidence": 0.01}})
+    project.set_params({"pseudo_label": {"models": ["mask"], "confidence": 0.01}})
     output = project.run("dvc", "repro")
     assert "10 of 10 photos to label are trained on" in output
     ran = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
-    assert ran[:4] == ["pseudo@mask-0", "retrain@mask-0-0", "repredict@mask-0-0", "ensemble"]
+    assert ran[:4] == ["pseudo_label@mask-0", "train_round2@mask-0-0", "predict_round2@mask-0-0", "ensemble"]
     weights = json.loads((project.root / "reports/ensemble.json").read_text())["mask"]["weights"]
-    assert list(weights) == ["mask", "mask-second"]
-    assert (project.root / "models/trained/mask-second/0-0.safetensors").exists()
+    assert list(weights) == ["mask", "mask-round2"]
+    assert (project.root / "models/trained/mask-round2/0-0.safetensors").exists()
     models = yaml.safe_load((project.root / "params.yaml").read_text())["matrix"]["models"]
     project.set_params({"matrix": {"models": [m for m in models if m != "age-value"]}})
-    assert "pseudo@mask-0" in project.repro()
+    assert "pseudo_label@mask-0" in project.repro()
     assert project.repro() == [], "what a model left that is no longer asked for must not count as an input"
-    project.set_params({"matrix": {"models": models}, "second": {"models": [], "confidence": 0.9}})
+    project.set_params({"matrix": {"models": models}, "pseudo_label": {"models": [], "confidence": 0.9}})
     project.repro()
     after = project.lock()
     assert {name: after[name] for name in before} == before

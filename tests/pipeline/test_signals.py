@@ -32,10 +32,10 @@ def training(finished, tmp_path_factory):
 
 
 def stage_of(repro: Repro) -> psutil.Process | None:
-    """The process of `python -m stages.train`; None where there is none."""
+    """The process of `python -m stages train`; None where there is none."""
     with suppress(psutil.NoSuchProcess):
         for process in psutil.Process(repro.process.pid).children(recursive=True):
-            if process.cmdline()[1:3] == ["-m", "stages.train"]:
+            if process.cmdline()[1:3] == ["-m", "stages", "train"]:
                 return process
     return None
 

@@ -52,7 +52,7 @@ def shoot(address: str, photo: str, picture: str, browser: Browser) -> None:
 
 
 def main(bundle_folder: str, photo: str, picture: str) -> None:
-    device.reproducible()
+    device.set_deterministic()
     with serving(bundle.load(bundle_folder, device.device())) as address, chromium() as browser:
         shoot(address, photo, picture, browser)
 

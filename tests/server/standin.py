@@ -1,4 +1,4 @@
-"""A stand-in for a bundle whose answers can be told from a photo's colour, and a server of it."""
+"""A stand-in for a bundle whose answers can be told from a photo's color, and a server of it."""
 
 import asyncio
 import io

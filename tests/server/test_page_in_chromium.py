@@ -18,7 +18,7 @@ def test_a_photo_is_answered_with_bars_and_its_face_boxed(address, watched):
         expect(page.locator("#status")).to_have_text("me.png: Mask not worn, male, 30 to 59")
         card = page.get_by_role("article")
         expect(card.get_by_role("heading", level=2)).to_have_text("me.png")
-        # As a screen reader has it, to whom weight and colour tell nothing.
+        # As a screen reader has it, to whom weight and color tell nothing.
         shares = [item.inner_text().replace("\n", "") for item in card.get_by_role("listitem").all()]
         assert shares == [
             *("worn13 %", "worn incorrectly13 %", "not worn, the answer: 75 %"),

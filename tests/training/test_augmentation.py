@@ -24,7 +24,7 @@ def spot(side=128, edge=32):
     return crop
 
 
-@pytest.mark.parametrize("name", ["flip", "rotate", "zoom", "colour", "blur", "erase"])
+@pytest.mark.parametrize("name", ["flip", "rotate", "zoom", "color", "blur", "erase"])
 def test_the_seed_alone_decides(name):
     strength = {"flip": 0.5, "rotate": 20, "zoom": 0.3}.get(name, 1.0)
     one, another = transform(**{name: strength}), transform(**{name: strength})
@@ -53,7 +53,7 @@ def test_flip_half_mirrors_half():
 @pytest.mark.parametrize("size", [32, 80])
 def test_everything_at_once_gives_bytes_of_the_asked_size_and_leaves_the_crop_alone(size):
     before = CROP.copy()
-    result = augmentation.apply(transform(size, flip=1, rotate=30, zoom=0.2, colour=1, blur=1, erase=1), CROP, 1)
+    result = augmentation.apply(transform(size, flip=1, rotate=30, zoom=0.2, color=1, blur=1, erase=1), CROP, 1)
     assert result.shape == (size, size, 3) and result.dtype == np.uint8
     assert (CROP == before).all()
 

@@ -21,13 +21,13 @@ def _train(folder, rank, world, port):
     os.chdir(folder)
     os.environ |= dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, WORLD_SIZE=str(world), RANK=str(rank))
     torch.set_num_threads(1)
-    processes.join()
+    processes.init()
     result = {}
     for name, changes in (("plain", {}), ("mixed", MIXED), ("frozen", {"freeze_epochs": 1})):
         network, history = loop.fit(CROPS, LABELS, FOLD_OF, model_params(**PARAMS | changes), Run(name, 0, 0))
         result[name] = history, network.state_dict()
     # Batch norm makes the processes' networks differ, and so their scores: what one says must hold for both.
-    normed = dict(backbone="test_efficientnet", epochs=6, patience=1, best_by="loss")
+    normed = dict(backbone="test_efficientnet", epochs=6, patience=1, monitor="loss")
     result["normed"] = loop.fit(CROPS, LABELS, FOLD_OF, model_params(**normed), Run("normed", 0, 0))[1]
     tensor = torch.full((rank + 1, 2), float(rank))
     result["joined"] = distributed.joined(tensor, [n + 1 for n in range(world)])
@@ -84,7 +84,7 @@ def test_both_processes_stop_and_keep_by_the_same_scores(pair):
 
 def test_fewer_photos_in_a_batch_than_processes_are_refused(monkeypatch):
     train = np.flatnonzero(FOLD_OF != 0)
-    learner = loop._Learner(CROPS, LABELS, train, model_params(**PARAMS, batch_size=4), Run("few", 0, 0))
+    learner = loop.Trainer(CROPS, LABELS, train, model_params(**PARAMS, batch_size=4), Run("few", 0, 0))
     monkeypatch.setattr(processes, "world", lambda: 5)
     with pytest.raises(UserError, match=r"few 0-0: 5 processes \(launch\) for batches of 4 photos"):
         learner.photos(0)
@@ -111,4 +111,4 @@ def test_one_process_is_left_alone():
     assert distributed.averaging_gradients(network) is network
     assert distributed.with_common_statistics(network) is network
     assert distributed.joined(tensor, [3]) is tensor
-    assert processes.first() and processes.world() == 1
+    assert processes.is_main_process() and processes.world_size() == 1

@@ -74,7 +74,7 @@ def test_frozen_backbones_keep_weights_and_statistics_while_the_head_moves(netwo
 
 
 @pytest.mark.parametrize("name", timm.optim.list_optimizers())
-def test_an_optimiser_moves_all_weights_or_is_refused_in_one_line(name):
+def test_an_optimizer_moves_all_weights_or_is_refused_in_one_line(name):
     params = model_params(optimizer=name, weight_decay=0.1)
     try:
         optimization.require(params)
@@ -94,6 +94,6 @@ def test_an_optimiser_moves_all_weights_or_is_refused_in_one_line(name):
         assert torch.isfinite(new).all() and not torch.equal(old, new)
 
 
-def test_an_unknown_optimiser_is_refused_with_where_to_look(network):
+def test_an_unknown_optimizer_is_refused_with_where_to_look(network):
     with pytest.raises(UserError, match=r"optimizer = 'adamwow'.*near it are .*adamw.*list_optimizers"):
         optimization.make(network, model_params(optimizer="adamwow"))

@@ -36,7 +36,7 @@ def test_learns_what_can_be_learnt(fit):
 
 def test_learns_years(fit):
     how = dict(task="age", target="value", loss="gaussian")
-    network, _ = fit(**how, epochs=16, ema=0.9, augment=STILL, dropout=0.0, best_by="loss")
+    network, _ = fit(**how, epochs=16, ema=0.9, augment=STILL, dropout=0.0, monitor="loss")
     rows = np.flatnonzero(HELD_OUT)
     _, years = inference.predict(network, targets.make(model_params(**how)), CROPS, rows, 32, 16, flip=False)
     assert np.corrcoef(years, LABELS.age[rows])[0, 1] > 0.7
@@ -77,10 +77,10 @@ def test_the_seed_alone_decides(fit):
 
 
 def test_workers_change_nothing_down_to_the_bytes_of_the_file(fit, tmp_path):
-    def written(workers):
-        network, history = fit(**RANDOM, workers=workers)
-        path = tmp_path / f"{workers}.safetensors"
-        inference.save(path, network, model_params(**RANDOM, workers=workers), crop_params())
+    def written(num_workers):
+        network, history = fit(**RANDOM, num_workers=num_workers)
+        path = tmp_path / f"{num_workers}.safetensors"
+        inference.save(path, network, model_params(**RANDOM, num_workers=num_workers), crop_params())
         return path.read_bytes(), history
 
     assert written(0) == written(1) == written(4)
@@ -119,13 +119,13 @@ def test_training_is_told_the_moved_borders(fit):
     assert same(fit(task="age", epochs=1), fit(task="age", epochs=1, labels=LABELS.assign(age_group=0)))
 
 
-@pytest.mark.parametrize(("best_by", "best"), [("macro_f1", 2), ("accuracy", 3), ("loss", 1)])
-def test_the_best_epoch_by_the_named_figure_is_kept(fit, script, best_by, best):
+@pytest.mark.parametrize(("monitor", "best"), [("macro_f1", 2), ("accuracy", 3), ("loss", 1)])
+def test_the_best_epoch_by_the_named_figure_is_kept(fit, script, monitor, best):
     constant = dict(schedule="constant", warmup_epochs=0)
     script(macro_f1=[0.1, 0.9, 0.9, 0.3], accuracy=[0.2, 0.1, 0.3, 0.3], loss=[0.5, 0.6, 0.7, 0.8])
-    kept = fit(**constant, epochs=4, best_by=best_by)
+    kept = fit(**constant, epochs=4, monitor=monitor)
     script(macro_f1=[0.1, 0.2, 0.3], accuracy=[0.1, 0.2, 0.3], loss=[0.3, 0.2, 0.1])
-    assert same(kept, fit(**constant, epochs=best, best_by=best_by))
+    assert same(kept, fit(**constant, epochs=best, monitor=monitor))
 
 
 @pytest.mark.parametrize(("patience", "epochs"), [(0, 6), (1, 3), (2, 4), (5, 6)])
@@ -181,16 +181,16 @@ def test_all_unfit_models_are_named_at_once():
         "g": model_params(),
     }
     with pytest.raises(UserError) as caught:
-        loop.refuse_unfit(models)
+        loop.validate_models(models)
     assert [line.split(":")[0] for line in caught.value.problems] == [f"train.{name}" for name in "abcdef"]
 
 
 def test_a_loss_of_the_whole_batch_is_refused_where_several_processes_have_parts_of_it(monkeypatch):
     models = {"a": model_params(loss="soft-f1"), "b": model_params(loss="focal")}
-    loop.refuse_unfit(models)
+    loop.validate_models(models)
     monkeypatch.setattr(distributed, "world", lambda: 4)
     with pytest.raises(UserError) as caught:
-        loop.refuse_unfit(models)
+        loop.validate_models(models)
     (line,) = caught.value.problems
     assert line.startswith("train.a: params.yaml: loss = 'soft-f1'") and "4 processes (launch)" in line
     assert "soft-f1 |" not in line and "launch: python, or cross-entropy | focal" in line

@@ -1,14 +1,14 @@
-"""The stage that draws heat maps, on a small project of colours."""
+"""The stage that draws heat maps, on a small project of colors."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
-from tiny import coloured_people, crop_params, model_params
+from tiny import colored_people, crop_params, model_params
 
-from portrait18.core.files import write_csv
 from portrait18.core.runs import Run
+from portrait18.dataset.tables import write_csv
 from portrait18.models import backbones, inference, targets
 from portrait18.visualization import contact_sheets
 from stages import explain
@@ -20,7 +20,7 @@ RUN = Run("mask", 0, 0)
 def explained(tmp_path, monkeypatch, write_params):
     """explained(backbone, photos) runs the stage for an untrained model; the table of what was drawn."""
     monkeypatch.chdir(tmp_path)
-    crops, labels, _ = coloured_people()
+    crops, labels, _ = colored_people()
     (tmp_path / "data/crops").mkdir(parents=True)
     np.save("data/crops/train.npy", crops)
     write_csv(labels[["photo"]], "data/crops/train.csv")
@@ -31,7 +31,7 @@ def explained(tmp_path, monkeypatch, write_params):
     )
     held_out = pd.concat([held_out[["photo"]].reset_index(drop=True), answers * 0.7 + 0.1], axis=1)
     unknown = held_out.assign(photo="to label.jpg").head(1)
-    write_csv(pd.concat([held_out.assign(set="heldout"), unknown.assign(set="eval")]), RUN.predictions)
+    write_csv(pd.concat([held_out.assign(set="validation"), unknown.assign(set="eval")]), RUN.predictions)
 
     def run(backbone: str, photos: int) -> pd.DataFrame:
         write_params(tmp_path / "params.yaml", {"explain.photos": photos})

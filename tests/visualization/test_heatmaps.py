@@ -18,7 +18,7 @@ RIGHT_TOP, LEFT_BOTTOM = (slice(0, 8), slice(24, 32)), (slice(24, 32), slice(0, 
 
 
 class Colours(nn.Module):
-    """A backbone whose feature map is the mean colour of each 8 x 8 pixels."""
+    """A backbone whose feature map is the mean color of each 8 x 8 pixels."""
 
     head_hidden_size = 3
     pretrained_cfg = {"mean": (0, 0, 0), "std": (1, 1, 1)}
@@ -38,7 +38,7 @@ class Colours(nn.Module):
         return self.forward_head(self.forward_features(photos))
 
 
-def colour_model(weights: list[list[float]], output_fmt="NCHW", **params) -> Model:
+def color_model(weights: list[list[float]], output_fmt="NCHW", **params) -> Model:
     """A model whose outputs are weights times the photo's mean red, green and blue (0 to 1)."""
     settings = model_params(**params)
     target = targets.make(settings)
@@ -60,7 +60,7 @@ BY_COLOUR = [[9.0, 0.0, 0.0], [0.0, 0.0, 9.0]]
 
 @pytest.mark.parametrize("output_fmt", ["NCHW", "NHWC"])
 def test_the_map_is_bright_where_the_answer_came_from(output_fmt):
-    model = colour_model(BY_COLOUR, output_fmt, task="gender")
+    model = color_model(BY_COLOUR, output_fmt, task="gender")
     male, female = heatmaps.grad_cam(model, np.stack([red_and_blue()] * 2), GENDER, np.array([0, 1]))
     assert male.shape == (32, 32) and male.dtype == np.float32
     assert male[RIGHT_TOP].mean() > 0.6 and male[LEFT_BOTTOM].max() < 0.01
@@ -69,7 +69,7 @@ def test_the_map_is_bright_where_the_answer_came_from(output_fmt):
 
 
 def test_an_answer_that_is_quite_sure_has_a_map_too():
-    model = colour_model([[2000.0, 0, 0], [0, 0, -2000.0]], task="gender")
+    model = color_model([[2000.0, 0, 0], [0, 0, -2000.0]], task="gender")
     outputs = model.network(torch.from_numpy(red_and_blue()).permute(2, 0, 1)[None])
     assert model.target.probabilities(outputs)[0, 0] == 1
     assert heatmaps.grad_cam(model, red_and_blue()[None], GENDER, np.array([0]))[0][RIGHT_TOP].mean() > 0.6
@@ -78,14 +78,14 @@ def test_an_answer_that_is_quite_sure_has_a_map_too():
 def test_nothing_that_speaks_for_the_answer_leaves_the_map_dark():
     photo = np.zeros((32, 32, 3), np.uint8)
     photo[LEFT_BOTTOM] = (0, 0, 255)
-    assert heatmaps.grad_cam(colour_model(BY_COLOUR, task="gender"), photo[None], GENDER, np.array([0])).max() == 0
+    assert heatmaps.grad_cam(color_model(BY_COLOUR, task="gender"), photo[None], GENDER, np.array([0])).max() == 0
 
 
 def test_each_task_of_an_18_class_network_has_its_own_map():
     weights = torch.zeros(18, 3)
     weights[:6, 0] = 9  # mask worn: red
     weights[0::3, 2] = 9  # young: blue
-    model = colour_model(weights.tolist(), task="all", target="classes")
+    model = color_model(weights.tolist(), task="all", target="classes")
     assert heatmaps.tasks_of(model) == list(TASKS.values())
     mask = heatmaps.grad_cam(model, red_and_blue()[None], MASK, np.array([0]))[0]
     age = heatmaps.grad_cam(model, red_and_blue()[None], AGE, np.array([0]))[0]
@@ -95,7 +95,7 @@ def test_each_task_of_an_18_class_network_has_its_own_map():
 
 @pytest.mark.parametrize("answer, bright", [(2, RIGHT_TOP), (0, LEFT_BOTTOM)])
 def test_years_are_explained_by_what_makes_somebody_look_so_old(answer, bright):
-    model = colour_model([[40.0, 0, -40.0], [0, 0, 0]], task="age", target="value", loss="gaussian")
+    model = color_model([[40.0, 0, -40.0], [0, 0, 0]], task="age", target="value", loss="gaussian")
     assert heatmaps.grad_cam(model, red_and_blue()[None], AGE, np.array([answer]))[0][bright].mean() > 0.6
 
 
@@ -124,7 +124,7 @@ def test_any_backbone_answers_as_before_and_has_a_map_if_it_ends_in_one(backbone
         assert maps.shape == (2, 64, 64) and np.isfinite(maps).all()
 
 
-def test_the_overlay_colours_where_the_map_is_bright_and_leaves_the_rest():
+def test_the_overlay_colors_where_the_map_is_bright_and_leaves_the_rest():
     crops = np.full((1, 40, 40, 3), 100, np.uint8)
     cam = np.zeros((1, 20, 20), np.float32)
     cam[0, :10] = 1

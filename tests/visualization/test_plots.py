@@ -36,9 +36,9 @@ def test_a_picture_opens_has_a_sane_size_and_the_same_bytes_every_time(tmp_path,
     with Image.open(first) as image:
         assert image.format == "PNG"
         width, height = image.size
-        colours = image.convert("RGB").getcolors(2**24)
+        colors = image.convert("RGB").getcolors(2**24)
     assert 300 < width < 2500 and 300 < height < 2500
-    assert len(colours) > 10
+    assert len(colors) > 10
     assert first.read_bytes() == again.read_bytes()
     assert [p.name for p in first.parent.iterdir()] == ["first.png"]
 

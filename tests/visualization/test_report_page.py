@@ -10,12 +10,12 @@ from PIL import Image
 from synthetic import write_params
 
 from portrait18.core import params, runs
-from portrait18.core.params import MatrixParams, SecondParams
+from portrait18.core.params import MatrixParams, PseudoLabelParams
 from portrait18.visualization import contact_sheets, report_page
 from portrait18.visualization.contact_sheets import Layout
 
 LAYOUT = Layout(2, 32, 1)
-COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+COLORS = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
 
 
 def decoded(uri: str) -> Image.Image:
@@ -28,7 +28,7 @@ def decoded(uri: str) -> Image.Image:
 @pytest.fixture
 def sheet(tmp_path):
     """A contact sheet of a red, a green and a blue photo."""
-    crops = np.stack([np.full((8, 8, 3), colour, np.uint8) for colour in COLOURS])
+    crops = np.stack([np.full((8, 8, 3), color, np.uint8) for color in COLORS])
     contact_sheets.contact_sheet(crops, dict.fromkeys(range(3), "x"), tmp_path / "sheet.png", LAYOUT)
     return tmp_path / "sheet.png"
 
@@ -36,9 +36,9 @@ def sheet(tmp_path):
 def test_photos_of_a_sheet_come_one_by_one_with_their_own_lines(sheet):
     found = report_page.photos(sheet, [("is red", "taken for green"), ("is green",), ("is blue",)], LAYOUT)
     assert [p["alt"] for p in found] == ["Photo: is red, taken for green", "Photo: is green", "Photo: is blue"]
-    for photo, colour in zip(found, COLOURS, strict=True):
+    for photo, color in zip(found, COLORS, strict=True):
         pixels = np.asarray(decoded(photo["src"]))
-        assert pixels.shape == (32, 32, 3) and np.abs(pixels.mean((0, 1)) - colour).max() < 5
+        assert pixels.shape == (32, 32, 3) and np.abs(pixels.mean((0, 1)) - color).max() < 5
 
 
 def test_no_more_photos_than_a_sheet_holds(sheet, monkeypatch):
@@ -63,24 +63,24 @@ def test_captions_tell_truth_answer_and_probability():
 
 
 def test_trainings_tell_epochs_best_score_and_share_in_the_blend(tmp_path):
-    p = params.load(write_params(tmp_path / "params.yaml", {"second.models": ["mask"]}))
+    p = params.load(write_params(tmp_path / "params.yaml", {"pseudo_label.models": ["mask"]}))
     matrix = MatrixParams(models=["mask", "gender", "age-class"], folds=[0, 1], seeds=[0])
-    wanted = runs.wanted(matrix, SecondParams(models=["mask"], confidence=0.9))
+    wanted = runs.runs_by_model(matrix, PseudoLabelParams(models=["mask"], confidence=0.9))
     for of_model in wanted.values():
         for run in of_model:
             scores = pd.DataFrame({"step": [0, 1, 2], "macro_f1": [0.1, 0.5 + run.fold / 10, 0.3]})
             (folder := tmp_path / run.live / "plots/metrics").mkdir(parents=True)
             scores.to_csv(folder / "macro_f1.tsv", sep="\t", index=False)
     weights = {
-        "mask": {"weights": {"mask": 0.25, "mask-second": 0.75}},
+        "mask": {"weights": {"mask": 0.25, "mask-round2": 0.75}},
         "age": {"weights": {"age-class": 1.0}},
-        "borders": {"young_middle": 31.0},
+        "thresholds": {"young_middle": 31.0},
     }
     table = pd.DataFrame(report_page.trainings(wanted, p, weights, tmp_path)).set_index("run")
-    assert list(table.index) == [f"{m} {f}-0" for m in ("mask", "gender", "age-class", "mask-second") for f in (0, 1)]
-    assert table.best["mask 0-0"] == 0.5 and table.best["mask-second 1-0"] == 0.6
+    assert list(table.index) == [f"{m} {f}-0" for m in ("mask", "gender", "age-class", "mask-round2") for f in (0, 1)]
+    assert table.best["mask 0-0"] == 0.5 and table.best["mask-round2 1-0"] == 0.6
     assert table.epochs["mask 0-0"] == "3 of 4" and table.epochs["age-class 0-0"] == "3 of 8"
-    assert table.blend["mask-second 0-0"] == "mask 0.75" and table.blend["gender 0-0"] == ""
+    assert table.blend["mask-round2 0-0"] == "mask 0.75" and table.blend["gender 0-0"] == ""
     assert table.task["age-class 1-0"] == "age" and table.lr["mask 0-0"] == 0.001
 
 

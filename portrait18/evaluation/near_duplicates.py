@@ -127,22 +127,22 @@ def groups(inventory: pd.DataFrame, around: np.ndarray, info: Path, params: Grou
     Args:
         inventory: `data/photos/<set>.csv`; where it tells persons, as that of the training photos does,
             `by: column` takes them.
-        around: `data/crops/<set>_around.npy`.
+        around: `data/crops/<set>_context.npy`.
         info: info.csv of the photos to label.
     """
     if params.by == "column":
         if "person" in inventory:
             return pd.factorize(inventory.person)[0]
         return by_column(inventory.photo, info, params.column)
-    if params.by == "lookalike":
-        return by_likeness(around, params.threshold, params.largest)
+    if params.by == "near_duplicate":
+        return by_likeness(around, params.threshold, params.max_size)
     return np.arange(len(inventory))
 
 
 def averaged(table: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
     """Predictions with what photos of one person share, gender and age, averaged over the group.
 
-    The mean is arithmetic: it stays a probability without being normalised, and one photo that is sure
+    The mean is arithmetic: it stays a probability without being normalized, and one photo that is sure
     and wrong, or in the wrong group, can't veto the rest. Answers over the 18 classes are taken apart into
     the three tasks first: the mask is each photo's own.
 

@@ -8,11 +8,12 @@ from tiny import AROUND_BOX, shot
 
 from portrait18.core import params
 from portrait18.core.errors import UserError
-from portrait18.core.files import write_csv
 from portrait18.core.params import GroupParams
 from portrait18.cropping import context
-from portrait18.dataset import near_duplicates, tables
+from portrait18.dataset import tables
 from portrait18.dataset.classes import AGE, ALL, GENDER, MASK, TASKS, joint
+from portrait18.dataset.tables import write_csv
+from portrait18.evaluation import near_duplicates
 from stages import group
 
 
@@ -65,8 +66,8 @@ def same_partition(one, other):
     return len(set(zip(one, other, strict=True))) == len(set(one)) == len(set(other))
 
 
-def asked(by="lookalike", threshold=22.0, largest=7, column="person"):
-    return GroupParams(by=by, column=column, threshold=threshold, largest=largest)
+def asked(by="near_duplicate", threshold=22.0, max_size=7, column="person"):
+    return GroupParams(by=by, column=column, threshold=threshold, max_size=largest)
 
 
 def test_photos_of_one_sitting_are_found_among_others():
@@ -115,7 +116,7 @@ def predictions(count=6):
     """Two held-out photos and four to label, answers to gender and age, and years."""
     rng = np.random.default_rng(0)
     columns = {c: rng.random(count) for c in [*GENDER.columns, *AGE.columns, *MASK.columns, "years"]}
-    index = pd.MultiIndex.from_tuples([("heldout", n) for n in "ab"] + [("eval", n) for n in "abcd"])
+    index = pd.MultiIndex.from_tuples([("validation", n) for n in "ab"] + [("eval", n) for n in "abcd"])
     return pd.DataFrame(columns, index.set_names(["set", "photo"]))
 
 
@@ -123,7 +124,7 @@ def test_averaged_is_the_mean_of_gender_age_and_years_over_each_group_of_a_set()
     table = predictions()
     before = table.copy()
     groups = pd.DataFrame(
-        {"set": ["eval"] * 4 + ["heldout"] * 2, "photo": list("dcba") + list("ab"), "group": [0, 1, 0, 0, 0, 1]}
+        {"set": ["eval"] * 4 + ["validation"] * 2, "photo": list("dcba") + list("ab"), "group": [0, 1, 0, 0, 0, 1]}
     )
     found = near_duplicates.averaged(table, groups)
     assert found.index.equals(table.index)
@@ -145,7 +146,7 @@ def test_answers_over_18_classes_are_taken_apart_and_keep_their_own_mask():
     np.testing.assert_allclose(found.loc["eval", AGE.columns], np.tile(parts[2][2:].mean(0), (4, 1)))
 
 
-@pytest.mark.parametrize("by", ["none", "lookalike", "column"])
+@pytest.mark.parametrize("by", ["none", "near_duplicate", "column"])
 def test_the_stage_groups_both_sets(tmp_path, monkeypatch, by):
     monkeypatch.chdir(tmp_path)
     sizes = {"train": [4, 2], "eval": [3, 1, 1]}
@@ -155,7 +156,7 @@ def test_the_stage_groups_both_sets(tmp_path, monkeypatch, by):
         photos = pd.DataFrame({"photo": [f"{i}.jpg" for i in range(len(around))]})
         write_csv(photos.assign(person=who[name]) if name == "train" else photos, f"data/photos/{name}.csv")
         Path("data/crops").mkdir(exist_ok=True)
-        np.save(f"data/crops/{name}_around.npy", around)
+        np.save(f"data/crops/{name}_context.npy", around)
     Path("eval").mkdir()
     rows = [f"{i}.jpg,0,{person}" for i, person in enumerate(who["eval"])]
     Path("eval/info.csv").write_text("\n".join(["ImageID,ans,person", *rows]))
@@ -163,6 +164,6 @@ def test_the_stage_groups_both_sets(tmp_path, monkeypatch, by):
     monkeypatch.setattr(params, "load", lambda: told)
     group.main()
     table = tables.read("data/groups.csv").set_index("set")
-    for name, which in (("train", "heldout"), ("eval", "eval")):
+    for name, which in (("train", "validation"), ("eval", "eval")):
         found = table.loc[which].group
         assert same_partition(found, range(len(found)) if by == "none" else who[name])

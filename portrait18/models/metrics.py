@@ -22,11 +22,11 @@ def scores(truth: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray) 
     return {
         "macro_f1": macro_f1(truth, predicted, count),
         "accuracy": float(np.mean(truth == predicted)),
-        "loss": float(log_loss(truth, _normalised(probabilities), labels=range(count))),
+        "loss": float(log_loss(truth, _normalized(probabilities), labels=range(count))),
     }
 
 
-def _normalised(probabilities: np.ndarray) -> np.ndarray:
+def _normalized(probabilities: np.ndarray) -> np.ndarray:
     clipped = np.clip(probabilities.astype(np.float64), 1e-7, None)
     return clipped / clipped.sum(1, keepdims=True)
 

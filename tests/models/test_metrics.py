@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from portrait18.evaluation import metrics
+from portrait18.models import metrics
 
 
 def test_macro_f1_by_hand():

@@ -1,0 +1,29 @@
+"""Run one stage: python -m stages NAME [ARGUMENT ...]; dvc.yaml has the commands."""
+
+import importlib
+import sys
+from pathlib import Path
+
+from portrait18.core.errors import UserError, cli_errors, exit_on_signals
+from portrait18.core.supervision import terminate_with_dvc
+
+
+def names() -> list[str]:
+    """Return the names of all stage modules."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
+
+
+@cli_errors
+def main(argv: list[str]) -> None:
+    """Import the stage's module and call its `main` with the remaining arguments."""
+    name, *arguments = argv or [""]
+    if name not in names():
+        raise UserError(f"{name!r} is not a stage; run python -m stages NAME with one of {', '.join(names())}")
+    importlib.import_module(f"stages.{name}").main(*arguments)
+
+
+if __name__ == "__main__":
+    # Imports of PyTorch take seconds. A signal in this time must not print a traceback.
+    exit_on_signals()
+    terminate_with_dvc()
+    main(sys.argv[1:])

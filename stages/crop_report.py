@@ -1,0 +1,22 @@
+"""Report how the faces of both crop stores were found: detection rates and contact sheets."""
+
+from pathlib import Path
+
+from portrait18.core.files import write_json
+from portrait18.cropping import builder
+from portrait18.dataset import crop_store, tables
+from portrait18.visualization import contact_sheets
+
+REPORTS = Path("reports/crop")
+
+
+def main() -> None:
+    for split in ("train", "eval"):
+        pixels, table = crop_store.load(Path("data/crops"), split)
+        summary = builder.summary(table, tables.read(f"data/photos/{split}.csv"))
+        write_json(summary, REPORTS / f"{split}.json")
+        examples = builder.examples(table, contact_sheets.PHOTOS)
+        contact_sheets.contact_sheet(pixels, examples, REPORTS / f"{split}.png")
+        fallbacks = builder.fallbacks(table, contact_sheets.PHOTOS)
+        contact_sheets.contact_sheet(pixels, fallbacks, REPORTS / f"{split}_fallbacks.png")
+        print(f"{split}: face detected in {summary['detection_rate']:.1%} of {len(table)} photos")
