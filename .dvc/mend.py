@@ -33,7 +33,9 @@ def outs(lock: Path) -> list[tuple[Path, str]]:
     """(path, its hash) of each out that the lock names; removes a lock that is no whole one."""
     try:
         stages = yaml.safe_load(lock.read_text())["stages"]
-        entries = [e for stage in stages.values() for kind in ("deps", "outs") for e in stage.get(kind, [])]
+        entries = [
+            e for stage in stages.values() for kind in ("deps", "outs") for e in stage.get(kind, [])
+        ]
         if not all(isinstance(e[key], str) for e in entries for key in ("path", "md5")):
             raise ValueError("half an entry")
     except FileNotFoundError:
@@ -58,7 +60,8 @@ def is_intact(path: Path, told: str, cache: Path) -> bool:
     listing = cache / "files/md5" / told[:2] / told[2:]
     files = json.loads(listing.read_text()) if listing.exists() else []
     return bool(files) and all(
-        (path / file["relpath"]).is_file() and digest(path / file["relpath"]) == file["md5"] for file in files
+        (path / file["relpath"]).is_file() and digest(path / file["relpath"]) == file["md5"]
+        for file in files
     )
 
 
@@ -66,7 +69,9 @@ def runs_dvc(pid: int) -> bool:
     """Whether this process is there and a DVC: a number may be another program's by now, or one not yet collected."""
     try:
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and "dvc" in map(os.path.basename, process.cmdline())
+        return process.status() != psutil.STATUS_ZOMBIE and "dvc" in map(
+            os.path.basename, process.cmdline()
+        )
     except psutil.NoSuchProcess:
         return False
 
@@ -84,9 +89,14 @@ def mend_locks(path: Path) -> None:
         remove(path)
         return
     writers = listed.get("write", {}).values()
-    holders = [*writers, *(reader for readers in listed.get("read", {}).values() for reader in readers)]
+    holders = [
+        *writers,
+        *(reader for readers in listed.get("read", {}).values() for reader in readers),
+    ]
     if running := sorted({holder["pid"] for holder in holders if runs_dvc(holder["pid"])}):
-        sys.exit(f"error: dvc is running (process {', '.join(map(str, running))}); end it or wait, then make mend")
+        sys.exit(
+            f"error: dvc is running (process {', '.join(map(str, running))}); end it or wait, then make mend"
+        )
     if holders:
         path.unlink()
         print(f"{path} named no process that runs DVC, removed")
@@ -94,7 +104,11 @@ def mend_locks(path: Path) -> None:
 
 def main() -> None:
     dvc = [sys.executable, "-m", "dvc"]
-    cache = Path(subprocess.run([*dvc, "cache", "dir"], check=True, capture_output=True, text=True).stdout.strip())
+    cache = Path(
+        subprocess.run(
+            [*dvc, "cache", "dir"], check=True, capture_output=True, text=True
+        ).stdout.strip()
+    )
     mend_locks(Path(".dvc/tmp/rwlock"))
     for path in damaged_objects(cache):
         remove(path)

@@ -30,7 +30,12 @@ def loop(bench: Bench, count: int) -> Outcome:
 def batched(bench: Bench, count: int) -> Outcome:
     told = bench.params.crop
     return _against(
-        bench, count, "peers.crop_batched", min_face=told.min_face, batch_size=told.batch_size, size=told.image_size
+        bench,
+        count,
+        "peers.crop_batched",
+        min_face=told.min_face,
+        batch_size=told.batch_size,
+        size=told.image_size,
     )
 
 
@@ -41,11 +46,16 @@ def detect(bench: Bench, count: int) -> Outcome:
         "min_face": told.min_face,
         "batch_size": told.batch_size,
     }
-    with bench.side("ours.detect", **settings) as ours, bench.side("peers.detect", **settings) as theirs:
+    with (
+        bench.side("ours.detect", **settings) as ours,
+        bench.side("peers.detect", **settings) as theirs,
+    ):
         pair = bench.compare(ours.turn, theirs.turn)
     apart = furthest(pair.ours[-1].facts["boxes"], pair.theirs[-1].facts["boxes"])
     same = apart is not None and apart <= 0.1
-    return Outcome(pair.ratios, count, {"same_boxes": same}, {"furthest_corner_pixels": apart}, sound=same)
+    return Outcome(
+        pair.ratios, count, {"same_boxes": same}, {"furthest_corner_pixels": apart}, sound=same
+    )
 
 
 def furthest(ours: list, theirs: list) -> float | None:
@@ -53,9 +63,13 @@ def furthest(ours: list, theirs: list) -> float | None:
     if [len(boxes) for boxes in ours] != [len(boxes) for boxes in theirs]:
         return None
     pairs = (
-        (a, b) for of_ours, of_theirs in zip(ours, theirs, strict=True) for a, b in zip(of_ours, of_theirs, strict=True)
+        (a, b)
+        for of_ours, of_theirs in zip(ours, theirs, strict=True)
+        for a, b in zip(of_ours, of_theirs, strict=True)
     )
-    return round(max((abs(x - y) for a, b in pairs for x, y in zip(a, b, strict=True)), default=0.0), 3)
+    return round(
+        max((abs(x - y) for a, b in pairs for x, y in zip(a, b, strict=True)), default=0.0), 3
+    )
 
 
 def floor(bench: Bench, count: int) -> Outcome:

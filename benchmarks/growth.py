@@ -36,14 +36,18 @@ def _grown(bench: Bench, count: int, function: str, settings) -> Outcome:
             if n and (time.monotonic() - start) * (n + 1) / n > 60 * bench.minutes:
                 break
             rounds.append([side.turn().seconds for side in sides])
-            bench.tell(f"round {n + 1} of {bench.rounds}: exponent {exponent(photos, rounds[-1]):.2f}")
+            bench.tell(
+                f"round {n + 1} of {bench.rounds}: exponent {exponent(photos, rounds[-1]):.2f}"
+            )
     medians = np.median(rounds, axis=0)
     figures = {
         "photos": photos,
         "seconds": [float(f"{s:.3g}") for s in medians],
         "exponent_of_medians": round(exponent(photos, medians), 3),
     }
-    return Outcome([exponent(photos, of_round) for of_round in rounds], count, {"times": list(TIMES)}, figures)
+    return Outcome(
+        [exponent(photos, of_round) for of_round in rounds], count, {"times": list(TIMES)}, figures
+    )
 
 
 def crop(bench: Bench, count: int) -> Outcome:

@@ -32,9 +32,13 @@ def photos(bench: Bench, count: int) -> Path:
     if not path.exists():
         table, _ = inventory.list_train(bench.data)
         if table.empty:
-            raise UserError(f"{bench.data}/train/images: no photo is sound; name another data set: --data FOLDER")
+            raise UserError(
+                f"{bench.data}/train/images: no photo is sound; name another data set: --data FOLDER"
+            )
         table = table.iloc[: min(count, len(table))]
-        table, bad = inventory.probe(table, (bench.data / "train/images").resolve(), bench.params.check.max_pixels)
+        table, bad = inventory.probe(
+            table, (bench.data / "train/images").resolve(), bench.params.check.max_pixels
+        )
         if bad:
             raise UserError(bad)
         write_csv(_again(table.assign(extra=0), count), path)
@@ -85,5 +89,7 @@ def models(bench: Bench, folds: int) -> list[str]:
             inference.save(path, network, params, bench.params.crop)
         found += [str(path)] * folds
     if not found:
-        raise UserError("params.yaml: matrix.models names no model with target: classes; the benchmark needs one")
+        raise UserError(
+            "params.yaml: matrix.models names no model with target: classes; the benchmark needs one"
+        )
     return found

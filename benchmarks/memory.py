@@ -25,7 +25,11 @@ def _flat(bench: Bench, count: int, function: str, settings) -> Outcome:
                 peaks.append(side.peak)
         values.append(max(peaks) / min(peaks))
         bench.tell(f"round {n + 1}: {', '.join(f'{p / 1e6:.0f} MB' for p in peaks)}")
-    figures = {"megabytes": dict(zip([f"{times}x" for times in TIMES], [round(p / 1e6) for p in peaks], strict=True))}
+    figures = {
+        "megabytes": dict(
+            zip([f"{times}x" for times in TIMES], [round(p / 1e6) for p in peaks], strict=True)
+        )
+    }
     return Outcome(values, count, {"times": list(TIMES)}, figures)
 
 

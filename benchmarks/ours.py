@@ -60,7 +60,10 @@ def detect(paths: list[str], min_face: float, batch_size: int) -> Measured:
 
     def run() -> dict:
         found = [of_photo for batch in batches for of_photo in detector(batch)]
-        return {"photos": len(found), "boxes": [[list(face[:4]) for face in of_photo] for of_photo in found]}
+        return {
+            "photos": len(found),
+            "boxes": [[list(face[:4]) for face in of_photo] for of_photo in found],
+        }
 
     return run
 
@@ -70,7 +73,11 @@ def equal_batches(photos: list[np.ndarray], batch_size: int) -> list[np.ndarray]
     by_size: dict[tuple, list] = {}
     for photo in photos:
         by_size.setdefault(photo.shape, []).append(photo)
-    return [np.stack(g[at : at + batch_size]) for g in by_size.values() for at in range(0, len(g), batch_size)]
+    return [
+        np.stack(g[at : at + batch_size])
+        for g in by_size.values()
+        for at in range(0, len(g), batch_size)
+    ]
 
 
 def _learner(folder: str, model: str, run: str) -> loop.Trainer:
@@ -117,7 +124,9 @@ def _predict(pixels: np.ndarray, models: list[str]) -> dict:
     for path in models:
         trained = inference.load(Path(path), device())
         size = trained.params.image_size
-        inference.predict(trained.network, trained.target, pixels, rows, size, told.batch_size, told.flip)
+        inference.predict(
+            trained.network, trained.target, pixels, rows, size, told.batch_size, told.flip
+        )
     return {"photos": len(pixels), "networks": len(models)}
 
 

@@ -31,13 +31,17 @@ def crop_loop(paths: list[str], folder: str) -> Measured:
         found = 0
         with TemporaryDirectory(dir=folder) as out:
             for i, path in enumerate(paths):
-                found += mtcnn(Image.open(path).convert("RGB"), save_path=f"{out}/{i}.jpg") is not None
+                found += (
+                    mtcnn(Image.open(path).convert("RGB"), save_path=f"{out}/{i}.jpg") is not None
+                )
         return {"photos": len(paths), "faces": found}
 
     return run
 
 
-def crop_batched(paths: list[str], folder: str, min_face: float, batch_size: int, size: int) -> Measured:
+def crop_batched(
+    paths: list[str], folder: str, min_face: float, batch_size: int, size: int
+) -> Measured:
     """Batches of photos of one size, the smallest face set by hand; stored as files."""
     mtcnn = MTCNN(image_size=size, device=_device())
 
@@ -62,7 +66,10 @@ def detect(paths: list[str], min_face: float, batch_size: int) -> Measured:
         found = {}
         for batch, names in batches:
             found.update(zip(names, _detect(mtcnn, batch, min_face)[0], strict=True))
-        return {"photos": len(paths), "boxes": [[] if b is None else b.tolist() for b in found.values()]}
+        return {
+            "photos": len(paths),
+            "boxes": [[] if b is None else b.tolist() for b in found.values()],
+        }
 
     return run
 
@@ -115,14 +122,23 @@ def _augmented(size: int, augment: dict) -> transforms.Compose:
 
 
 def _plain(size: int) -> transforms.Compose:
-    return transforms.Compose([transforms.Resize((size, size)), transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+    return transforms.Compose(
+        [transforms.Resize((size, size)), transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
+    )
 
 
 def _training_loader(paths: list[str], labels: list[int], model: dict) -> DataLoader:
     data = Photos(paths, labels, _augmented(model["image_size"], model["augment"]))
     batch_size, pin = model["batch_size"], _device().type == "cuda"
     drop_last = len(data) > batch_size
-    return DataLoader(data, batch_size, shuffle=True, num_workers=model["workers"], pin_memory=pin, drop_last=drop_last)
+    return DataLoader(
+        data,
+        batch_size,
+        shuffle=True,
+        num_workers=model["workers"],
+        pin_memory=pin,
+        drop_last=drop_last,
+    )
 
 
 def train_input(paths: list[str], labels: list[int], model: dict) -> Measured:
@@ -159,7 +175,10 @@ def train_loop(paths: list[str], labels: list[int], model: dict, classes: int) -
 def _networks(models: list[dict]) -> list[tuple[torch.nn.Module, int]]:
     """Networks of an ensemble, each with the size it sees."""
     made = [timm.create_model(model["backbone"], num_classes=model["classes"]) for model in models]
-    return [(network.to(_device()).eval(), model["size"]) for network, model in zip(made, models, strict=True)]
+    return [
+        (network.to(_device()).eval(), model["size"])
+        for network, model in zip(made, models, strict=True)
+    ]
 
 
 def _answer(network: torch.nn.Module, photos: torch.Tensor, flip: bool) -> np.ndarray:
@@ -168,7 +187,9 @@ def _answer(network: torch.nn.Module, photos: torch.Tensor, flip: bool) -> np.nd
     return torch.stack([network(view).softmax(1) for view in views]).mean(0).cpu().numpy()
 
 
-def predict(paths: list[str], models: list[dict], flip: bool, min_face: float, batch_size: int) -> Measured:
+def predict(
+    paths: list[str], models: list[dict], flip: bool, min_face: float, batch_size: int
+) -> Measured:
     """One model after the other; each finds the faces of the photo files in batches, cuts them and answers."""
     mtcnn, networks = MTCNN(device=_device()), _networks(models)
 
@@ -179,14 +200,19 @@ def predict(paths: list[str], models: list[dict], flip: bool, min_face: float, b
                 for batch, _ in _batches(paths, batch_size):
                     boxes = _detect(mtcnn, batch, min_face)[0]
                     photos = [Image.fromarray(photo) for photo in batch]
-                    cut = [p if b is None else p.crop(tuple(b[0])) for p, b in zip(photos, boxes, strict=True)]
+                    cut = [
+                        p if b is None else p.crop(tuple(b[0]))
+                        for p, b in zip(photos, boxes, strict=True)
+                    ]
                     _answer(network, torch.stack([transform(face) for face in cut]), flip)
         return {"photos": len(paths), "networks": len(models)}
 
     return run
 
 
-def predict_files(paths: list[str], models: list[dict], flip: bool, batch_size: int, workers: int) -> Measured:
+def predict_files(
+    paths: list[str], models: list[dict], flip: bool, batch_size: int, workers: int
+) -> Measured:
     """One model after the other, each decoding the photo files; no faces are looked for."""
     networks = _networks(models)
 

@@ -23,8 +23,12 @@ def trainings(bench: Bench, count: int) -> Outcome:
     changes = {"matrix.models": MODELS, "split.folds": FOLDS, "matrix.folds": list(range(FOLDS))}
     project = Project(bench.folder / "pipeline", bench.device, changes)
     wanted = max(12, round(count / len(MASK_STATES)))
-    people, labelled = projects.link_people(bench.data, project.data, wanted, round(wanted * 12_600 / 2_700))
-    bench.tell(f"dvc repro: {people} people, {labelled} photos to label; a training every so often in {project.log}")
+    people, labelled = projects.link_people(
+        bench.data, project.data, wanted, round(wanted * 12_600 / 2_700)
+    )
+    bench.tell(
+        f"dvc repro: {people} people, {labelled} photos to label; a training every so often in {project.log}"
+    )
     total, _ = project.dvc("repro", seconds=60 * 12 * bench.minutes)
     seconds = project.stage_seconds()
     figures = {

@@ -17,7 +17,11 @@ def _peers(models: list[str]) -> list[dict]:
         stored = json.loads(inference.backbones.read_metadata(path)[inference.METADATA])["model"]
         params = ModelParams.model_validate({**stored, "workers": 0})
         told.append(
-            {"backbone": params.backbone, "size": params.image_size, "classes": sum(targets.make(params).widths)}
+            {
+                "backbone": params.backbone,
+                "size": params.image_size,
+                "classes": sum(targets.make(params).widths),
+            }
         )
     return told
 
@@ -32,14 +36,22 @@ def from_photos(bench: Bench, count: int) -> Outcome:
         "batch_size": told.crop.batch_size,
     }
     with (
-        bench.side("ours.predict", inventory=str(listed), models=models, folder=str(bench.folder)) as ours,
+        bench.side(
+            "ours.predict", inventory=str(listed), models=models, folder=str(bench.folder)
+        ) as ours,
         bench.side("peers.predict", **settings) as theirs,
     ):
-        return Outcome(bench.compare(ours.turn, theirs.turn).ratios, count, {"networks": len(models)})
+        return Outcome(
+            bench.compare(ours.turn, theirs.turn).ratios, count, {"networks": len(models)}
+        )
 
 
 def from_crops(bench: Bench, count: int) -> Outcome:
-    folder, models, told = inputs.store(bench, count), inputs.models(bench, FOLDS), bench.params.predict
+    folder, models, told = (
+        inputs.store(bench, count),
+        inputs.models(bench, FOLDS),
+        bench.params.predict,
+    )
     settings = {
         "paths": inputs.paths(inputs.photos(bench, count)),
         "models": _peers(models),
@@ -51,7 +63,9 @@ def from_crops(bench: Bench, count: int) -> Outcome:
         bench.side("ours.predict_stored", folder=str(folder), models=models) as ours,
         bench.side("peers.predict_files", **settings) as theirs,
     ):
-        return Outcome(bench.compare(ours.turn, theirs.turn).ratios, count, {"networks": len(models)})
+        return Outcome(
+            bench.compare(ours.turn, theirs.turn).ratios, count, {"networks": len(models)}
+        )
 
 
 ROWS = [

@@ -41,7 +41,11 @@ class Project:
             else:
                 shutil.copy(source, target)
         params = yaml.safe_load((REPO / "params.yaml").read_text())
-        for dotted, value in {"data.root": "data/photos-to-measure", "data.extra": "data/extra", **changes}.items():
+        for dotted, value in {
+            "data.root": "data/photos-to-measure",
+            "data.extra": "data/extra",
+            **changes,
+        }.items():
             section, key = dotted.rsplit(".", 1)
             at = params
             for part in section.split("."):
@@ -56,13 +60,23 @@ class Project:
             f"#!/bin/sh\nexec '{sys.executable}' -I -S '{Path(side.__file__).with_name('timer.py')}' \"$@\"\n"
         )
         shim.chmod(0o755)
-        path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        path = os.pathsep.join(
+            [str(programs), str(Path(sys.executable).parent), os.environ.get("PATH", "")]
+        )
         hidden = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
-        self.env = {**os.environ, **hidden, "PATH": path, "PYTHONPATH": "", "BENCHMARK_LOG": str(self.log)}
+        self.env = {
+            **os.environ,
+            **hidden,
+            "PATH": path,
+            "PYTHONPATH": "",
+            "BENCHMARK_LOG": str(self.log),
+        }
         self.env["DVC_SITE_CACHE_DIR"] = str(root / "site-cache")
         self.dvc("init", "--no-scm", "--quiet", seconds=600)
         config = (REPO / ".dvc/config").read_text()
-        (root / ".dvc/config").write_text(config.replace("[core]\n", "[core]\n    no_scm = true\n", 1))
+        (root / ".dvc/config").write_text(
+            config.replace("[core]\n", "[core]\n    no_scm = true\n", 1)
+        )
 
     def dvc(self, *words: str, seconds: float, threads: int | None = None) -> tuple[float, str]:
         """Run a dvc command; its seconds and what it printed. `NotMeasured` if it fails or takes longer than `seconds`.
@@ -74,14 +88,18 @@ class Project:
         command = [sys.executable, "-m", "dvc", *words]
         env = {**self.env, "OMP_NUM_THREADS": str(threads)} if threads else self.env
         with tempfile.TemporaryFile("w+") as log:
-            running = subprocess.Popen(command, cwd=self.root, env=env, stdout=log, stderr=log, start_new_session=True)
+            running = subprocess.Popen(
+                command, cwd=self.root, env=env, stdout=log, stderr=log, start_new_session=True
+            )
             try:
                 status = running.wait(seconds)
             except BaseException as error:
                 os.killpg(running.pid, 9)
                 running.wait()
                 if isinstance(error, subprocess.TimeoutExpired):
-                    raise NotMeasured(f"dvc {words[0]} took more than {seconds / 60:.0f} minutes; --minutes") from None
+                    raise NotMeasured(
+                        f"dvc {words[0]} took more than {seconds / 60:.0f} minutes; --minutes"
+                    ) from None
                 raise
             log.seek(0)
             printed = log.read()
@@ -106,7 +124,8 @@ def link_people(data: Path, target: Path, people: int, eval_photos: int) -> tupl
     files = [file for name in names for file in sorted((data / "train/images" / name).iterdir())]
     wanted = (data / "eval/info.csv").read_text().splitlines()[: eval_photos + 1]
     files += [
-        data / "eval/images" / name for name in read_text(data / "eval/info.csv", ["ImageID"]).ImageID[:eval_photos]
+        data / "eval/images" / name
+        for name in read_text(data / "eval/info.csv", ["ImageID"]).ImageID[:eval_photos]
     ]
     for file in files:
         to = target / file.relative_to(data)
@@ -123,14 +142,19 @@ def link_people(data: Path, target: Path, people: int, eval_photos: int) -> tupl
 def synthetic_photos(target: Path, photos: int) -> None:
     """A data set of small photos in the competition's proportions, three fifths to train on; no two are equal."""
     out = io.BytesIO()
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 48, 3), np.uint8)).save(out, "JPEG")
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 48, 3), np.uint8)).save(
+        out, "JPEG"
+    )
     number = iter(range(photos))
 
     def write(path: Path) -> None:
-        path.write_bytes(out.getvalue() + next(number).to_bytes(4, "big"))  # decoders stop before what they don't know
+        path.write_bytes(
+            out.getvalue() + next(number).to_bytes(4, "big")
+        )  # decoders stop before what they don't know
 
     people = [
-        f"{i:06d}_{'male' if i % 2 else 'female'}_Asian_{18 + i % 43}" for i in range(photos * 3 // 5 // len(MASK_STATES))
+        f"{i:06d}_{'male' if i % 2 else 'female'}_Asian_{18 + i % 43}"
+        for i in range(photos * 3 // 5 // len(MASK_STATES))
     ]
     for name in people:
         folder = target / "train/images" / name
@@ -143,4 +167,6 @@ def synthetic_photos(target: Path, photos: int) -> None:
         write(target / "eval/images" / name)
     rows = [",".join([*name.split("_"), name]) for name in people]
     (target / "train/train.csv").write_text("\n".join(["id,gender,race,age,path", *rows]) + "\n")
-    (target / "eval/info.csv").write_text("\n".join(["ImageID,ans", *(f"{name},0" for name in labelled)]) + "\n")
+    (target / "eval/info.csv").write_text(
+        "\n".join(["ImageID,ans", *(f"{name},0" for name in labelled)]) + "\n"
+    )

@@ -30,7 +30,9 @@ def machine(bench: Bench) -> dict:
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        name = next(
+            line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")
+        )
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
     return f"{name}, {os.cpu_count()} cores"
@@ -47,7 +49,11 @@ def entry(row: Row, bench: Bench, outcome: Outcome) -> dict:
         "data": bench.data.name,
         "photos": outcome.photos,
         "facts": {**outcome.facts, "same_work": outcome.sound},
-        "figures": {**told, "reached": aim.reached(told["median"]) and outcome.sound, **outcome.figures},
+        "figures": {
+            **told,
+            "reached": aim.reached(told["median"]) and outcome.sound,
+            **outcome.figures,
+        },
     }
 
 
@@ -58,7 +64,9 @@ def read() -> dict:
     try:
         return json.loads(FILE.read_text())
     except ValueError:
-        raise UserError(f"{FILE} is not JSON; delete it, or take the committed one: git checkout {FILE}") from None
+        raise UserError(
+            f"{FILE} is not JSON; delete it, or take the committed one: git checkout {FILE}"
+        ) from None
 
 
 def add(row: Row, bench: Bench, outcome: Outcome) -> dict:
@@ -89,7 +97,11 @@ def _cell(of_row: dict | None) -> str:
 
 def table(rows: list[Row], told: dict) -> str:
     """The README's table: a line for each row, for each device the aim and what was measured."""
-    head = ["what", "beside", *(word for name in DEVICES.values() for word in (f"aim, {name}", f"measured, {name}"))]
+    head = [
+        "what",
+        "beside",
+        *(word for name in DEVICES.values() for word in (f"aim, {name}", f"measured, {name}")),
+    ]
     lines = [head, ["---"] * len(head)]
     for row in rows:
         cells = [row.what, row.beside]

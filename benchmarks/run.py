@@ -16,7 +16,19 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import crop, growth, inputs, memory, pipeline, predict, report, serving, together, train, variants
+from benchmarks import (
+    crop,
+    growth,
+    inputs,
+    memory,
+    pipeline,
+    predict,
+    report,
+    serving,
+    together,
+    train,
+    variants,
+)
 from benchmarks.rows import Bench, Row
 from benchmarks.side import REPO, NotMeasured
 from portrait18.core import params
@@ -41,28 +53,51 @@ def _tell(line: str) -> None:
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__.split("\n")[0])
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"all, or some of {', '.join(r.name for r in ROWS)}")
-    parser.add_argument("--data", type=Path, help="a data set's folder (data/bench if it is there, else data/demo)")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.run", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument(
+        "rows", nargs="*", metavar="ROW", help=f"all, or some of {', '.join(r.name for r in ROWS)}"
+    )
+    parser.add_argument(
+        "--data", type=Path, help="a data set's folder (data/bench if it is there, else data/demo)"
+    )
     parser.add_argument("--bundle", type=Path, help="a trained ensemble to serve (models/bundle)")
-    parser.add_argument("--photos", type=int, default=256, help="size of a row; each takes its own share (256)")
-    parser.add_argument("--rounds", type=int, default=5, help="of each row, fewer where time is up (5)")
-    parser.add_argument("--minutes", type=float, default=10, help="for a row's rounds; a turn may take as long (10)")
     parser.add_argument(
-        "--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: the GPU if there is one"
+        "--photos", type=int, default=256, help="size of a row; each takes its own share (256)"
     )
     parser.add_argument(
-        "--workers", type=int, help="loader processes of both sides (CPU 0, GPU half the cores, 8 at most)"
+        "--rounds", type=int, default=5, help="of each row, fewer where time is up (5)"
     )
     parser.add_argument(
-        "--table", action="store_true", help="print the table of reports/benchmarks.json, measure nothing"
+        "--minutes", type=float, default=10, help="for a row's rounds; a turn may take as long (10)"
+    )
+    parser.add_argument(
+        "--device",
+        choices=["auto", "cpu", "cuda"],
+        default="auto",
+        help="auto: the GPU if there is one",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        help="loader processes of both sides (CPU 0, GPU half the cores, 8 at most)",
+    )
+    parser.add_argument(
+        "--table",
+        action="store_true",
+        help="print the table of reports/benchmarks.json, measure nothing",
     )
     return parser.parse_args(argv)
 
 
 def _chosen(names: list[str], device: str) -> list[Row]:
     known = {row.name: row for row in ROWS}
-    wrong = [f"no row is called {name!r}{nearest(name, list(known))}" for name in names if name not in known]
+    wrong = [
+        f"no row is called {name!r}{nearest(name, list(known))}"
+        for name in names
+        if name not in known
+    ]
     for name in names:
         if name in known and device not in known[name].aims:
             others = " or ".join(known[name].aims)
@@ -86,7 +121,9 @@ def _bench(args: argparse.Namespace, folder: Path) -> Bench:
         problems.append(f"--minutes {args.minutes} must be more than 0")
     there = torch.cuda.is_available()
     if args.device == "cuda" and not there:
-        problems.append("--device cuda: PyTorch sees no GPU here; use --device cpu or mend the driver")
+        problems.append(
+            "--device cuda: PyTorch sees no GPU here; use --device cpu or mend the driver"
+        )
     if problems:
         raise UserError(problems)
     device = ("cuda" if there else "cpu") if args.device == "auto" else args.device
@@ -95,13 +132,26 @@ def _bench(args: argparse.Namespace, folder: Path) -> Bench:
     usual = min(8, (os.cpu_count() or 2) // 2) if device == "cuda" else 0
     workers = usual if args.workers is None else args.workers
     told, bundle = params.load(), args.bundle or Path("models/bundle")
-    return Bench(data, args.photos, args.rounds, device, workers, args.minutes, folder, told, _tell, bundle=bundle)
+    return Bench(
+        data,
+        args.photos,
+        args.rounds,
+        device,
+        workers,
+        args.minutes,
+        folder,
+        told,
+        _tell,
+        bundle=bundle,
+    )
 
 
 def _warn_of_others() -> None:
     busy, cores = os.getloadavg()[0], os.cpu_count() or 1
     if busy > 0.3 * cores:
-        _tell(f"warning: other programs keep {busy:.1f} of {cores} cores busy; ratios will vary more than they should")
+        _tell(
+            f"warning: other programs keep {busy:.1f} of {cores} cores busy; ratios will vary more than they should"
+        )
 
 
 @cli_errors
@@ -130,7 +180,9 @@ def main(argv: list[str] | None = None) -> None:
                     continue
                 told = report.add(row, bench, outcome)
         growths = {
-            name: r["figures"] for name, r in told.get(bench.device, {}).get("rows", {}).items() if "growth" in name
+            name: r["figures"]
+            for name, r in told.get(bench.device, {}).get("rows", {}).items()
+            if "growth" in name
         }
         if growths:
             growth.draw(growths)

@@ -43,7 +43,9 @@ class Load(NamedTuple):
 
 def body(photo: bytes) -> bytes:
     """A form with one photo."""
-    head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="photos"; filename="photo"\r\n\r\n'
+    head = (
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="photos"; filename="photo"\r\n\r\n'
+    )
     return head.encode() + photo + f"\r\n--{_BOUNDARY}--\r\n".encode()
 
 
@@ -91,8 +93,20 @@ def server(bench: Bench, *flags: str) -> Iterator[Served]:
         NotMeasured: there is no bundle, or the server did not start.
     """
     if not (bench.bundle / bundle.MANIFEST).exists():
-        raise NotMeasured(f"{bench.bundle} holds no bundle; make demo makes the demo's, --bundle FOLDER names another")
-    command = [sys.executable, "-m", "portrait18", "serve", "--port", "0", "--bundle", str(bench.bundle), *flags]
+        raise NotMeasured(
+            f"{bench.bundle} holds no bundle; make demo makes the demo's, --bundle FOLDER names another"
+        )
+    command = [
+        sys.executable,
+        "-m",
+        "portrait18",
+        "serve",
+        "--port",
+        "0",
+        "--bundle",
+        str(bench.bundle),
+        *flags,
+    ]
     hidden = {"CUDA_VISIBLE_DEVICES": ""} if bench.device == "cpu" else {}
     how = {"cwd": REPO, "env": {**os.environ, **hidden}, "stdout": subprocess.PIPE, "text": True}
     since = time.perf_counter()
@@ -103,7 +117,9 @@ def server(bench: Bench, *flags: str) -> Iterator[Served]:
             line = run.stdout.readline()
             if not line:
                 log.seek(0)
-                last = (log.read().splitlines() or [f"no answer within {bench.minutes:g} minutes"])[-1]
+                last = (log.read().splitlines() or [f"no answer within {bench.minutes:g} minutes"])[
+                    -1
+                ]
                 raise NotMeasured(f"the server did not start: {last}")
             address = line.split()[0]
             health = _health(address)
@@ -127,7 +143,10 @@ def _health(address: str) -> dict:
 
 
 def _bodies(bench: Bench, count: int) -> list[bytes]:
-    return [body(Path(path).read_bytes()) for path in inputs.paths(inputs.photos(bench, min(count, bench.photos)))]
+    return [
+        body(Path(path).read_bytes())
+        for path in inputs.paths(inputs.photos(bench, min(count, bench.photos)))
+    ]
 
 
 def _turn(address: str, bodies: list[bytes], requests: int, clients: int) -> Turn:
@@ -152,11 +171,14 @@ def together(bench: Bench, count: int) -> Outcome:
     bodies = _bodies(bench, count)
     with server(bench) as ours, server(bench, *ALONE) as theirs:
         pair = bench.compare(
-            lambda: _turn(ours.address, bodies, count, CLIENTS), lambda: _turn(theirs.address, bodies, count, CLIENTS)
+            lambda: _turn(ours.address, bodies, count, CLIENTS),
+            lambda: _turn(theirs.address, bodies, count, CLIENTS),
         )
     figures = {"together": _figures(pair.ours), "one_at_a_time": _figures(pair.theirs)}
     none_lost = not any(side["lost"] for side in figures.values())
-    return Outcome(pair.ratios, count, {"clients": CLIENTS, "networks": ours.networks}, figures, none_lost)
+    return Outcome(
+        pair.ratios, count, {"clients": CLIENTS, "networks": ours.networks}, figures, none_lost
+    )
 
 
 def start(bench: Bench, count: int) -> Outcome:
@@ -181,7 +203,9 @@ def many(bench: Bench, count: int) -> Outcome:
             turns.append(_turn(served.address, bodies, count, MANY_CLIENTS))
             bench.tell(f"round {n + 1} of {bench.rounds}: {turns[-1].facts['lost']} lost")
     lost = [turn.facts["lost"] for turn in turns]
-    return Outcome(lost, count, {"clients": MANY_CLIENTS, "networks": served.networks}, _figures(turns))
+    return Outcome(
+        lost, count, {"clients": MANY_CLIENTS, "networks": served.networks}, _figures(turns)
+    )
 
 
 ROWS = [

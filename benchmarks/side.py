@@ -34,7 +34,9 @@ def anonymous(pid: int | str = "self") -> int:
     """Anonymous memory of a process now, bytes: without what is mapped from files; 0 where /proc doesn't tell."""
     try:
         with open(f"/proc/{pid}/status") as status:
-            return next((int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon")), 0)
+            return next(
+                (int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon")), 0
+            )
     except OSError:
         return 0
 
@@ -95,12 +97,16 @@ class Side:
         end = time.monotonic() + self.seconds
         while b"\n" not in self._read:
             if time.monotonic() > end:
-                raise NotMeasured(f"{self.function} did not answer within {self.seconds / 60:.0f} minutes; --minutes")
+                raise NotMeasured(
+                    f"{self.function} did not answer within {self.seconds / 60:.0f} minutes; --minutes"
+                )
             self.peak = max(self.peak, anonymous(self.process.pid))
             if select.select([self.process.stdout], [], [], _POLL)[0]:
                 part = os.read(self.process.stdout.fileno(), 2**16)
                 if not part:
-                    raise NotMeasured(f"{self.function} ended with status {self.process.wait()}, see above")
+                    raise NotMeasured(
+                        f"{self.function} ended with status {self.process.wait()}, see above"
+                    )
                 self._read += part
         line, self._read = self._read.split(b"\n", 1)
         told = json.loads(line)
@@ -120,7 +126,9 @@ def main(function: str, settings: str) -> None:
             how, started = json.loads(line), time.perf_counter()
             facts = run(**how)
             _wait_for_gpu()
-            answers.write(json.dumps({"seconds": time.perf_counter() - started, "facts": facts}) + "\n")
+            answers.write(
+                json.dumps({"seconds": time.perf_counter() - started, "facts": facts}) + "\n"
+            )
     except Exception as error:
         traceback.print_exc()
         answers.write(json.dumps({"error": f"{type(error).__name__}: {error}"}) + "\n")

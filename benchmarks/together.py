@@ -20,7 +20,9 @@ def trainings(bench: Bench, count: int) -> Outcome:
     """Four trainings by one `dvc repro` at a time, or by several; each gives the same either way."""
     changes = {"matrix.models": [MODEL], "split.folds": FOLDS, "matrix.folds": list(range(FOLDS))}
     project = Project(bench.folder / "together", bench.device, changes)
-    people, _ = projects.link_people(bench.data, project.data, max(12, round(count / len(MASK_STATES))), 8)
+    people, _ = projects.link_people(
+        bench.data, project.data, max(12, round(count / len(MASK_STATES))), 8
+    )
     stages = [f"train@{MODEL}-{fold}-0" for fold in range(FOLDS)]
     at_once, limit = min(len(stages), AT_ONCE[bench.device]), 60 * bench.minutes
     project.dvc("repro", "label", "split", "crop", seconds=limit)
@@ -43,7 +45,9 @@ def trainings(bench: Bench, count: int) -> Outcome:
         return Turn(time.monotonic() - started, people * len(MASK_STATES), {})
 
     pair = bench.compare(lambda: timed(together), lambda: timed(in_turn))
-    return Outcome(pair.ratios, people * len(MASK_STATES), {"trainings": len(stages), "at_once": at_once})
+    return Outcome(
+        pair.ratios, people * len(MASK_STATES), {"trainings": len(stages), "at_once": at_once}
+    )
 
 
 ROWS = [

@@ -21,7 +21,11 @@ def _sides(bench: Bench, count: int) -> tuple[dict, dict, int]:
     told = targets.class_index(target.task, labels, trained=True).tolist()
     paths = inputs.paths(inputs.photos(bench, count))
     ours = {"folder": str(folder), "model": model.model_dump_json()}
-    return ours, {"paths": paths, "labels": told, "model": json.loads(model.model_dump_json())}, sum(target.widths)
+    return (
+        ours,
+        {"paths": paths, "labels": told, "model": json.loads(model.model_dump_json())},
+        sum(target.widths),
+    )
 
 
 def facts(bench: Bench) -> dict:
@@ -38,14 +42,19 @@ def facts(bench: Bench) -> dict:
 
 def feeding(bench: Bench, count: int) -> Outcome:
     ours, theirs, _ = _sides(bench, count)
-    with bench.side("ours.train_input", **ours) as a, bench.side("peers.train_input", **theirs) as b:
+    with (
+        bench.side("ours.train_input", **ours) as a,
+        bench.side("peers.train_input", **theirs) as b,
+    ):
         return Outcome(bench.compare(a.turn, b.turn).ratios, count, facts(bench))
 
 
 def fed(bench: Bench, count: int) -> Outcome:
     ours, _, _ = _sides(bench, count)
     with bench.side("ours.train_loop", **ours) as side:
-        return Outcome(bench.compare(side.turn, partial(side.turn, repeated=True)).ratios, count, facts(bench))
+        return Outcome(
+            bench.compare(side.turn, partial(side.turn, repeated=True)).ratios, count, facts(bench)
+        )
 
 
 def loop(bench: Bench, count: int) -> Outcome:

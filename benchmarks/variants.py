@@ -88,7 +88,15 @@ def _measure(variant: Callable) -> Callable[[Bench, int], Outcome]:
 
 def _row(variant: Callable, what: str, *devices: str) -> Row:
     name, aims = f"with-{variant.__name__}", {device: at_most(WORTH_IT) for device in devices}
-    return Row(name, f"`train` with {what}", "the loop as it is", "x", aims, _measure(variant), share=(1, 32))
+    return Row(
+        name,
+        f"`train` with {what}",
+        "the loop as it is",
+        "x",
+        aims,
+        _measure(variant),
+        share=(1, 32),
+    )
 
 
 ROWS = [

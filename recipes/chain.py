@@ -72,13 +72,22 @@ def read(name: str) -> Recipe:
                 problems += error.problems
                 continue
             if new.key in overrides:
-                problems.append(f"{where}: {new.key} is set twice in this file; keep one of the lines")
+                problems.append(
+                    f"{where}: {new.key} is set twice in this file; keep one of the lines"
+                )
             overrides[new.key] = new
     if len(parents) > 1:
-        problems.append(f"{path}: from: is there {len(parents)} times ({', '.join(parents)}); keep one")
+        problems.append(
+            f"{path}: from: is there {len(parents)} times ({', '.join(parents)}); keep one"
+        )
     if problems:
         raise UserError(problems)
-    return Recipe(name, parents[0] if parents else None, _first_sentence(name, lines), tuple(overrides.values()))
+    return Recipe(
+        name,
+        parents[0] if parents else None,
+        _first_sentence(name, lines),
+        tuple(overrides.values()),
+    )
 
 
 def _first_sentence(name: str, lines: list[str]) -> str:
@@ -86,7 +95,7 @@ def _first_sentence(name: str, lines: list[str]) -> str:
     words = []
     for line in lines:
         text = line.lstrip("#").strip()
-        if not line.startswith("#") or not text and words:
+        if not line.startswith("#") or (not text and words):
             break
         if not text.startswith("from:"):
             words += text.split()
@@ -105,7 +114,9 @@ def lineage(name: str) -> list[Recipe]:
         path = FOLDER / f"{chain[-1].name}.txt"
         names = [recipe.name for recipe in chain]
         if parent in names:
-            raise UserError(f"{path}: from: leads in a circle ({' -> '.join([*names, parent])}); take one of them out")
+            raise UserError(
+                f"{path}: from: leads in a circle ({' -> '.join([*names, parent])}); take one of them out"
+            )
         if parent not in known():
             raise UserError(f"{path}: from: {parent!r} does not exist{nearest(parent, known())}")
         chain.append(read(parent))
@@ -120,14 +131,18 @@ def merge(base: dict[str, Override], added: Iterable[Override]) -> dict[str, Ove
     """
     merged = dict(base)
     for new in added:
-        old = merged.pop(new.key, None)  # the new line goes to the end: it may follow a line that sets its section
+        old = merged.pop(
+            new.key, None
+        )  # the new line goes to the end: it may follow a line that sets its section
         if old and old.prefix.startswith("+"):
             if new.prefix == "~":
                 continue
             if new.prefix == "":
                 new = new._replace(prefix=old.prefix)
         elif old and old.prefix == "~" and new.prefix == "+":
-            new = new._replace(prefix="++")  # without the deletion the key is there, which + refuses
+            new = new._replace(
+                prefix="++"
+            )  # without the deletion the key is there, which + refuses
         merged[new.key] = new
     return merged
 
@@ -144,4 +159,6 @@ def changes(name: str) -> list[str]:
     """The overrides that differ from the parent's; `~key` for a line of the parent that is taken back."""
     *older, recipe = lineage(name)
     own, before = resolve(name), resolve(older[-1].name) if older else {}
-    return [str(o) for key, o in own.items() if before.get(key) != o] + [f"~{key}" for key in before if key not in own]
+    return [str(o) for key, o in own.items() if before.get(key) != o] + [
+        f"~{key}" for key in before if key not in own
+    ]

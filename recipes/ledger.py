@@ -16,7 +16,9 @@ from typing import Any
 
 import yaml
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's own folder is on the path, not its parent
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1])
+)  # a script's own folder is on the path, not its parent
 
 from portrait18.core.errors import UserError, cli_errors
 from portrait18.dataset import inventory
@@ -37,7 +39,9 @@ def check_git() -> None:
             "there is no git repository with a commit here, to which DVC ties experiments; "
             "clone the project, or make one: git init; git add --all; git commit"
         )
-    known = subprocess.run(["git", "config", "user.email"], stdout=subprocess.DEVNULL).returncode == 0
+    known = (
+        subprocess.run(["git", "config", "user.email"], stdout=subprocess.DEVNULL).returncode == 0
+    )
     if not known and not os.environ.get("GIT_COMMITTER_EMAIL"):
         raise UserError(
             "git does not know your name, under which DVC keeps experiments; give it once: "
@@ -47,13 +51,18 @@ def check_git() -> None:
 
 def reattach() -> None:
     """Put HEAD back on the branch that it stands at the tip of: DVC takes it off, and killed it can't put it back."""
-    if not subprocess.run(["git", "symbolic-ref", "--quiet", "HEAD"], stdout=subprocess.DEVNULL).returncode:
+    if not subprocess.run(
+        ["git", "symbolic-ref", "--quiet", "HEAD"], stdout=subprocess.DEVNULL
+    ).returncode:
         return
     if any(
-        Path(_output("git", "rev-parse", "--git-path", f"rebase-{how}").strip()).exists() for how in ("merge", "apply")
+        Path(_output("git", "rev-parse", "--git-path", f"rebase-{how}").strip()).exists()
+        for how in ("merge", "apply")
     ):
         return  # git itself has taken it off
-    branches = _output("git", "for-each-ref", "--points-at=HEAD", "--format=%(refname)", "refs/heads").split()
+    branches = _output(
+        "git", "for-each-ref", "--points-at=HEAD", "--format=%(refname)", "refs/heads"
+    ).split()
     if len(branches) == 1:
         _output("git", "symbolic-ref", "HEAD", branches[0])
         print(
@@ -67,15 +76,21 @@ def start_from_committed_params() -> None:
     Raises:
         UserError: params.yaml holds changes that are kept nowhere else.
     """
-    if yaml.safe_load(PARAMS.read_text()) == yaml.safe_load(_output("git", "show", f"HEAD:./{PARAMS}")):
+    if yaml.safe_load(PARAMS.read_text()) == yaml.safe_load(
+        _output("git", "show", f"HEAD:./{PARAMS}")
+    ):
         return
     refs = _output("git", "for-each-ref", "--format=%(refname)", "refs/exps/??/*/*").split()
     present = _output("git", "hash-object", str(PARAMS))
     for ref in refs:
-        kept = subprocess.run(["git", "rev-parse", "--verify", "--quiet", f"{ref}:./{PARAMS}"], capture_output=True)
+        kept = subprocess.run(
+            ["git", "rev-parse", "--verify", "--quiet", f"{ref}:./{PARAMS}"], capture_output=True
+        )
         if kept.stdout.decode() == present:
             _output("git", "checkout", "--quiet", "HEAD", "--", str(PARAMS))
-            print(f"params.yaml held the experiment {ref.rsplit('/', 1)[1]}; a recipe starts from the committed one")
+            print(
+                f"params.yaml held the experiment {ref.rsplit('/', 1)[1]}; a recipe starts from the committed one"
+            )
             return
     raise UserError(
         "params.yaml has changes that are not committed, and a recipe would be measured with them; "
@@ -87,14 +102,20 @@ def require_photos(overrides: dict[str, Override]) -> None:
     """`UserError` where the photos that a run would read are not there: DVC, asked before any stage, names a folder alone."""
     folders = yaml.safe_load(PARAMS.read_text())["data"]
     told = {name: overrides.get(f"data.{name}") for name in ("root", "extra")}
-    root, extra = (Path(yaml.safe_load(of.value) if of else folders[name]) for name, of in told.items())
+    root, extra = (
+        Path(yaml.safe_load(of.value) if of else folders[name]) for name, of in told.items()
+    )
     inventory.require_layout(root, extra)
 
 
 def seeds_of(overrides: dict[str, Override]) -> str:
     """The seeds that a run trains, as runs.csv writes them: 0 or 0+1."""
     told = overrides.get("matrix.seeds")
-    seeds = yaml.safe_load(told.value) if told else yaml.safe_load(PARAMS.read_text())["matrix"]["seeds"]
+    seeds = (
+        yaml.safe_load(told.value)
+        if told
+        else yaml.safe_load(PARAMS.read_text())["matrix"]["seeds"]
+    )
     return "+".join(map(str, seeds))
 
 
@@ -124,9 +145,17 @@ def figures(shown: list[dict], experiment: str) -> dict[str, Any]:
                 continue
             data = kept["revs"][0]["data"] or {}
             metrics = {path: told.get("data") for path, told in (data.get("metrics") or {}).items()}
-            found = {c: _dig(metrics.get(path), at) for c, (path, at) in {**runs.COUNTS, **runs.FIGURES}.items()}
-            return {"data": _dig((data.get("params") or {}).get(str(PARAMS)), "data.data.root") or "", **found}
-    raise UserError(f"dvc exp show does not know {experiment}; its figures are in reports/*.json only")
+            found = {
+                c: _dig(metrics.get(path), at)
+                for c, (path, at) in {**runs.COUNTS, **runs.FIGURES}.items()
+            }
+            return {
+                "data": _dig((data.get("params") or {}).get(str(PARAMS)), "data.data.root") or "",
+                **found,
+            }
+    raise UserError(
+        f"dvc exp show does not know {experiment}; its figures are in reports/*.json only"
+    )
 
 
 def experiment(name: str, overrides: dict[str, Override], env: dict[str, str]) -> tuple[int, float]:
@@ -134,11 +163,15 @@ def experiment(name: str, overrides: dict[str, Override], env: dict[str, str]) -
     told = [part for line in overrides.values() for part in ("-S", str(line))]
     print(" ".join(["dvc exp run --name", name, *told]), flush=True)
     start = time.monotonic()
-    process = subprocess.Popen([sys.executable, "-m", "dvc", "exp", "run", "--name", name, *told], env=env)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "exp", "run", "--name", name, *told], env=env
+    )
     while True:
         try:
             return process.wait(), (time.monotonic() - start) / 60
-        except KeyboardInterrupt:  # the terminal has told DVC too: it ends its stage, and has to be waited for
+        except (
+            KeyboardInterrupt
+        ):  # the terminal has told DVC too: it ends its stage, and has to be waited for
             continue
 
 
@@ -180,19 +213,29 @@ def run(name: str, seed: int | None, also: list[str]) -> int:
     shown = json.loads(_output(sys.executable, "-m", "dvc", "exp", "show", "--json"))
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     runs.append(runs.Run(**known, finished=now, **figures(shown, known["experiment"])))
-    print(f"{known['experiment']} took {minutes:.1f} minutes; kept in {runs.FILE}: commit that file before any")
-    print("dvc exp apply or git checkout. The other files here are now the experiment's; dvc exp show lists it.")
+    print(
+        f"{known['experiment']} took {minutes:.1f} minutes; kept in {runs.FILE}: commit that file before any"
+    )
+    print(
+        "dvc exp apply or git checkout. The other files here are now the experiment's; dvc exp show lists it."
+    )
     return 0
 
 
 @cli_errors
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python recipes/ledger.py", description="Run recipes, compare their scores.")
+    parser = argparse.ArgumentParser(
+        prog="python recipes/ledger.py", description="Run recipes, compare their scores."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    runner = commands.add_parser("run", help="run a recipe as a DVC experiment, add it to reports/runs.csv")
+    runner = commands.add_parser(
+        "run", help="run a recipe as a DVC experiment, add it to reports/runs.csv"
+    )
     runner.add_argument("name", help="a file of recipes/ without its .txt")
     runner.add_argument("--seed", type=int, help="of the trainings; without it the recipe's own")
-    runner.add_argument("--also", action="append", default=[], metavar="KEY=VALUE", help="one more override")
+    runner.add_argument(
+        "--also", action="append", default=[], metavar="KEY=VALUE", help="one more override"
+    )
     commands.add_parser("table", help="write reports/ledger.md")
     args = parser.parse_args(argv)
     if args.command == "table":

@@ -85,7 +85,9 @@ def read() -> list[Run]:
             try:
                 cells[name] = float(cells[name]) if cells[name] else None
             except ValueError:
-                problems.append(f"{FILE} line {number}: {name} {cells[name]!r} must be a number or empty")
+                problems.append(
+                    f"{FILE} line {number}: {name} {cells[name]!r} must be a number or empty"
+                )
         cells["minutes"] = cells["minutes"] or 0.0
         runs.append(Run(**cells))
     if problems:

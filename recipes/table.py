@@ -79,7 +79,12 @@ def _row(group: list[Run]) -> Row | None:
         return sum(r.minutes for r in alike if not r.finished or r.figures == run.figures)
 
     seeds = sorted(counted, key=lambda text: [int(s) for s in text.split("+")])
-    return Row(last.recipe, last.also, {s: counted[s] for s in seeds}, mean(pieces(r) for r in counted.values()))
+    return Row(
+        last.recipe,
+        last.also,
+        {s: counted[s] for s in seeds},
+        mean(pieces(r) for r in counted.values()),
+    )
 
 
 def spread(values: list[float], form: str = ".3f") -> str:
@@ -118,11 +123,21 @@ def _cells(row: Row, depth: int, recipe: chain.Recipe | None, parent: Row | None
     if recipe:
         name = f"[{row.recipe}](../recipes/{row.recipe}.txt)"
         lines = chain.changes(row.recipe)
-        told = "".join(f" `{line}`" for line in lines) if recipe.parent else f" (overrides: {len(lines)})"
+        told = (
+            "".join(f" `{line}`" for line in lines)
+            if recipe.parent
+            else f" (overrides: {len(lines)})"
+        )
         says = recipe.says + told
         if row.last.overrides != runs.digest(chain.resolve(row.recipe).values()):
             says += " **The recipe was changed after this run.**"
-    figures = ("validation_macro_f1", "eval_macro_f1", "eval_mask_accuracy", "eval_gender_accuracy", "eval_age_macro_f1")
+    figures = (
+        "validation_macro_f1",
+        "eval_macro_f1",
+        "eval_mask_accuracy",
+        "eval_gender_accuracy",
+        "eval_age_macro_f1",
+    )
     return [
         "· " * depth + name + (f" with `{row.also}`" if row.also else ""),
         recipe.parent or NONE if recipe else NONE,
@@ -173,7 +188,9 @@ def render(known: list[Run]) -> str:
     page = HEAD.format(data=told, none=NONE) + "".join(lines)
     idle = [name for _, name in order if name not in {r.recipe for r in all_rows}]
     if idle:
-        page += "\n## Not run here\n\n" + "".join(f"- {name}: {recipes[name].says}\n" for name in idle)
+        page += "\n## Not run here\n\n" + "".join(
+            f"- {name}: {recipes[name].says}\n" for name in idle
+        )
     return page
 
 

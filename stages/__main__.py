@@ -18,7 +18,9 @@ def main(argv: list[str]) -> None:
     """Import the stage's module and call its `main` with the remaining arguments."""
     name, *arguments = argv or [""]
     if name not in names():
-        raise UserError(f"{name!r} is not a stage; run python -m stages NAME with one of {', '.join(names())}")
+        raise UserError(
+            f"{name!r} is not a stage; run python -m stages NAME with one of {', '.join(names())}"
+        )
     importlib.import_module(f"stages.{name}").main(*arguments)
 
 

@@ -16,7 +16,9 @@ def code_files(stage: str, root: Path = Path()) -> list[Path]:
         root: folder of dvc.yaml.
     """
     entry = yaml.safe_load((root / "dvc.yaml").read_text())["stages"][stage]
-    deps = [root / dep for dep in entry.get("do", entry)["deps"] if dep.split("/")[0] in SOURCE_FOLDERS]
+    deps = [
+        root / dep for dep in entry.get("do", entry)["deps"] if dep.split("/")[0] in SOURCE_FOLDERS
+    ]
     files = [path for dep in deps for path in (dep.rglob("*") if dep.is_dir() else [dep])]
     return sorted(path for path in files if path.is_file() and "__pycache__" not in path.parts)
 

@@ -12,10 +12,16 @@ OUT = Path("reports/audit")
 
 
 def main() -> None:
-    found = audit.suspects(tables.read("data/ensemble/validation.csv"), tables.read("data/labels.csv"))
+    found = audit.suspects(
+        tables.read("data/ensemble/validation.csv"), tables.read("data/labels.csv")
+    )
     pixels, table = crop_store.load(Path("data/crops"), "train")
     for name, task in TASKS.items():
-        contact_sheets.contact_sheet(pixels, audit.captions(found, task, table.photo, contact_sheets.PHOTOS), OUT / f"{name}.png")
+        contact_sheets.contact_sheet(
+            pixels,
+            audit.captions(found, task, table.photo, contact_sheets.PHOTOS),
+            OUT / f"{name}.png",
+        )
     write_csv(found, OUT / "suspects.csv")
     count = found.task.value_counts()
     near = int((found.years_from_border <= audit.NEAR_BORDER).sum())

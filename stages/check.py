@@ -57,7 +57,13 @@ def main(out: Path = Path("data/photos"), report: Path = Path("reports/check.jso
         for name, part in (("train", train[train.extra == 0]), ("extra", train[train.extra == 1]))
     }
     write_json(
-        {**counts, "eval": {"photos": len(evaluated)}, "problems": len(problems), "warnings": len(warnings)}, report
+        {
+            **counts,
+            "eval": {"photos": len(evaluated)},
+            "problems": len(problems),
+            "warnings": len(warnings),
+        },
+        report,
     )
     more = f" (and {counts['extra']['people']} extra people)" if counts["extra"]["people"] else ""
     print(

@@ -18,6 +18,14 @@ def main(name: str) -> None:
     inventory = tables.read(f"data/photos/{name}.csv")
     folder = Path("data/crops")
     with oom_hint("crop.batch_size"):
-        table = builder.build(inventory, folder, name, p.crop, runs.crop_work_dir(name), device(), code_fingerprint("crop"))
+        table = builder.build(
+            inventory,
+            folder,
+            name,
+            p.crop,
+            runs.crop_work_dir(name),
+            device(),
+            code_fingerprint("crop"),
+        )
     if table is not None:
         print(f"{name}: {len(table)} photos cropped")

@@ -17,7 +17,8 @@ def main() -> None:
     p = params.load()
     wanted = runs.runs_by_model(p.matrix, p.pseudo_label)
     models = {
-        m: ensembling.average([tables.read(run.predictions) for run in of_model]) for m, of_model in wanted.items()
+        m: ensembling.average([tables.read(run.predictions) for run in of_model])
+        for m, of_model in wanted.items()
     }
     if p.group.by != "none":
         groups = tables.read("data/groups.csv")
@@ -28,16 +29,26 @@ def main() -> None:
 
     able, votes = {}, {"validation": {}, "eval": {}}
     for task in ensembling.tasks_of(models):
-        able[task.name] = [m for m, t in models.items() if ensembling.probabilities_of(task, t) is not None]
+        able[task.name] = [
+            m for m, t in models.items() if ensembling.probabilities_of(task, t) is not None
+        ]
         for which, of_set in votes.items():
-            stack = np.stack([ensembling.probabilities_of(task, models[m].loc[which]) for m in able[task.name]])
-            truth = class_index(task, labels, trained=False).to_numpy() if which == "validation" else None
+            stack = np.stack(
+                [ensembling.probabilities_of(task, models[m].loc[which]) for m in able[task.name]]
+            )
+            truth = (
+                class_index(task, labels, trained=False).to_numpy()
+                if which == "validation"
+                else None
+            )
             of_set[task.name] = Votes(stack, truth)
     years = {which: _years(models, which) for which in votes}
 
     ensemble = ensembling.fit(votes["validation"], years["validation"], people, p.ensemble)
     answers = {
-        "validation": ensembling.cross_fit(votes["validation"], years["validation"], people, p.ensemble),
+        "validation": ensembling.cross_fit(
+            votes["validation"], years["validation"], people, p.ensemble
+        ),
         "eval": ensemble.answer(votes["eval"], years["eval"]),
     }
     for which, of_set in answers.items():
@@ -52,9 +63,13 @@ def main() -> None:
         }
         print(f"{name}: " + ", ".join(f"{m} x {w}" for m, w in chosen[name]["weights"].items()))
     if ensemble.joint_offsets is not None:
-        chosen["joint_offsets"] = dict(zip(ALL.classes, ensemble.joint_offsets.round(2).tolist(), strict=True))
+        chosen["joint_offsets"] = dict(
+            zip(ALL.classes, ensemble.joint_offsets.round(2).tolist(), strict=True)
+        )
     if ensemble.thresholds is not None:
-        chosen["thresholds"] = dict(zip(("young_middle", "middle_old"), ensemble.thresholds.tolist(), strict=True))
+        chosen["thresholds"] = dict(
+            zip(("young_middle", "middle_old"), ensemble.thresholds.tolist(), strict=True)
+        )
     write_json(chosen, "reports/ensemble.json")
     write_json(ensemble_config.to_json(ensemble, able), "data/ensemble/config.json")
 

@@ -40,9 +40,13 @@ def main() -> None:
             "recall": analysis.recalls(t, d, task.classes),
             "baseline": analysis.baseline(t, len(task.classes)),
         }
-        plots.confusion(analysis.confusion(t, d, len(task.classes)), task.classes, OUT / f"confusion_{name}.png")
+        plots.confusion(
+            analysis.confusion(t, d, len(task.classes)), task.classes, OUT / f"confusion_{name}.png"
+        )
         write_csv(
-            pd.DataFrame({"actual": np.take(task.classes, t), "predicted": np.take(task.classes, d)}),
+            pd.DataFrame(
+                {"actual": np.take(task.classes, t), "predicted": np.take(task.classes, d)}
+            ),
             OUT / f"confusion_{name}.csv",
         )
         curves[name] = analysis.calibration(t, p)
@@ -50,7 +54,9 @@ def main() -> None:
     years, age = answers.years.to_numpy() if "years" in answers else None, truth.age.to_numpy()
     if years is not None:
         figures["age"]["mean_absolute_error_years"] = float(np.abs(years - age).mean())
-    by_decade = analysis.age_by_decade(age, truth.age_group.to_numpy(), answers.age.to_numpy(), years)
+    by_decade = analysis.age_by_decade(
+        age, truth.age_group.to_numpy(), answers.age.to_numpy(), years
+    )
     write_csv(by_decade, OUT / "age_by_decade.csv")
     plots.age_error(by_decade, age, years, OUT / "age_error.png")
     plots.confusion(
@@ -70,11 +76,18 @@ def main() -> None:
     write_csv(mistakes, OUT / "mistakes.csv")
     pixels, table = crop_store.load(Path("data/crops"), "train")
     shown = analysis.captions(mistakes, table.photo, contact_sheets.PHOTOS)
-    contact_sheets.contact_sheet(pixels, shown, OUT / "mistakes.png", contact_sheets.LARGE, none="no mistakes")
+    contact_sheets.contact_sheet(
+        pixels, shown, OUT / "mistakes.png", contact_sheets.LARGE, none="no mistakes"
+    )
     p = params.load()
-    wanted = [run for of_model in runs.runs_by_model(p.matrix, p.pseudo_label).values() for run in of_model]
+    wanted = [
+        run
+        for of_model in runs.runs_by_model(p.matrix, p.pseudo_label).values()
+        for run in of_model
+    ]
     plots.learning_curves(
-        {str(run): _history(run.live / "plots/metrics") for run in wanted}, OUT / "learning_curves.png"
+        {str(run): _history(run.live / "plots/metrics") for run in wanted},
+        OUT / "learning_curves.png",
     )
     write_json(figures, "reports/metrics.json")
     print(
@@ -90,5 +103,7 @@ def _history(folder: Path) -> pd.DataFrame:
         }
     except (FileNotFoundError, KeyError, ValueError) as error:
         reason = str(error)
-        raise UserError(f"{folder} is damaged ({' '.join(reason.split())}); {REPAIR_HINT}") from None
+        raise UserError(
+            f"{folder} is damaged ({' '.join(reason.split())}); {REPAIR_HINT}"
+        ) from None
     return pd.DataFrame(parts).reset_index()

@@ -26,16 +26,32 @@ def main(*words: str) -> None:
     labels = tables.read("data/labels.csv")
     count = p.explain.photos if heatmaps.can_be_drawn(model) else 0
     tasks = heatmaps.tasks_of(model)
-    chosen = pd.concat([heatmaps.choose(task, held_out, labels, count) for task in tasks], ignore_index=True)
+    chosen = pd.concat(
+        [heatmaps.choose(task, held_out, labels, count) for task in tasks], ignore_index=True
+    )
 
     pixels, table = crop_store.load(Path("data/crops"), "train")
     row_of = dict(zip(table.photo, range(len(table)), strict=True))
     drawn = [np.empty((0, *pixels.shape[1:]), np.uint8)]
     for name, of_task in chosen.groupby("task", sort=False):
         crops = pixels[[row_of[photo] for photo in of_task.photo]]
-        drawn.append(heatmaps.overlay(crops, heatmaps.grad_cam(model, crops, TASKS[name], of_task.answer.to_numpy())))
-    none = "explain.photos = 0" if not p.explain.photos else f"{model.params.backbone} has no last feature map"
+        drawn.append(
+            heatmaps.overlay(
+                crops, heatmaps.grad_cam(model, crops, TASKS[name], of_task.answer.to_numpy())
+            )
+        )
+    none = (
+        "explain.photos = 0"
+        if not p.explain.photos
+        else f"{model.params.backbone} has no last feature map"
+    )
     captions = heatmaps.captions(chosen)
-    contact_sheets.contact_sheet(np.concatenate(drawn), captions, f"reports/explain/{run.name}.png", contact_sheets.LARGE, none)
+    contact_sheets.contact_sheet(
+        np.concatenate(drawn),
+        captions,
+        f"reports/explain/{run.name}.png",
+        contact_sheets.LARGE,
+        none,
+    )
     write_csv(chosen, f"data/explain/{run.name}.csv")
     print(f"{run}: heat maps of {len(chosen)} photos" if count else f"{run}: no heat maps, {none}")

@@ -19,9 +19,13 @@ def main() -> None:
     parts = []
     for name, which in (("train", "validation"), ("eval", "eval")):
         inventory = tables.read(f"data/photos/{name}.csv")
-        around = crop_store.mapped(Path(f"data/crops/{name}_context.npy"), (len(inventory), None), np.int8)
+        around = crop_store.mapped(
+            Path(f"data/crops/{name}_context.npy"), (len(inventory), None), np.int8
+        )
         group = near_duplicates.groups(inventory, around, p.data.root / "eval/info.csv", p.group)
         parts.append(inventory[["photo"]].assign(set=which, group=group))
         sizes = pd.Series(group).value_counts()
-        print(f"{name}: {len(group)} photos in {len(sizes)} groups, {(sizes == 1).sum()} of them alone")
+        print(
+            f"{name}: {len(group)} photos in {len(sizes)} groups, {(sizes == 1).sum()} of them alone"
+        )
     write_csv(pd.concat(parts), "data/groups.csv")

@@ -11,7 +11,9 @@ from portrait18.visualization import plots
 
 def main() -> None:
     table, report = labels.make(
-        tables.read("data/photos/train.csv"), labels.read_fixes(Path("data/label_fixes.csv")), params.load().label
+        tables.read("data/photos/train.csv"),
+        labels.read_fixes(Path("data/label_fixes.csv")),
+        params.load().label,
     )
     by_column, by_class = labels.counts(table)
     write_csv(table, "data/labels.csv")

@@ -47,7 +47,12 @@ def main(*words: str) -> None:
         if not processes.is_main_process():
             predict(None)
             continue
-        inputs = [file_digest(run.weights), file_digest(f"data/crops/{which}.npy"), rows.tolist(), p.model_dump()]
+        inputs = [
+            file_digest(run.weights),
+            file_digest(f"data/crops/{which}.npy"),
+            rows.tolist(),
+            p.model_dump(),
+        ]
         journal = Journal(journals[which], made_by + inputs)
         if journal.pieces:
             done = min(len(journal.pieces) * p.batch_size, len(rows))

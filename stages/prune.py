@@ -8,9 +8,13 @@ from portrait18.core import params, runs
 def main() -> None:
     runs.remove_stale_progress()
     p = params.load()
-    wanted = [run for group in runs.runs_by_model(p.matrix, p.pseudo_label).values() for run in group]
+    wanted = [
+        run for group in runs.runs_by_model(p.matrix, p.pseudo_label).values() for run in group
+    ]
     runs.remove_stale_outputs(runs.PREDICTIONS, [run.predictions for run in wanted])
     runs.remove_stale_outputs(runs.WEIGHTS, [run.weights for run in wanted])
     runs.remove_stale_outputs(runs.LIVE_METRICS, [run.live for run in wanted])
     for folder, suffix in (("reports/explain", "png"), ("data/explain", "csv")):
-        runs.remove_stale_outputs(Path(folder), [Path(folder, f"{m}.{suffix}") for m in p.matrix.models])
+        runs.remove_stale_outputs(
+            Path(folder), [Path(folder, f"{m}.{suffix}") for m in p.matrix.models]
+        )

@@ -19,7 +19,10 @@ def main() -> None:
     p = params.load()
     wanted = runs.runs_by_model(p.matrix, p.pseudo_label)
     evaluated, ensemble = REPORTS / "evaluate", _json("ensemble.json")
-    mistakes, suspects = tables.read(evaluated / "mistakes.csv"), tables.read(REPORTS / "audit/suspects.csv")
+    mistakes, suspects = (
+        tables.read(evaluated / "mistakes.csv"),
+        tables.read(REPORTS / "audit/suspects.csv"),
+    )
     suspects_of = {name: suspects[suspects.task == name] for name in TASKS}
     html = report_page.render(
         data=str(p.data.root),
@@ -37,22 +40,44 @@ def main() -> None:
         suspects={name: len(table) for name, table in suspects_of.items()},
         params=Path("params.yaml").read_text(),
         charts={
-            "curves": report_page.chart(evaluated / "learning_curves.png", "Held-out macro-F1 and loss over the epochs"),
-            "confusion": report_page.chart(evaluated / "confusion.png", "Confusion matrix of the 18 classes"),
-            "calibration": report_page.chart(evaluated / "calibration.png", "Accuracy over confidence for each task"),
-            "ages": report_page.chart(evaluated / "age_error.png", "Wrong age groups and years off in each decade"),
+            "curves": report_page.chart(
+                evaluated / "learning_curves.png", "Held-out macro-F1 and loss over the epochs"
+            ),
+            "confusion": report_page.chart(
+                evaluated / "confusion.png", "Confusion matrix of the 18 classes"
+            ),
+            "calibration": report_page.chart(
+                evaluated / "calibration.png", "Accuracy over confidence for each task"
+            ),
+            "ages": report_page.chart(
+                evaluated / "age_error.png", "Wrong age groups and years off in each decade"
+            ),
             "counts": report_page.chart(REPORTS / "label/counts.png", "Photos in each class"),
-            **{name: report_page.chart(evaluated / f"confusion_{name}.png", f"Confusion matrix of {name}") for name in TASKS},
+            **{
+                name: report_page.chart(
+                    evaluated / f"confusion_{name}.png", f"Confusion matrix of {name}"
+                )
+                for name in TASKS
+            },
         },
         sheets={
-            (name, end): report_page.sheet(REPORTS / f"crop/{name}{end}.png", f"Contact sheet: {what}, set {name}")
+            (name, end): report_page.sheet(
+                REPORTS / f"crop/{name}{end}.png", f"Contact sheet: {what}, set {name}"
+            )
             for name in ("train", "eval")
-            for end, what in (("", "face crops"), ("_fallbacks", "photos where the first search found no face"))
+            for end, what in (
+                ("", "face crops"),
+                ("_fallbacks", "photos where the first search found no face"),
+            )
         },
         photos={
-            "mistakes": report_page.photos(evaluated / "mistakes.png", report_page.mistakes(mistakes), contact_sheets.LARGE),
+            "mistakes": report_page.photos(
+                evaluated / "mistakes.png", report_page.mistakes(mistakes), contact_sheets.LARGE
+            ),
             "suspects": {
-                name: report_page.photos(REPORTS / f"audit/{name}.png", report_page.suspects(table), contact_sheets.SMALL)
+                name: report_page.photos(
+                    REPORTS / f"audit/{name}.png", report_page.suspects(table), contact_sheets.SMALL
+                )
                 for name, table in suspects_of.items()
             },
             "heatmaps": {

@@ -37,7 +37,9 @@ def main(*words: str) -> None:
     if run.round == 2:
         crops, known = crop_store.load(Path("data/crops"), "eval")
         more = tables.read(run.pseudo_labels).set_index("photo").loc[known.photo].reset_index()
-        processes.print_once(f"{run}: {more.train.sum()} of {len(more)} photos to label are trained on")
+        processes.print_once(
+            f"{run}: {more.train.sum()} of {len(more)} photos to label are trained on"
+        )
         pixels = crop_store.Joined([pixels, crops])
         labels = pd.concat([labels, more], ignore_index=True)
         fold_of = np.append(fold_of, np.full(len(more), -1))

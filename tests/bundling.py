@@ -20,18 +20,27 @@ CPU = torch.device("cpu")
 BOX = (0.2, 0.1, 0.7, 0.6)
 #: Models of every kind, two members each of one of them.
 MODELS = {
-    "mask": dict(task="mask"),
-    "gender": dict(task="gender"),
-    "years": dict(task="age", target="value", loss="gaussian"),
-    "all": dict(task="all"),
+    "mask": {"task": "mask"},
+    "gender": {"task": "gender"},
+    "years": {"task": "age", "target": "value", "loss": "gaussian"},
+    "all": {"task": "all"},
 }
-RUNS = [Run("mask", 0, 0), Run("mask", 1, 0), Run("gender", 0, 0), Run("years", 0, 0), Run("all", 0, 0)]
+RUNS = [
+    Run("mask", 0, 0),
+    Run("mask", 1, 0),
+    Run("gender", 0, 0),
+    Run("years", 0, 0),
+    Run("all", 0, 0),
+]
 ABLE = {"mask": ["mask", "all"], "gender": ["gender", "all"], "age": ["years", "all"]}
 
 
 def soft(**changes) -> Ensemble:
     """Equal weights, no offsets."""
-    tasks = {n: EnsembleConfig("soft", np.array([0.5, 0.5]), np.zeros(len(t.classes))) for n, t in TASKS.items()}
+    tasks = {
+        n: EnsembleConfig("soft", np.array([0.5, 0.5]), np.zeros(len(t.classes)))
+        for n, t in TASKS.items()
+    }
     return Ensemble(tasks, None, None)._replace(**changes)
 
 
@@ -59,9 +68,21 @@ def make_bundle(tmp_path, monkeypatch):
         folder, sources = Path("bundle"), [Path("labels.csv")]
         sources[0].write_text("photo\n")
         choice = json.loads(json.dumps(ensemble_config.to_json(ensemble or soft(), models)))
-        views = PredictParams(**{"batch_size": 4, "flip": True, "tta_scales": [1.0, 0.8], **predict})
+        views = PredictParams(
+            **{"batch_size": 4, "flip": True, "tta_scales": [1.0, 0.8], **predict}
+        )
         told = {"group": {"by": "none"}}
-        packing.pack(folder, runs, choice, BOX, views, ExportParams(onnx=onnx), told, {"macro_f1": 0.5}, sources)
+        packing.pack(
+            folder,
+            runs,
+            choice,
+            BOX,
+            views,
+            ExportParams(onnx=onnx),
+            told,
+            {"macro_f1": 0.5},
+            sources,
+        )
         return folder
 
     return make

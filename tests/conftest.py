@@ -1,6 +1,8 @@
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # two test processes, two cores: more threads than cores stall PyTorch
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # two test processes, two cores: more threads than cores stall PyTorch
 
 import pytest
 import synthetic

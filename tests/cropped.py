@@ -26,11 +26,16 @@ class Finder:
 
     def __call__(self, batch, retry=False):
         numbers = batch[:, 0, 0, 0].tolist()
-        self.stopped = self.stopped or self.stop_at in numbers  # a killed process looks at nothing more
+        self.stopped = (
+            self.stopped or self.stop_at in numbers
+        )  # a killed process looks at nothing more
         if self.stopped:
             raise KeyboardInterrupt
         self.seen += numbers
-        return [[] if self.missed.get(n) in ("both", None if retry else "first") else [BOXES[n]] for n in numbers]
+        return [
+            [] if self.missed.get(n) in ("both", None if retry else "first") else [BOXES[n]]
+            for n in numbers
+        ]
 
 
 @pytest.fixture
@@ -74,4 +79,6 @@ def build(tmp_path):
 
 def equal_files(folder, *stores):
     names = ("set.npy", "set.csv", "set_context.npy")
-    return all(len({(folder / store / name).read_bytes() for store in stores}) == 1 for name in names)
+    return all(
+        len({(folder / store / name).read_bytes() for store in stores}) == 1 for name in names
+    )

@@ -11,16 +11,16 @@ from portrait18.training import loop
 
 CROPS, LABELS, FOLD_OF = colored_people()
 HELD_OUT = FOLD_OF == 0
-LEARNS = dict(epochs=6, ema=0.9)
+LEARNS = {"epochs": 6, "ema": 0.9}
 #: Everything that draws at random, so that what is the same does not happen to be so.
-RANDOM = dict(
-    epochs=3,
-    ema=0.9,
-    dropout=0.3,
-    drop_path=0.1,
-    sampling=sampling(balance=0.5, per_person=5),
-    mix=mix(method="cutmix", probability=0.5),
-)
+RANDOM = {
+    "epochs": 3,
+    "ema": 0.9,
+    "dropout": 0.3,
+    "drop_path": 0.1,
+    "sampling": sampling(balance=0.5, per_person=5),
+    "mix": mix(method="cutmix", probability=0.5),
+}
 
 
 @pytest.fixture
@@ -29,7 +29,9 @@ def fit(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fresh = (f"model{n}" for n in itertools.count())
 
-    def run(model=None, fold=0, seed=0, crops=CROPS, labels=LABELS, log=lambda row: None, **changes):
+    def run(
+        model=None, fold=0, seed=0, crops=CROPS, labels=LABELS, log=lambda row: None, **changes
+    ):
         run = Run(model or next(fresh), fold, seed)
         return loop.fit(crops, labels, FOLD_OF, model_params(**changes), run, log)
 

@@ -11,7 +11,9 @@ REPO = Path(__file__).resolve().parents[1]
 MASK_STATES = ("normal", "incorrect_mask", "mask1", "mask2", "mask3", "mask4", "mask5")
 PEOPLE = tuple(
     f"{i:06d}_{gender}_Asian_{age}"
-    for i, (gender, age) in enumerate([(g, a) for g in ("male", "female") for a in (22, 45, 60)] * 2, start=1)
+    for i, (gender, age) in enumerate(
+        [(g, a) for g in ("male", "female") for a in (22, 45, 60)] * 2, start=1
+    )
 )
 EVAL_PHOTOS = ("b.jpg", "a.jpg", "000001.jpg", "NA.jpg")
 
@@ -30,7 +32,9 @@ def write_train_csv(root: Path, people) -> None:
 
 
 def write_info_csv(root: Path, names) -> None:
-    (root / "eval/info.csv").write_text("\n".join(["ImageID,ans", *(f"{name},0" for name in names)]) + "\n")
+    (root / "eval/info.csv").write_text(
+        "\n".join(["ImageID,ans", *(f"{name},0" for name in names)]) + "\n"
+    )
 
 
 def make_dataset(root: Path, people=PEOPLE, eval_photos=EVAL_PHOTOS) -> Path:

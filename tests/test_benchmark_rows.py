@@ -72,8 +72,20 @@ def bench(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "measure",
     [
-        *(crop.loop, crop.batched, train.feeding, train.fed, train.loop, predict.from_photos, predict.from_crops),
-        *(row.measure for row in variants.ROWS if row.name in ("with-contiguous", "with-fused", "with-thread")),
+        *(
+            crop.loop,
+            crop.batched,
+            train.feeding,
+            train.fed,
+            train.loop,
+            predict.from_photos,
+            predict.from_crops,
+        ),
+        *(
+            row.measure
+            for row in variants.ROWS
+            if row.name in ("with-contiguous", "with-fused", "with-thread")
+        ),
     ],
 )
 def test_rows_give_a_ratio_for_each_round(bench, measure):
@@ -88,20 +100,25 @@ def test_variants_change_the_loop_as_they_say(bench):
     for variant in (variants.contiguous, variants.precision, variants.fused, variants.thread):
         variant(other)
     seen = []
-    other.network.features.register_forward_pre_hook(lambda part, inputs: seen.append(inputs[0].is_contiguous()))
+    other.network.features.register_forward_pre_hook(
+        lambda part, inputs: seen.append(inputs[0].is_contiguous())
+    )
     batches = [list(learner.photos(0)[0]) for learner in (usual, other)]
     assert len(batches[0]) == 2
     for (photos, rows), (theirs, their_rows) in zip(*batches, strict=True):
-        assert (photos == theirs).all() and (rows == their_rows).all()
+        assert (photos == theirs).all()
+        assert (rows == their_rows).all()
     with other.autocast:
         assert torch.is_autocast_enabled("cpu")
-    assert other.optimizer.defaults["fused"] and len(other.optimizer.param_groups) == len(usual.optimizer.param_groups)
+    assert other.optimizer.defaults["fused"]
+    assert len(other.optimizer.param_groups) == len(usual.optimizer.param_groups)
     assert other.epoch(0)["train_loss"] == pytest.approx(usual.epoch(0)["train_loss"], rel=0.05)
 
 
 def test_detect_compares_the_boxes_of_the_same_photos(bench):
     outcome = crop.detect(bench, 8)
-    assert outcome.sound and outcome.facts == {"same_boxes": True}
+    assert outcome.sound
+    assert outcome.facts == {"same_boxes": True}
     assert outcome.figures["furthest_corner_pixels"] <= 0.01
 
 
@@ -143,22 +160,30 @@ def test_flat_memory_is_the_largest_peak_by_the_least(bench, monkeypatch):
 
 
 def test_photos_come_again_where_there_are_too_few(bench, tmp_path):
-    small = Bench(**{**vars(bench), "data": make_dataset(tmp_path / "two", ["000001_male_Asian_22"])})
+    small = Bench(
+        **{**vars(bench), "data": make_dataset(tmp_path / "two", ["000001_male_Asian_22"])}
+    )
     paths = inputs.paths(inputs.photos(small, 16))
-    assert len(paths) == 16 and len(set(paths)) == 7 and paths[:7] == paths[7:14]
+    assert len(paths) == 16
+    assert len(set(paths)) == 7
+    assert paths[:7] == paths[7:14]
 
 
 def test_a_project_with_stand_ins_has_nothing_to_do(bench):
     two = Bench(**{**vars(bench), "minutes": 5.0})
     outcome = pipeline.nothing(two, 35)
-    assert outcome.photos == 35 and len(outcome.values) == 1 and outcome.values[0] > 0
+    assert outcome.photos == 35
+    assert len(outcome.values) == 1
+    assert outcome.values[0] > 0
     root = bench.folder / "nothing-to-do/data/photos-to-measure"
     photos = [path.read_bytes() for path in root.rglob("*.jpg")]
     assert len(set(photos)) == len(photos) == 35
 
 
 @pytest.mark.parametrize(("cores", "each"), [(2, 1), (16, 4)])
-def test_trainings_go_side_by_side_with_a_share_of_the_cores_or_in_turn_with_all(bench, monkeypatch, cores, each):
+def test_trainings_go_side_by_side_with_a_share_of_the_cores_or_in_turn_with_all(
+    bench, monkeypatch, cores, each
+):
     told, compared, run = [], [], projects.Project.dvc
 
     def dvc(self, *words, seconds, threads=None):
@@ -179,10 +204,16 @@ def test_trainings_go_side_by_side_with_a_share_of_the_cores_or_in_turn_with_all
     assert together.trainings(bench, 84).values == [2.0]
     trainings = {f"train@all-{fold}-0" for fold in range(4)}
     side_by_side, in_turn = compared
-    assert {words[-1] for words, _ in side_by_side} == trainings and len(side_by_side) == 4
-    assert all("--wait-for-lock" in words and "--force" in words and threads == each for words, threads in side_by_side)
+    assert {words[-1] for words, _ in side_by_side} == trainings
+    assert len(side_by_side) == 4
+    assert all(
+        "--wait-for-lock" in words and "--force" in words and threads == each
+        for words, threads in side_by_side
+    )
     (((*how, a, b, c, d), threads),) = in_turn
-    assert {a, b, c, d} == trainings and "--force" in how and threads is None
+    assert {a, b, c, d} == trainings
+    assert "--force" in how
+    assert threads is None
 
 
 def test_a_smaller_data_set_shares_the_files(tmp_path):
@@ -196,14 +227,20 @@ def test_a_smaller_data_set_shares_the_files(tmp_path):
 def test_the_seconds_of_a_stage_are_summed(tmp_path):
     project = object.__new__(projects.Project)
     project.log = tmp_path / "log"
-    lines = [["-m", "stages", "train", "mask"], 2.0], [["-m", "stages", "train", "age"], 3.0], [["-m", "stages", "label"], 1.0]
+    lines = (
+        [["-m", "stages", "train", "mask"], 2.0],
+        [["-m", "stages", "train", "age"], 3.0],
+        [["-m", "stages", "label"], 1.0],
+    )
     project.log.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert project.stage_seconds() == {"train": 5.0, "label": 1.0}
 
 
 def test_models_of_years_do_not_stand_in_the_ensemble(bench):
     names = [os.path.basename(path) for path in inputs.models(bench, 2)]
-    assert names == [f"{name}.safetensors" for name in ("mask", "gender", "age-class") for _ in range(2)]
+    assert names == [
+        f"{name}.safetensors" for name in ("mask", "gender", "age-class") for _ in range(2)
+    ]
     none = Bench(**{**vars(bench), "params": bench.params})
     none.params.matrix.__dict__["models"] = ["age-value"]
     with pytest.raises(UserError, match="target: classes"):

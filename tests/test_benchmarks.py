@@ -27,7 +27,9 @@ from portrait18.core.errors import UserError
 @pytest.fixture
 def bench(tmp_path):
     """What a run on eight photos of the demo was asked for."""
-    return Bench(REPO / "data/demo", 8, 1, "cpu", 0, 1.0, tmp_path, params.load(REPO / "params.yaml"))
+    return Bench(
+        REPO / "data/demo", 8, 1, "cpu", 0, 1.0, tmp_path, params.load(REPO / "params.yaml")
+    )
 
 
 def turns(*seconds, photos=10):
@@ -54,10 +56,14 @@ def test_a_ratio_is_of_the_time_for_a_photo():
 
 def test_rounds_end_when_there_is_no_time_for_one_more_but_one_is_always_measured():
     now = iter([0, 0, 40, 40, 80, 80])  # start, then the begin and end of each round
-    pair = paired.measure(turns(1, 1), turns(2, 3), 5, seconds=100, warm_up=0, clock=lambda: next(now))
+    pair = paired.measure(
+        turns(1, 1), turns(2, 3), 5, seconds=100, warm_up=0, clock=lambda: next(now)
+    )
     assert pair.ratios == pytest.approx([2, 3])
     slow = iter([0, 0, 500, 500, 1000, 1000])
-    assert paired.measure(turns(1, 1), turns(9, 2), 5, 100, warm_up=1, clock=lambda: next(slow)).ratios == [2]
+    assert paired.measure(
+        turns(1, 1), turns(9, 2), 5, 100, warm_up=1, clock=lambda: next(slow)
+    ).ratios == [2]
 
 
 def test_spread_is_the_median_and_the_ends():
@@ -67,8 +73,10 @@ def test_spread_is_the_median_and_the_ends():
 
 
 def test_aims_say_which_way_is_good():
-    assert at_least(8).reached(8) and not at_least(8).reached(7.99)
-    assert at_most(6).reached(6) and not at_most(6).reached(6.01)
+    assert at_least(8).reached(8)
+    assert not at_least(8).reached(7.99)
+    assert at_most(6).reached(6)
+    assert not at_most(6).reached(6.01)
     assert (str(at_least(8)), str(at_most(0.95))) == (">= 8", "<= 0.95")
 
 
@@ -79,7 +87,9 @@ def test_the_furthest_corner_of_boxes():
 
 @pytest.mark.parametrize("power", [1, 2])
 def test_the_exponent_of_a_power_is_that_power(power):
-    assert growth.exponent([1, 2, 4, 8], [3 * n**power for n in (1, 2, 4, 8)]) == pytest.approx(power)
+    assert growth.exponent([1, 2, 4, 8], [3 * n**power for n in (1, 2, 4, 8)]) == pytest.approx(
+        power
+    )
 
 
 def test_overhead_is_what_the_trainings_did_not_take():
@@ -93,7 +103,9 @@ def test_peers_know_nothing_of_this_project():
     assert not [m for m in modules if m.split(".")[0] in ("portrait18", "benchmarks", "stages")]
 
 
-ROW = Row("idle", "doing nothing", "nothing 1.0", "x", {"cpu": at_least(2)}, lambda bench, count: None)
+ROW = Row(
+    "idle", "doing nothing", "nothing 1.0", "x", {"cpu": at_least(2)}, lambda bench, count: None
+)
 
 
 @pytest.fixture
@@ -106,7 +118,9 @@ def written(bench, tmp_path, monkeypatch):
 def test_the_file_keeps_figures_apart_from_facts(written):
     row = written["cpu"]["rows"]["idle"]
     assert row["facts"] == {"networks": 15, "same_work": True}
-    assert row["figures"]["median"] == 2.5 and row["figures"]["reached"] and row["figures"]["seconds"] == 1
+    assert row["figures"]["median"] == 2.5
+    assert row["figures"]["reached"]
+    assert row["figures"]["seconds"] == 1
     assert (row["aim"], row["photos"], row["data"]) == (">= 2", 8, "demo")
     assert written["cpu"]["machine"]["torch"] == torch.__version__
 
@@ -119,16 +133,23 @@ def test_an_aim_is_not_reached_with_less_work(bench):
 def test_rows_are_added_to_those_of_the_same_machine_only(written, bench, monkeypatch):
     other = Row("other", "w", "b", "s", {"cpu": at_most(1)}, ROW.measure)
     both = report.add(other, bench, Outcome([2.0], 8))["cpu"]["rows"]
-    assert set(both) == {"idle", "other"} and not both["other"]["figures"]["reached"]
+    assert set(both) == {"idle", "other"}
+    assert not both["other"]["figures"]["reached"]
     monkeypatch.setattr(report, "machine", lambda bench: {"device": "another"})
     assert set(report.add(other, bench, Outcome([2.0], 8))["cpu"]["rows"]) == {"other"}
 
 
 def test_the_table_says_what_was_measured_and_what_was_not(written, bench):
-    assert report.table([ROW], report.add(ROW, bench, Outcome([3.0], 0))).splitlines()[2].endswith("| **3x** | - | - |")
+    assert (
+        report.table([ROW], report.add(ROW, bench, Outcome([3.0], 0)))
+        .splitlines()[2]
+        .endswith("| **3x** | - | - |")
+    )
     missing = Row("missing", "w", "b", "x", {"cpu": at_least(9), "cuda": at_least(9)}, ROW.measure)
     lines = report.table([ROW, missing], written).splitlines()
-    assert lines[2] == "| doing nothing | nothing 1.0 | >= 2x | **2.5x** (2 to 3, 8 photos) | - | - |"
+    assert (
+        lines[2] == "| doing nothing | nothing 1.0 | >= 2x | **2.5x** (2 to 3, 8 photos) | - | - |"
+    )
     assert lines[3] == "| w | b | >= 9x | not measured | >= 9x | not measured |"
 
 
@@ -140,12 +161,17 @@ def test_every_row_has_its_own_name_and_an_aim_for_each_device_that_it_is_for():
 
 def test_a_row_of_another_device_is_left_out_unless_it_is_asked_for():
     names = [row.name for row in run._chosen([], "cpu")]
-    assert "with-thread" in names and "with-graphs" not in names
-    with pytest.raises(UserError, match="with-graphs is for cuda alone; leave it out, or use --device cuda"):
+    assert "with-thread" in names
+    assert "with-graphs" not in names
+    with pytest.raises(
+        UserError, match="with-graphs is for cuda alone; leave it out, or use --device cuda"
+    ):
         run._chosen(["with-graphs", "detect"], "cpu")
 
 
-def test_the_command_writes_rows_of_processes_and_goes_on_after_one_that_fails(tmp_path, monkeypatch, capsys):
+def test_the_command_writes_rows_of_processes_and_goes_on_after_one_that_fails(
+    tmp_path, monkeypatch, capsys
+):
     def fails(bench, count):
         raise NotMeasured("no luck")
 
@@ -162,12 +188,13 @@ def test_the_command_writes_rows_of_processes_and_goes_on_after_one_that_fails(t
         run.main(["--photos", "8", "--rounds", "1", "--device", "cpu", "--data", "data/demo"])
     assert set(json.loads(report.FILE.read_text())["cpu"]["rows"]) == {"two"}
     told = capsys.readouterr()
-    assert "no luck" in told.err and "run them again: python -m benchmarks.run one" in told.err
+    assert "no luck" in told.err
+    assert "run them again: python -m benchmarks.run one" in told.err
     assert "| a | b | >= 2x | **" in told.out
 
 
 @pytest.mark.parametrize(
-    "words, told",
+    ("words", "told"),
     [
         (["crop-lop"], "did you mean crop-loop?"),
         (["--photos", "1"], "--photos 1 must be 8 or more"),
@@ -182,7 +209,9 @@ def test_what_cannot_be_measured_is_said_before_any_work(words, told, capsys, mo
     assert told in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("function, told", [("ours.nothing", "nothing"), ("ours.decode", "TypeError")])
+@pytest.mark.parametrize(
+    ("function", "told"), [("ours.nothing", "nothing"), ("ours.decode", "TypeError")]
+)
 def test_a_side_that_fails_says_why(function, told):
     with pytest.raises(NotMeasured, match=told), Side(function, "cpu", 300, wrong=1):
         pass

@@ -11,7 +11,9 @@ def recipe(tmp_path, monkeypatch):
     """recipe(name, *lines) writes a recipe of a made-up project."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recipes").mkdir()
-    return lambda name, *lines: (tmp_path / f"recipes/{name}.txt").write_text("\n".join(lines) + "\n")
+    return lambda name, *lines: (tmp_path / f"recipes/{name}.txt").write_text(
+        "\n".join(lines) + "\n"
+    )
 
 
 def lines(name):
@@ -34,7 +36,11 @@ def test_a_chain_begins_with_the_oldest_and_the_youngest_wins(recipe):
     [
         ("k=1", "++k=2", ["++k=2"]),
         ("++k=1", "++k=2", ["++k=2"]),
-        ("++k=1", "k=2", ["++k=2"]),  # params.yaml may not have k: without ++ DVC would refuse the line
+        (
+            "++k=1",
+            "k=2",
+            ["++k=2"],
+        ),  # params.yaml may not have k: without ++ DVC would refuse the line
         ("+k=1", "k=2", ["+k=2"]),
         ("k=1", "~k", ["~k"]),
         ("++k=1", "~k", []),
@@ -57,7 +63,17 @@ def test_changes_leave_out_what_the_parent_has_too_and_name_what_is_taken_back(r
 
 
 @pytest.mark.parametrize(
-    "value", ["[mask,gender]", "[1.0, 0.9]", "'two words'", "two words", "a=b", "", '{a: "x y"}', "$HOME #1"]
+    "value",
+    [
+        "[mask,gender]",
+        "[1.0, 0.9]",
+        "'two words'",
+        "two words",
+        "a=b",
+        "",
+        '{a: "x y"}',
+        "$HOME #1",
+    ],
 )
 def test_a_value_stays_as_it_is_written(recipe, value):
     recipe("a", f"++train.age-class.x={value}")
@@ -70,17 +86,22 @@ def test_a_circle_is_refused_in_one_line(recipe, circle):
         recipe(name, f"# from: {parent}", f"{name}=1")
     with pytest.raises(UserError, match="circle") as caught:
         chain.resolve("a")
-    assert len(caught.value.problems) == 1 and " -> ".join([*circle, "a"]) in str(caught.value)
+    assert len(caught.value.problems) == 1
+    assert " -> ".join([*circle, "a"]) in str(caught.value)
 
 
 def test_an_unknown_recipe_lists_the_known_ones(recipe):
     recipe("bench-cpu", "x=1")
     recipe("other", "# from: bench-gpu", "x=1")
-    with pytest.raises(UserError, match=r"recipes/bench-cp\.txt .*did you mean bench-cpu\?.*bench-cpu, other"):
+    with pytest.raises(
+        UserError, match=r"recipes/bench-cp\.txt .*did you mean bench-cpu\?.*bench-cpu, other"
+    ):
         chain.resolve("bench-cp")
     with pytest.raises(UserError, match=r"recipes/other\.txt: from: 'bench-gpu'.*bench-cpu, other"):
         chain.resolve("other")
-    with pytest.raises(UserError, match=r"no recipe is named; make recipe NAME=\.\.\., one of bench-cpu, other"):
+    with pytest.raises(
+        UserError, match=r"no recipe is named; make recipe NAME=\.\.\., one of bench-cpu, other"
+    ):
         chain.resolve("")
     for outside in ("../other", "recipes/other"):
         with pytest.raises(UserError, match="does not exist"):
@@ -96,7 +117,9 @@ def test_all_bad_lines_of_a_file_are_named_at_once(recipe):
         *(f"recipes/a.txt line {n}" for n in (3, 4, 5, 8)),
         "recipes/a.txt",
     ]
-    assert "'x 1'" in problems[0] and "z is set twice" in problems[3] and "b, c" in problems[4]
+    assert "'x 1'" in problems[0]
+    assert "z is set twice" in problems[3]
+    assert "b, c" in problems[4]
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,11 @@ def found() -> tuple:
 def test_sound_data_set_is_listed_in_full(capsys):
     check.main()
     train, evaluated, report = found()
-    assert len(train) == 7 * len(PEOPLE) and (train.width == 48).all() and (train.height == 64).all()
-    assert evaluated.photo.tolist() == list(EVAL_PHOTOS) and (evaluated.width == 48).all()
+    assert len(train) == 7 * len(PEOPLE)
+    assert (train.width == 48).all()
+    assert (train.height == 64).all()
+    assert evaluated.photo.tolist() == list(EVAL_PHOTOS)
+    assert (evaluated.width == 48).all()
     assert report == {
         "train": {"people": 12, "photos": 84},
         "extra": {"people": 0, "photos": 0},
@@ -93,7 +96,11 @@ def test_all_problems_are_listed_in_one_run_a_line_each_before_any_output(refuse
     named = damage_much()
     Path("photos/eval/images/a.jpg").unlink()
     lines = refused()
-    wanted = [*(("error: ", part) for part in named), ("warning: ", "a.jpg is missing"), ("check.problems: skip", "")]
+    wanted = [
+        *(("error: ", part) for part in named),
+        ("warning: ", "a.jpg is missing"),
+        ("check.problems: skip", ""),
+    ]
     for start, part in wanted:
         assert len([line for line in lines if line.startswith(start) and part in line]) == 1, part
 
@@ -109,25 +116,33 @@ def test_unusable_tables_do_not_hide_bad_photos(refused):
     (WHO / "mask1.jpg").write_text("not a photo")
     Path("photos/eval/info.csv").write_text("name\na.jpg\n")
     text = "\n".join(refused())
-    assert "mask1.jpg cannot be decoded" in text and "info.csv has columns" in text
+    assert "mask1.jpg cannot be decoded" in text
+    assert "info.csv has columns" in text
 
 
 def test_unusable_tables_are_listed_together(refused):
     Path("photos/train/train.csv").write_text("name\na\n")
     Path("photos/eval/info.csv").write_text("name\na.jpg\n")
     text = "\n".join(refused())
-    assert "train.csv has columns" in text and "info.csv has columns" in text
+    assert "train.csv has columns" in text
+    assert "info.csv has columns" in text
 
 
 def test_skip_leaves_out_the_bad_and_goes_on(skipping, capsys):
     damage_much()
     check.main()
     train, evaluated, report = found()
-    assert set(train.photo[train.folder == PEOPLE[0]]) == {f"{PEOPLE[0]}/incorrect_mask.jpg", f"{PEOPLE[0]}/mask5.jpg"}
-    assert (train.width > 0).all() and len(evaluated) == 4
-    assert report["problems"] == 10 and report["train"]["photos"] == len(train)
+    assert set(train.photo[train.folder == PEOPLE[0]]) == {
+        f"{PEOPLE[0]}/incorrect_mask.jpg",
+        f"{PEOPLE[0]}/mask5.jpg",
+    }
+    assert (train.width > 0).all()
+    assert len(evaluated) == 4
+    assert report["problems"] == 10
+    assert report["train"]["photos"] == len(train)
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 10 and all(line.startswith("warning: ") for line in lines)
+    assert len(lines) == 10
+    assert all(line.startswith("warning: ") for line in lines)
 
 
 def test_skip_with_nothing_left_is_refused(skipping, refused):
@@ -153,23 +168,32 @@ def test_photo_to_label_keeps_its_row_whatever_is_wrong_with_it(write_params, ca
     _, evaluated, report = found()
     assert evaluated.photo.tolist() == list(EVAL_PHOTOS)
     assert evaluated.width.tolist() == [48, 0, 0, 48]
-    assert report["warnings"] == 3 and report["problems"] == 0
+    assert report["warnings"] == 3
+    assert report["problems"] == 0
     text = capsys.readouterr().err
-    for line in ("a.jpg cannot be decoded", "000001.jpg is missing", "extra.jpg is not in info.csv"):
+    for line in (
+        "a.jpg cannot be decoded",
+        "000001.jpg is missing",
+        "extra.jpg is not in info.csv",
+    ):
         assert line in text
 
 
-@pytest.mark.parametrize("names", [["a.jpg", "../a.jpg"], ["a.jpg", "a.jpg"]], ids=["path", "twice"])
+@pytest.mark.parametrize(
+    "names", [["a.jpg", "../a.jpg"], ["a.jpg", "a.jpg"]], ids=["path", "twice"]
+)
 def test_unusable_info_csv_stops_also_when_skipping(skipping, refused, names):
     write_info_csv(Path("photos"), names)
     text = "\n".join(refused())
-    assert "info.csv line 3" in text and "check.problems" not in text
+    assert "info.csv line 3" in text
+    assert "check.problems" not in text
 
 
 def test_missing_data_folder_says_where_to_put_the_data(refused, write_params):
     write_params(Path("params.yaml"), {"data.root": "nowhere"})
     lines = refused()
-    assert "nowhere/train/train.csv is missing; put the data there" in lines[0] and "data.root" in lines[0]
+    assert "nowhere/train/train.csv is missing; put the data there" in lines[0]
+    assert "data.root" in lines[0]
 
 
 def test_folders_may_be_links():
@@ -182,15 +206,20 @@ def test_folders_may_be_links():
 def test_misspelt_param_stops_before_the_photos_are_read(refused, write_params):
     write_params(Path("params.yaml"), {"data.root": "nowhere", "check.problem": "skip"})
     text = "\n".join(refused())
-    assert "check.problem is not a param; did you mean problems?" in text and "nowhere" not in text
+    assert "check.problem is not a param; did you mean problems?" in text
+    assert "nowhere" not in text
 
 
 def test_command_line_ends_with_plain_lines_and_status_1():
     (WHO / "normal.jpg").write_text("not a photo")
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
-    done = subprocess.run([sys.executable, "-m", "stages", "check"], env=environment, capture_output=True, text=True)
-    assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.startswith("error: ") and "Traceback" not in done.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "stages", "check"], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
 
 
 MORE = ("x-1_male_Asian_33", "x-2_female_Asian_61")
@@ -207,8 +236,10 @@ def test_extra_people_are_listed_behind_the_main_ones_with_where_their_photos_ar
     check.main()
     train, evaluated, report = found()
     assert train.extra.tolist() == [0] * 84 + [1] * 14
-    assert set(train.images[:84]) == {"photos/train/images"} and set(train.images[84:]) == {"more/train/images"}
-    assert set(train.folder[84:]) == set(MORE) and report["extra"] == {"people": 2, "photos": 14}
+    assert set(train.images[:84]) == {"photos/train/images"}
+    assert set(train.images[84:]) == {"more/train/images"}
+    assert set(train.folder[84:]) == set(MORE)
+    assert report["extra"] == {"people": 2, "photos": 14}
     assert all(Path(row.images, row.photo).exists() for row in train.itertuples())
     assert set(evaluated.images) == {"photos/eval/images"}
 
@@ -217,7 +248,8 @@ def test_faults_of_extra_people_are_listed_with_the_others(more, refused):
     (Path("more/train/images") / MORE[0] / "mask1.jpg").unlink()
     (WHO / "normal.jpg").unlink()
     text = "\n".join(refused())
-    assert f"more/train/images/{MORE[0]}/mask1.jpg is missing" in text and "normal.jpg is missing" in text
+    assert f"more/train/images/{MORE[0]}/mask1.jpg is missing" in text
+    assert "normal.jpg is missing" in text
 
 
 def test_an_extra_person_under_a_main_ones_id_is_refused(make_dataset, write_params, refused):
@@ -231,14 +263,18 @@ def test_an_extra_person_under_a_main_ones_id_is_refused(make_dataset, write_par
 def test_a_folder_of_extra_people_that_is_none_is_refused(write_params, refused, wrong):
     write_params(Path("params.yaml"), {"data.root": "photos", "data.extra": wrong})
     text = "\n".join(refused())
-    assert f"{wrong}/train/train.csv is missing" in text and "point data.extra at" in text
+    assert f"{wrong}/train/train.csv is missing" in text
+    assert "point data.extra at" in text
 
 
 def test_one_photo_under_two_ids_is_warned_of(capsys):
     other = Path("photos/train/images") / PEOPLE[1] / "normal.jpg"
     other.write_bytes((WHO / "mask1.jpg").read_bytes())
     check.main()
-    assert f"{other} is the same file as {PEOPLE[0]}/mask1.jpg, of another id" in capsys.readouterr().err
+    assert (
+        f"{other} is the same file as {PEOPLE[0]}/mask1.jpg, of another id"
+        in capsys.readouterr().err
+    )
     assert found()[2]["warnings"] == 1
 
 
@@ -247,4 +283,6 @@ def test_one_photo_under_two_mask_states_is_warned_of(capsys):
     (WHO / "mask3.jpg").write_bytes((WHO / "mask2.jpg").read_bytes())
     check.main()
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"{WHO}/normal.jpg is the same file as {PEOPLE[0]}/mask1.jpg, of another mask state" in line
+    assert (
+        f"{WHO}/normal.jpg is the same file as {PEOPLE[0]}/mask1.jpg, of another mask state" in line
+    )

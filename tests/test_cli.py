@@ -11,15 +11,21 @@ from portrait18 import cli
     ("arguments", "parts"),
     [
         (["--help"], ["usage: portrait18 [-h] COMMAND", "predict "]),
-        (["predict", "--help"], ["PHOTO|FOLDER|GLOB", "--bundle", "--draw OUT", "exit status:", "  3  some photos"]),
+        (
+            ["predict", "--help"],
+            ["PHOTO|FOLDER|GLOB", "--bundle", "--draw OUT", "exit status:", "  3  some photos"],
+        ),
     ],
 )
 def test_help_reads_well_and_loads_no_pytorch(capsys, monkeypatch, arguments, parts):
-    monkeypatch.setitem(sys.modules, "portrait18.deployment.bundle", None)  # importing it would fail
+    monkeypatch.setitem(
+        sys.modules, "portrait18.deployment.bundle", None
+    )  # importing it would fail
     with pytest.raises(SystemExit) as stopped:
         cli.main(arguments)
     out = capsys.readouterr().out
-    assert stopped.value.code == 0 and all(part in out for part in parts)
+    assert stopped.value.code == 0
+    assert all(part in out for part in parts)
     assert max(map(len, out.splitlines())) <= 120
 
 
@@ -35,8 +41,11 @@ def test_stopping_is_told_without_a_traceback(capsys, monkeypatch):
     def stop(args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "COMMANDS", [lambda commands: commands.add_parser("wait").set_defaults(run=stop)])
-    assert cli.main(["wait"]) == 130 and capsys.readouterr().err == "stopped\n"
+    monkeypatch.setattr(
+        cli, "COMMANDS", [lambda commands: commands.add_parser("wait").set_defaults(run=stop)]
+    )
+    assert cli.main(["wait"]) == 130
+    assert capsys.readouterr().err == "stopped\n"
 
 
 def test_the_script_is_the_packages():

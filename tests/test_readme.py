@@ -34,7 +34,9 @@ def test_every_module_that_is_run_exists():
 
 def test_params_that_are_named_exist():
     raw = yaml.safe_load((REPO / "params.yaml").read_text())
-    for dotted in re.findall(r"`((?:data|label|split|crop|matrix|pseudo_label|group|ensemble|predict)\.\w+)", README):
+    for dotted in re.findall(
+        r"`((?:data|label|split|crop|matrix|pseudo_label|group|ensemble|predict)\.\w+)", README
+    ):
         section, key = dotted.split(".")
         assert key in raw[section], dotted
 
@@ -45,7 +47,9 @@ def test_the_example_of_a_loss_is_all_it_takes(monkeypatch):
     exec(code, vars(losses).copy())
     params = model_params(loss="squared")
     outputs, told = torch.randn(5, 3), F.one_hot(torch.tensor([0, 1, 2, 1, 0]), 3).float()
-    value = losses.make(params, targets.make(params))(outputs, told, losses.Context(torch.ones(3), 0.0))
+    value = losses.make(params, targets.make(params))(
+        outputs, told, losses.Context(torch.ones(3), 0.0)
+    )
     expected = F.mse_loss(outputs.softmax(1), told, reduction="none").sum(1)
     torch.testing.assert_close(value, expected)
 

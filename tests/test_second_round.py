@@ -18,7 +18,10 @@ SURE = {"mask": ("mask", 0), "gender": ("gender", 1), "age-class": ("age", 2)}
 def first_round(tmp_path, monkeypatch, write_params):
     """A folder with what the first round left: every model sure of every photo to label, b.jpg not decoded."""
     monkeypatch.chdir(tmp_path)
-    write_params(tmp_path / "params.yaml", {"matrix.models": list(SURE), "pseudo_label.models": ["mask", "age-class"]})
+    write_params(
+        tmp_path / "params.yaml",
+        {"matrix.models": list(SURE), "pseudo_label.models": ["mask", "age-class"]},
+    )
     for model, (task, answer) in SURE.items():
         columns = TASKS[task].columns
         table = pd.DataFrame(np.tile(np.eye(len(columns))[answer], (3, 1)), columns=columns)
@@ -43,5 +46,6 @@ def test_what_models_left_that_are_no_longer_asked_for_is_removed_here_already(f
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     pseudo_label.main("mask", "0")
-    assert not any(path.exists() for path in gone) and kept.exists()
+    assert not any(path.exists() for path in gone)
+    assert kept.exists()
     assert all(runs.Run(model, 0, 0).predictions.exists() for model in SURE)

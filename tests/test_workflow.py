@@ -10,12 +10,17 @@ import pytest
 import yaml
 from synthetic import REPO
 
-WORKFLOW = yaml.load((REPO / ".github/workflows/tests.yml").read_text(), yaml.BaseLoader)  # else `on` reads as true
+WORKFLOW = yaml.load(
+    (REPO / ".github/workflows/tests.yml").read_text(), yaml.BaseLoader
+)  # else `on` reads as true
 JOBS = WORKFLOW["jobs"]
 STEPS = [step for job in JOBS.values() for step in job["steps"]]
 SCRIPT = REPO / ".github/metrics_diff.sh"
 COMMANDS = "\n".join([step.get("run", "") for step in STEPS] + [SCRIPT.read_text()])
-ENV = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+ENV = {
+    **os.environ,
+    "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+}
 
 
 def test_it_runs_on_pull_requests_and_may_do_no_more_than_it_must():
@@ -44,20 +49,24 @@ def test_nothing_of_a_pull_request_is_pasted_into_a_command():
 def test_make_targets_are_those_of_the_makefile():
     targets = re.findall(r"^([\w.]+):", (REPO / "Makefile").read_text(), re.MULTILINE)
     named = re.findall(r"\bmake (\w+)", "\n".join(step.get("run", "") for step in STEPS))
-    assert named == ["test", "current"] and set(named) <= set(targets)
+    assert named == ["test", "current"]
+    assert set(named) <= set(targets)
 
 
 @pytest.mark.parametrize("line", re.findall(r"dvc ((?:metrics|params) .*)", COMMANDS))
 def test_options_are_those_that_dvc_has(line):
     words = line.split()
-    told = subprocess.run(["dvc", *words[:2], "--help"], env=ENV, capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(
+        ["dvc", *words[:2], "--help"], env=ENV, capture_output=True, text=True, check=True
+    ).stdout
     for option in re.findall(r"--[\w-]+", line):
         assert re.search(rf"{option}\b", told), f"dvc {line}"
 
 
 def test_what_is_kept_between_runs_changes_with_the_requirements():
     (kept,) = [step for step in STEPS if step.get("uses", "").startswith("actions/cache@")]
-    assert kept["with"]["path"] == ".venv" and "hashFiles('requirements.txt')" in kept["with"]["key"]
+    assert kept["with"]["path"] == ".venv"
+    assert "hashFiles('requirements.txt')" in kept["with"]["key"]
     assert "python-version" in kept["with"]["key"]
     (touched,) = re.findall(r"touch (\S+)", COMMANDS)
     assert f"{touched}: requirements.txt" in (REPO / "Makefile").read_text()
@@ -74,10 +83,14 @@ def test_a_comment_that_may_not_be_written_fails_nothing(tmp_path):
         "GITHUB_REPOSITORY": "a/b",
         "ASKED": str(tmp_path / "asked"),
     }
-    done = subprocess.run(["bash", "-e", "-c", step["run"]], env=env, capture_output=True, text=True)
-    assert done.returncode == 0 and "::notice::" in done.stdout
+    done = subprocess.run(
+        ["bash", "-e", "-c", step["run"]], env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert "::notice::" in done.stdout
     asked = (tmp_path / "asked").read_text()
-    assert asked.startswith("pr comment 7 --repo a/b ") and "--body-file metrics.md" in asked
+    assert asked.startswith("pr comment 7 --repo a/b ")
+    assert "--body-file metrics.md" in asked
 
 
 @pytest.fixture
@@ -121,7 +134,9 @@ def test_the_comment_shows_old_new_and_change_of_figures_and_params(repository):
 
 def test_the_comment_says_so_where_nothing_changes(repository):
     repository(0.5, 0.1)
-    assert written(repository(0.5, 0.1)) == "### Metrics\n\nNo change.\n\n### Params\n\nNo change.\n\n"
+    assert (
+        written(repository(0.5, 0.1)) == "### Metrics\n\nNo change.\n\n### Params\n\nNo change.\n\n"
+    )
 
 
 def test_a_base_that_is_not_there_is_an_error(repository):

@@ -12,44 +12,44 @@ from portrait18.dataset.classes import age_group, encode
 
 
 def sampling(**changes) -> dict:
-    return dict(balance=0, per_person=0, ratios=[], repeat=[]) | changes
+    return {"balance": 0, "per_person": 0, "ratios": [], "repeat": []} | changes
 
 
 def mix(**changes) -> dict:
-    return dict(method="none", partner="any", alpha=0.4, probability=1.0) | changes
+    return {"method": "none", "partner": "any", "alpha": 0.4, "probability": 1.0} | changes
 
 
-STILL = dict(flip=0, rotate=0, zoom=0, color=0, blur=0, erase=0)
-_SMALL = dict(
-    task="mask",
-    target="classes",
-    backbone="test_efficientnet",
-    weights="none",
-    image_size=32,
-    epochs=2,
-    batch_size=8,
-    optimizer="adamw",
-    lr=0.01,
-    layer_decay=1.0,
-    schedule="cosine",
-    step_epochs=1,
-    warmup_epochs=0.5,
-    ema=0.0,
-    patience=0,
-    monitor="macro_f1",
-    amp="float32",
-    num_workers=0,
-    loss="cross-entropy",
-    label_smoothing=0.0,
-    head="linear",
-    class_weight=0.0,
-    dropout=0.2,
-    dropout_samples=1,
-    drop_path=0.0,
-    sampling=sampling(),
-    augment=dict(flip=0.5, rotate=5, zoom=0.1, color=0.1, blur=0.1, erase=0.1),
-    mix=mix(),
-)
+STILL = {"flip": 0, "rotate": 0, "zoom": 0, "color": 0, "blur": 0, "erase": 0}
+_SMALL = {
+    "task": "mask",
+    "target": "classes",
+    "backbone": "test_efficientnet",
+    "weights": "none",
+    "image_size": 32,
+    "epochs": 2,
+    "batch_size": 8,
+    "optimizer": "adamw",
+    "lr": 0.01,
+    "layer_decay": 1.0,
+    "schedule": "cosine",
+    "step_epochs": 1,
+    "warmup_epochs": 0.5,
+    "ema": 0.0,
+    "patience": 0,
+    "monitor": "macro_f1",
+    "amp": "float32",
+    "num_workers": 0,
+    "loss": "cross-entropy",
+    "label_smoothing": 0.0,
+    "head": "linear",
+    "class_weight": 0.0,
+    "dropout": 0.2,
+    "dropout_samples": 1,
+    "drop_path": 0.0,
+    "sampling": sampling(),
+    "augment": {"flip": 0.5, "rotate": 5, "zoom": 0.1, "color": 0.1, "blur": 0.1, "erase": 0.1},
+    "mix": mix(),
+}
 
 
 def model_params(**changes) -> ModelParams:
@@ -59,7 +59,14 @@ def model_params(**changes) -> ModelParams:
 
 
 def crop_params(**changes) -> CropParams:
-    usual = dict(method="mtcnn", image_size=32, margin=0.4, align=True, min_face=0.2, batch_size=4)
+    usual = {
+        "method": "mtcnn",
+        "image_size": 32,
+        "margin": 0.4,
+        "align": True,
+        "min_face": 0.2,
+        "batch_size": 4,
+    }
     return CropParams.model_validate({**usual, **changes})
 
 
@@ -100,6 +107,10 @@ def sitting(person: int) -> np.ndarray:
 def shot(person: int, n: int) -> np.ndarray:
     """One photo of a sitting: its own light, noise and, where the face is, anything at all."""
     rng = np.random.default_rng([2, person, n])
-    photo = sitting(person) * rng.uniform(0.9, 1.1) + rng.uniform(-8, 8) + rng.normal(0, 4, (*AROUND_SHAPE, 3))
+    photo = (
+        sitting(person) * rng.uniform(0.9, 1.1)
+        + rng.uniform(-8, 8)
+        + rng.normal(0, 4, (*AROUND_SHAPE, 3))
+    )
     photo[20:70, 30:66] = rng.uniform(0, 255, 3)
     return photo.clip(0, 255).astype(np.uint8)

@@ -18,7 +18,9 @@ def device() -> torch.device:
 
 def set_deterministic() -> None:
     """Make equal runs on one machine give equal bytes; where CUDA has no such kernel, PyTorch warns."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS sums in whatever order is free
+    os.environ.setdefault(
+        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+    )  # else cuBLAS sums in whatever order is free
     torch.use_deterministic_algorithms(True, warn_only=True)
     # On by default beside the above: it writes each new tensor twice, to show programs that read unwritten memory.
     torch.utils.deterministic.fill_uninitialized_memory = False
@@ -38,4 +40,4 @@ def tune_malloc() -> bool:
         return False
     # One arena for all threads, which is never shrunk, grows by 256 MB and holds the largest pieces too.
     settings = ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, 2**28), (_ARENA_MAX, 1))
-    return all([mallopt(name, value) == 1 for name, value in settings])
+    return all(mallopt(name, value) == 1 for name, value in settings)

@@ -59,7 +59,11 @@ class UserError(Exception):
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on the GPU or beside it."""
     said = isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
-    return said or isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    return (
+        said
+        or isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    )
 
 
 @contextmanager
@@ -70,7 +74,9 @@ def oom_hint(params: str) -> Iterator[None]:
     except (RuntimeError, MemoryError, OSError) as error:
         if not is_out_of_memory(error):
             raise
-        raise UserError(f"{_shortage(error)}; lower {params} in params.yaml, then run the same command again") from None
+        raise UserError(
+            f"{_shortage(error)}; lower {params} in params.yaml, then run the same command again"
+        ) from None
 
 
 def _shortage(error: BaseException) -> str:
@@ -113,7 +119,10 @@ def cli_errors(main: Callable) -> Callable:
             for problem in error.problems:
                 print(f"error: {problem}", file=sys.stderr)
             if len(error.problems) > 1:
-                print(f"{len(error.problems)} problems; mend them all, then run this command again", file=sys.stderr)
+                print(
+                    f"{len(error.problems)} problems; mend them all, then run this command again",
+                    file=sys.stderr,
+                )
             if error.hint:
                 print(error.hint, file=sys.stderr)
             sys.exit(1)
@@ -122,7 +131,10 @@ def cli_errors(main: Callable) -> Callable:
             sys.exit(_INTERRUPTED)
         except (RuntimeError, MemoryError, OSError) as error:
             if is_out_of_memory(error):
-                print(f"error: {_shortage(error)}; end other programs or use a larger machine", file=sys.stderr)
+                print(
+                    f"error: {_shortage(error)}; end other programs or use a larger machine",
+                    file=sys.stderr,
+                )
                 sys.exit(1)
             if not isinstance(error, OSError) or error.errno not in _MENDED_BY:
                 raise

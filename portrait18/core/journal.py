@@ -26,7 +26,10 @@ def read(path: Path) -> tuple[object, list]:
     *lines, _ = path.read_text(errors="replace").split("\n")
     good = list(itertools.takewhile(lambda line: _signed(line.rpartition(" ")[0]) == line, lines))
     if len(good) < len(lines):
-        print(f"{path} is damaged; what it holds from line {len(good) + 1} on is done again", flush=True)
+        print(
+            f"{path} is damaged; what it holds from line {len(good) + 1} on is done again",
+            flush=True,
+        )
     entries = [json.loads(line.rpartition(" ")[0]) for line in good]
     return (entries[0], entries[1:]) if entries else (None, [])
 
@@ -41,7 +44,9 @@ class Journal:
 
     def __init__(self, path: Path, fingerprint: object):
         self.path = path
-        fingerprint = json.loads(json.dumps(fingerprint))  # as it will be read: tuples come back as lists
+        fingerprint = json.loads(
+            json.dumps(fingerprint)
+        )  # as it will be read: tuples come back as lists
         found, pieces = read(path)
         self.pieces = pieces if found == fingerprint else []
         # Whole lines only: what comes next must not be written behind half a one.

@@ -91,9 +91,13 @@ class ModelParams(Section):
     def _fits_together(self):
         needed = {"classes": self.task, "heads": "all"}.get(self.target, "age")
         if self.task != needed:
-            raise ValueError(f"target: {self.target} needs task: {needed}, not {self.task}; use target: classes")
+            raise ValueError(
+                f"target: {self.target} needs task: {needed}, not {self.task}; use target: classes"
+            )
         if self.head != "linear" and self.target not in ("classes", "heads"):
-            raise ValueError(f"head: {self.head} needs target: classes or heads, not {self.target}; use head: linear")
+            raise ValueError(
+                f"head: {self.head} needs target: classes or heads, not {self.target}; use head: linear"
+            )
         classes = CLASS_COUNTS[self.task]
         for key, values in (("ratios", self.sampling.ratios), ("repeat", self.sampling.repeat)):
             if values and len(values) != classes:
@@ -116,7 +120,9 @@ class ModelParams(Section):
                 f"weights = {self.weights!r} names {len(sources)} sources for {len(names)} backbones ({self.backbone});"
                 " name one for all, or one for each, joined by +"
             )
-        return list(zip(names, sources if len(sources) == len(names) else sources * len(names), strict=True))
+        return list(
+            zip(names, sources if len(sources) == len(names) else sources * len(names), strict=True)
+        )
 
 
 def _require_source(name: str, source: str) -> None:
@@ -141,7 +147,9 @@ def _require_source(name: str, source: str) -> None:
 _OF_EACH_MODEL = ("task", "target", "lr", "epochs", "")
 
 
-def parse_models(path: str | Path, train: Any, used: Container[str], problems: list[str]) -> dict[str, ModelParams | None]:
+def parse_models(
+    path: str | Path, train: Any, used: Container[str], problems: list[str]
+) -> dict[str, ModelParams | None]:
     """All models of a `train` section by their names, None in place of a faulty one; its faults go to `problems`.
 
     Params that don't go together count in the models of `used` only: `train.common.loss` may be one
@@ -161,7 +169,9 @@ def parse_models(path: str | Path, train: Any, used: Container[str], problems: l
             models[name] = None
             continue
         if not isinstance(own, dict):
-            problems.append(f"{path}: train.{name} = {short(own)} must be a section with at least task and target")
+            problems.append(
+                f"{path}: train.{name} = {short(own)} must be a section with at least task and target"
+            )
             continue
         merged = dict(common)
         for key, value in own.items():

@@ -30,7 +30,9 @@ class LabelParams(Section):
     @model_validator(mode="after")
     def _ordered(self):
         if self.young_below >= self.old_from:
-            raise ValueError(f"young_below ({self.young_below}) must be less than old_from ({self.old_from})")
+            raise ValueError(
+                f"young_below ({self.young_below}) must be less than old_from ({self.old_from})"
+            )
         return self
 
 
@@ -152,7 +154,9 @@ def load(path: str | Path = "params.yaml") -> Params:
     except FileNotFoundError:
         raise UserError(f"{path} is missing; run from the folder that holds it") from None
     except IsADirectoryError:
-        raise UserError(f"{path} is a folder; put the file of the repository in its place") from None
+        raise UserError(
+            f"{path} is a folder; put the file of the repository in its place"
+        ) from None
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
         # PyYAML lets through what its constructors raise, e.g. for the date 2020-13-45 or a tag such as !!bool x.
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
@@ -162,14 +166,22 @@ def load(path: str | Path = "params.yaml") -> Params:
     known = [*SECTIONS, "train", "launch"]
     launch = raw.get("launch")
     if not isinstance(launch, str) or not launch.strip():
-        problems.append(f"{path}: launch = {launch!r} must be a command that starts Python modules; use python")
-    problems += [f"{path}: {k} is not a section{nearest(str(k), known)}" for k in raw if k not in known]
+        problems.append(
+            f"{path}: launch = {launch!r} must be a command that starts Python modules; use python"
+        )
+    problems += [
+        f"{path}: {k} is not a section{nearest(str(k), known)}" for k in raw if k not in known
+    ]
     sections = {
         name: validate(kind, raw.get(name), lambda key, n=name: f"{path}: {n}.{key}", problems)
         for name, kind in SECTIONS.items()
     }
-    used = {name: sections[name].models if sections[name] else [] for name in ("matrix", "pseudo_label")}
-    models = parse_models(path, raw.get("train"), {m for names in used.values() for m in names}, problems)
+    used = {
+        name: sections[name].models if sections[name] else [] for name in ("matrix", "pseudo_label")
+    }
+    models = parse_models(
+        path, raw.get("train"), {m for names in used.values() for m in names}, problems
+    )
     problems += [
         f"{path}: {name}.models names {m!r}, but there is no train.{m}{nearest(m, list(models))}"
         for name, names in used.items()

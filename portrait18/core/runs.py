@@ -88,7 +88,9 @@ def crop_work_dir(split: str) -> Path:
 def runs_by_model(matrix: MatrixParams, pseudo_label: PseudoLabelParams) -> dict[str, list[Run]]:
     """Return the runs of each model, keyed by `Run.name`: round 1 in the order of the params, then round 2."""
     models = [(m, 1) for m in matrix.models] + [(m, 2) for m in pseudo_label.models]
-    runs = ([Run(m, f, s, round) for f in matrix.folds for s in matrix.seeds] for m, round in models)
+    runs = (
+        [Run(m, f, s, round) for f in matrix.folds for s in matrix.seeds] for m, round in models
+    )
     return {group[0].name: group for group in runs}
 
 

@@ -18,7 +18,9 @@ def ancestors_up_to_dvc() -> list[psutil.Process]:
     """
     chain = [psutil.Process()]
     with suppress(psutil.Error):  # a parent has exited, or belongs to another user
-        while chain[-1].environ().get("DVC_STAGE") == os.environ["DVC_STAGE"] and (parent := chain[-1].parent()):
+        while chain[-1].environ().get("DVC_STAGE") == os.environ["DVC_STAGE"] and (
+            parent := chain[-1].parent()
+        ):
             chain.append(parent)
     return chain
 

@@ -22,7 +22,9 @@ class Section(BaseModel):
         if cls.model_fields[info.field_name].annotation is not bool:
             for item in value if isinstance(value, list) else [value]:
                 if isinstance(item, bool):
-                    raise ValueError(f"{short(item)} is true or false (as yes, no, on, off are), none is taken here")
+                    raise ValueError(
+                        f"{short(item)} is true or false (as yes, no, on, off are), none is taken here"
+                    )
         return value
 
     @field_validator("*")
@@ -43,7 +45,13 @@ def short(value: Any) -> str:
 
 
 _SHORT = reprlib.Repr()
-_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict, _SHORT.maxstring, _SHORT.maxother = 2, 10, 10, 200, 200
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict, _SHORT.maxstring, _SHORT.maxother = (
+    2,
+    10,
+    10,
+    200,
+    200,
+)
 
 
 def holds(section: Any, key: str) -> bool:
@@ -55,7 +63,9 @@ def holds(section: Any, key: str) -> bool:
     return True
 
 
-def validate(kind: type[Section], raw: Any, where: Callable[[str], str], problems: list[str]) -> Section | None:
+def validate(
+    kind: type[Section], raw: Any, where: Callable[[str], str], problems: list[str]
+) -> Section | None:
     """Make a section of what YAML holds; where that fails, None, and a line for each fault added to `problems`.
 
     Args:
@@ -71,9 +81,13 @@ def validate(kind: type[Section], raw: Any, where: Callable[[str], str], problem
                 fields = _fields(kind, e["loc"][:-1])
                 problems.append(f"{at} is not a param{nearest(str(e['loc'][-1]), fields)}")
             elif e["type"] == "missing":
-                problems.append(f"{at} is missing; copy its line from the params.yaml of the repository")
+                problems.append(
+                    f"{at} is missing; copy its line from the params.yaml of the repository"
+                )
             elif e["type"] == "list_type":
-                problems.append(f"{at} = {short(e['input'])}: a list is wanted, such as [{short(e['input'])}]")
+                problems.append(
+                    f"{at} = {short(e['input'])}: a list is wanted, such as [{short(e['input'])}]"
+                )
             elif e["type"] == "value_error":
                 problems.append(f"{at}: {e['msg'].removeprefix('Value error, ')}")
             else:

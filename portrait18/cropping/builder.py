@@ -49,11 +49,15 @@ def _read_photo(path: Path, good: bool) -> np.ndarray | None:
     try:
         return photos.read(path, max_pixels=2**40)  # the inventory has checked the size
     except photos.BadPhoto as error:
-        raise UserError(f"{path} {error}; it was well when the photos were listed, run dvc repro check") from None
+        raise UserError(
+            f"{path} {error}; it was well when the photos were listed, run dvc repro check"
+        ) from None
 
 
 def _paths(inventory: pd.DataFrame) -> list[Path]:
-    return [Path(folder, name) for folder, name in zip(inventory.images, inventory.photo, strict=True)]
+    return [
+        Path(folder, name) for folder, name in zip(inventory.images, inventory.photo, strict=True)
+    ]
 
 
 @contextmanager
@@ -64,7 +68,9 @@ def _pool(threads: int, **how) -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(usual)  # one that set it for itself also set what threads begin with from now on
+        torch.set_num_threads(
+            usual
+        )  # one that set it for itself also set what threads begin with from now on
 
 
 def _looked_at(
@@ -79,7 +85,11 @@ def _looked_at(
     paths, good = _paths(inventory), (inventory.width > 0).tolist()
     detector = faces.Detector(params.min_face, device)
     if device.type == "cpu":
-        threads, turn, how = torch.get_num_threads(), nullcontext(), {"initializer": partial(torch.set_num_threads, 1)}
+        threads, turn, how = (
+            torch.get_num_threads(),
+            nullcontext(),
+            {"initializer": partial(torch.set_num_threads, 1)},
+        )
         size = -(-params.batch_size // threads)
     else:
         threads, turn, how, size = os.cpu_count() or 1, Lock(), {}, params.batch_size
@@ -88,7 +98,10 @@ def _looked_at(
         decoded = [_read_photo(paths[i], good[i]) for i in batch]
         with turn:
             found = _find(decoded, params, detector)
-        return [(i, *_cut(photo, *each, params)) for i, photo, each in zip(batch, decoded, found, strict=True)]
+        return [
+            (i, *_cut(photo, *each, params))
+            for i, photo, each in zip(batch, decoded, found, strict=True)
+        ]
 
     begun: deque[list[Future]] = deque()
     rest = iter(chunks)
@@ -96,14 +109,21 @@ def _looked_at(
         while True:
             # Enough of the next chunks that no thread waits for the last photos of this one.
             while sum(map(len, islice(begun, 1, None))) < threads and (chunk := next(rest, None)):
-                begun.append([pool.submit(look, chunk[at : at + size]) for at in range(0, len(chunk), size)])
+                begun.append(
+                    [pool.submit(look, chunk[at : at + size]) for at in range(0, len(chunk), size)]
+                )
             if not begun:
                 return
             looked = [each for batch in begun.popleft() for each in batch.result()]
-            yield {i: row for i, row, _ in looked}, {i: crop for i, _, crop in looked if crop is not None}
+            yield (
+                {i: row for i, row, _ in looked},
+                {i: crop for i, _, crop in looked if crop is not None},
+            )
 
 
-def _cut(photo: np.ndarray | None, face: Face | None, how: str, params: CropParams) -> tuple[list, np.ndarray | None]:
+def _cut(
+    photo: np.ndarray | None, face: Face | None, how: str, params: CropParams
+) -> tuple[list, np.ndarray | None]:
     """A photo's row, see `reuse.Work`, and its crop if a face was found."""
     row = [how, *(face or (0.0,) * 6), _context(photo, face)]
     return row, faces.cut(photo, face, how, params) if face else None
@@ -121,10 +141,15 @@ def _bounds(inventory: pd.DataFrame) -> Iterator[tuple[int, int]]:
         yield start, len(inventory)
 
 
-def _find(decoded: list, params: CropParams, detector: faces.Detector) -> list[tuple[Face | None, str]]:
+def _find(
+    decoded: list, params: CropParams, detector: faces.Detector
+) -> list[tuple[Face | None, str]]:
     """The chosen face of each decoded photo and how it was found."""
     if params.method == "center":
-        return [(None, "none") if photo is None else (faces.center(photo), "center") for photo in decoded]
+        return [
+            (None, "none") if photo is None else (faces.center(photo), "center")
+            for photo in decoded
+        ]
     found = faces.find(detector, decoded, params.batch_size)
     return [
         (faces.choose(candidates, photo.shape[1], photo.shape[0]) if candidates else None, how)
@@ -133,7 +158,13 @@ def _find(decoded: list, params: CropParams, detector: faces.Detector) -> list[t
 
 
 def build(
-    inventory: pd.DataFrame, folder: Path, name: str, params: CropParams, work: Path, device: torch.device, code: str = ""
+    inventory: pd.DataFrame,
+    folder: Path,
+    name: str,
+    params: CropParams,
+    work: Path,
+    device: torch.device,
+    code: str = "",
 ) -> pd.DataFrame | None:
     """Crop every photo of the inventory and write the store.
 
@@ -147,7 +178,9 @@ def build(
         The CSV's table; None to other processes than the first, which keeps what all of them crop. Memory does
         not grow with the number of photos.
     """
-    done = reuse.Work(work, inventory, params, device, code) if processes.is_main_process() else None
+    done = (
+        reuse.Work(work, inventory, params, device, code) if processes.is_main_process() else None
+    )
     todo = processes.broadcast(done and _left(done, inventory))
     chunks = [todo[start:stop] for start, stop in _bounds(inventory.iloc[todo])]
     looked_at = _looked_at(inventory, processes.shard(chunks), params, device)
@@ -155,7 +188,11 @@ def build(
     with (
         closing(looked_at),
         tqdm(
-            total=len(inventory), initial=len(inventory) - len(todo), desc="crop", unit="photo", disable=hidden
+            total=len(inventory),
+            initial=len(inventory) - len(todo),
+            desc="crop",
+            unit="photo",
+            disable=hidden,
         ) as bar,
     ):
         for turn in processes.gather_in_order(looked_at, len(chunks)):
@@ -170,18 +207,30 @@ def _left(done: reuse.Work, inventory: pd.DataFrame) -> list[int]:
     if done.rows:
         print(f"going on from photo {len(done.rows)} of {len(inventory)}", flush=True)
     if same := done.take_over():
-        print(f"{same} of {len(inventory)} photos are as in the last run: their crops are taken over", flush=True)
+        print(
+            f"{same} of {len(inventory)} photos are as in the last run: their crops are taken over",
+            flush=True,
+        )
     return [i for i in range(len(inventory)) if i not in done.rows]
 
 
-def _write(done: reuse.Work, inventory: pd.DataFrame, folder: Path, name: str, params: CropParams) -> pd.DataFrame:
+def _write(
+    done: reuse.Work, inventory: pd.DataFrame, folder: Path, name: str, params: CropParams
+) -> pd.DataFrame:
     rows = [done.rows[i] for i in range(len(inventory))]
     rows = _fill(rows, inventory, done.pixels, params)
-    table = inventory[["photo"]].assign(**{c: [r[i] for r in rows] for i, c in enumerate(["found", *Face._fields])})
+    table = inventory[["photo"]].assign(
+        **{c: [r[i] for r in rows] for i, c in enumerate(["found", *Face._fields])}
+    )
     table = table[COLUMNS]
     write_csv(table, folder / f"{name}.csv")
     around = io.BytesIO()
-    np.save(around, np.frombuffer(bytes.fromhex("".join(row[-1] for row in rows)), np.int8).reshape(len(rows), -1))
+    np.save(
+        around,
+        np.frombuffer(bytes.fromhex("".join(row[-1] for row in rows)), np.int8).reshape(
+            len(rows), -1
+        ),
+    )
     write_bytes(around.getbuffer(), folder / f"{name}_context.npy")
     done.finish(folder / f"{name}.npy")
     return table
@@ -204,7 +253,9 @@ def _fill(rows: list, inventory: pd.DataFrame, pixels: np.ndarray, params: CropP
             w, h = sizes[i]
             share = Face(face[0] / w, face[1] / h, face[2] / w, face[3] / h, 0.0, 0.0)
             by_owner.setdefault(owner[i], []).append(share)
-    everyone = [share for shares in by_owner.values() for share in shares] or [Face(0.25, 0.25, 0.75, 0.75, 0.0, 0.0)]
+    everyone = [share for shares in by_owner.values() for share in shares] or [
+        Face(0.25, 0.25, 0.75, 0.75, 0.0, 0.0)
+    ]
     of_set = np.median(everyone, axis=0)
 
     def fill(i: int) -> list:
@@ -214,7 +265,11 @@ def _fill(rows: list, inventory: pd.DataFrame, pixels: np.ndarray, params: CropP
         own = by_owner.get(owner[i]) if owner[i] is not None else None
         share = np.median(own, axis=0) if own else of_set
         w, h = sizes[i]
-        face = Face(*(round(float(v * s), 2) for v, s in zip(share[:4], (w, h, w, h), strict=True)), 0.0, 0.0)
+        face = Face(
+            *(round(float(v * s), 2) for v, s in zip(share[:4], (w, h, w, h), strict=True)),
+            0.0,
+            0.0,
+        )
         photo = _read_photo(paths[i], good=True)
         how = "person" if own else "median"
         pixels[i] = faces.cut(photo, face, how, params)
@@ -232,7 +287,9 @@ def summary(table: pd.DataFrame, inventory: pd.DataFrame) -> dict:
     result: dict = {"photos": len(table), "detection_rate": round(float(detected.mean()), 4)}
     if "mask" in inventory:
         rates = detected.groupby(inventory["mask"].to_numpy()).mean().round(4)
-        result["detection_rate_by_mask"] = {MASK.classes[state]: float(rate) for state, rate in rates.items()}
+        result["detection_rate_by_mask"] = {
+            MASK.classes[state]: float(rate) for state, rate in rates.items()
+        }
     return {**result, "found": {how: int((table.found == how).sum()) for how in FOUND}}
 
 
@@ -245,5 +302,9 @@ def examples(table: pd.DataFrame, count: int) -> dict[int, str]:
 def fallbacks(table: pd.DataFrame, count: int) -> dict[int, str]:
     """The first rows of each other way than `mtcnn`, the blindest guesses first."""
     rare = table[table.found != "mtcnn"]
-    order = rare.found.map({how: -i for i, how in enumerate(FOUND)}).sort_values(kind="stable").index[:count]
+    order = (
+        rare.found.map({how: -i for i, how in enumerate(FOUND)})
+        .sort_values(kind="stable")
+        .index[:count]
+    )
     return {int(i): table.found[i] for i in order}

@@ -28,7 +28,9 @@ def descriptor(photo: np.ndarray, box: tuple[float, float, float, float]) -> np.
     strips = photo[:below, :left], photo[:below, right:], photo[below:]
     cells = np.concatenate(
         [
-            cv2.resize(np.ascontiguousarray(strip), (columns, rows), interpolation=cv2.INTER_AREA).reshape(-1, 3)
+            cv2.resize(
+                np.ascontiguousarray(strip), (columns, rows), interpolation=cv2.INTER_AREA
+            ).reshape(-1, 3)
             for strip, (rows, columns) in zip(strips, GRIDS, strict=True)
         ]
     ).astype(np.float64)

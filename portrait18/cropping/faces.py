@@ -56,7 +56,10 @@ class Detector:
         """
         # Below 20 px MTCNN finds texture, not faces; it is also its own default.
         smallest = max(20, self.min_face * min(batch.shape[1:3]))
-        return [_faces(found) for found in self.mtcnn(batch, smallest, RETRY_THRESHOLDS if retry else THRESHOLDS)]
+        return [
+            _faces(found)
+            for found in self.mtcnn(batch, smallest, RETRY_THRESHOLDS if retry else THRESHOLDS)
+        ]
 
 
 def _faces(found: Faces) -> list[Face]:
@@ -64,11 +67,15 @@ def _faces(found: Faces) -> list[Face]:
     for box, score, (left, right, *_) in zip(*found, strict=True):
         tilt = np.degrees(np.arctan2(right[1] - left[1], right[0] - left[0]))
         # Rounded, so that the crop can be made again from what the CSV says.
-        faces.append(Face(*(round(float(v), 2) for v in box), round(float(tilt), 2), round(float(score), 4)))
+        faces.append(
+            Face(*(round(float(v), 2) for v in box), round(float(tilt), 2), round(float(score), 4))
+        )
     return faces
 
 
-def find(detector: Detector, photos: Sequence[np.ndarray | None], batch_size: int) -> list[tuple[list[Face], str]]:
+def find(
+    detector: Detector, photos: Sequence[np.ndarray | None], batch_size: int
+) -> list[tuple[list[Face], str]]:
     """All faces of each photo, and how they were found; equal-size photos go through the networks together.
 
     Args:
@@ -88,7 +95,9 @@ def find(detector: Detector, photos: Sequence[np.ndarray | None], batch_size: in
         for rows in by_size.values():
             for at in range(0, len(rows), batch_size):
                 batch = rows[at : at + batch_size]
-                for i, found in zip(batch, detector(np.stack([photos[i] for i in batch]), retry), strict=True):
+                for i, found in zip(
+                    batch, detector(np.stack([photos[i] for i in batch]), retry), strict=True
+                ):
                     if found:
                         result[i] = (found, how)
     return result
@@ -98,7 +107,9 @@ def center(photo: np.ndarray) -> Face:
     """The photo's middle square: what a pipeline without a face detector cuts."""
     height, width = photo.shape[:2]
     side = min(height, width)
-    return Face((width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2, 0.0, 0.0)
+    return Face(
+        (width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2, 0.0, 0.0
+    )
 
 
 def choose(faces: list[Face], width: int, height: int) -> Face | None:
@@ -119,7 +130,9 @@ def choose(faces: list[Face], width: int, height: int) -> Face | None:
 
 def cut(photo: np.ndarray, face: Face, how: str, params: CropParams) -> np.ndarray:
     """`crop` as the params say; `how` the face was found (`center`: the square is the whole crop)."""
-    return crop(photo, face, params.image_size, 0.0 if how == "center" else params.margin, params.align)
+    return crop(
+        photo, face, params.image_size, 0.0 if how == "center" else params.margin, params.align
+    )
 
 
 def crop(photo: np.ndarray, face: Face, size: int, margin: float, align: bool) -> np.ndarray:
@@ -143,4 +156,6 @@ def crop(photo: np.ndarray, face: Face, size: int, margin: float, align: bool) -
     matrix = cv2.getRotationMatrix2D(center, face.tilt if align else 0.0, scale)
     matrix[:, 2] += fine / 2 - np.array(center)
     square = warped(photo, matrix, fine)
-    return square if fine == size else cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA)
+    return (
+        square if fine == size else cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA)
+    )

@@ -24,7 +24,10 @@ from torchvision.ops import nms
 
 SCALE_STEP = 0.709  # from one scale of the photo to the next, as in the paper
 CELL, STRIDE = 12, 2  # pixels that P-Net sees at once, and from one place to the next
-AT_ONCE = {24: 256, 48: 64}  # candidates by the side of their view: what is computed at once stays in the cache
+AT_ONCE = {
+    24: 256,
+    48: 64,
+}  # candidates by the side of their view: what is computed at once stays in the cache
 
 
 class Faces(NamedTuple):
@@ -40,7 +43,9 @@ class Mtcnn:
 
     def __init__(self, device: torch.device):
         self.device = device
-        self.pnet, self.rnet, self.onet = (net.eval().to(device) for net in (_pad_channels(PNet()), RNet(), ONet()))
+        self.pnet, self.rnet, self.onet = (
+            net.eval().to(device) for net in (_pad_channels(PNet()), RNet(), ONet())
+        )
         _pad_batch(self.pnet, 2)
         for layer in (self.pnet.conv4_1, self.pnet.conv4_2):
             _pad_batch(layer, 16)
@@ -48,7 +53,9 @@ class Mtcnn:
             _pad_batch(net, 8)
 
     @torch.inference_mode()
-    def __call__(self, photos: np.ndarray, smallest: float, thresholds: tuple[float, float, float]) -> list[Faces]:
+    def __call__(
+        self, photos: np.ndarray, smallest: float, thresholds: tuple[float, float, float]
+    ) -> list[Faces]:
         """All faces of each photo.
 
         Args:
@@ -58,17 +65,23 @@ class Mtcnn:
         """
         sums = _sums(photos, self.device)
         photo, boxes = self._propose(sums, smallest, thresholds[0])
-        photo, boxes, _, shift, _ = self._refine(self.rnet, 24, sums, photo, boxes, thresholds[1], 0.7)
+        photo, boxes, _, shift, _ = self._refine(
+            self.rnet, 24, sums, photo, boxes, thresholds[1], 0.7
+        )
         photo, boxes, scores, shift, points = self._refine(
             self.onet, 48, sums, photo, _squares(_moved(boxes, shift, 1)), thresholds[2], None
         )
         # x of the five points, then y, in shares of the box
         sides, corner = (boxes[:, 2:] - boxes[:, :2] + 1)[:, None], boxes[:, None, :2]
         points = sides * points.view(-1, 2, 5).transpose(1, 2) + corner - 1
-        found = [values.cpu().numpy() for values in (photo, _moved(boxes, shift, 1), scores, points)]
+        found = [
+            values.cpu().numpy() for values in (photo, _moved(boxes, shift, 1), scores, points)
+        ]
         return [_of_photo(i, *found) for i in range(len(photos))]
 
-    def _propose(self, sums: torch.Tensor, smallest: float, threshold: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def _propose(
+        self, sums: torch.Tensor, smallest: float, threshold: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """P-Net's candidates at every scale: photo int64 (C,), squares float32 (C, 4)."""
         count, height, width = len(sums), sums.shape[1] - 1, sums.shape[2] - 1
         whole = torch.tensor([[0, 0, width, height]], device=self.device).expand(count, 4)
@@ -82,13 +95,23 @@ class Mtcnn:
             photo, y, x = torch.where(score >= threshold)
             at = STRIDE * torch.stack([x, y], 1).float()
             boxes = torch.cat([((at + 1) / scale).floor(), ((at + CELL) / scale).floor()], 1)
-            found.append((photo, torch.full_like(photo, len(found)), boxes, score[photo, y, x], shift[photo, :, y, x]))
+            found.append(
+                (
+                    photo,
+                    torch.full_like(photo, len(found)),
+                    boxes,
+                    score[photo, y, x],
+                    shift[photo, :, y, x],
+                )
+            )
         photo, level, boxes, score, shift = map(torch.cat, zip(*found, strict=True))
         kept = _suppressed(boxes, score, photo * len(found) + level, 0.5)
         kept = kept[_suppressed(boxes[kept], score[kept], photo[kept], 0.7)]
         return photo[kept], _squares(_moved(boxes[kept], shift[kept], 0))
 
-    def _refine(self, net: nn.Module, side: int, sums, photo, boxes, threshold: float, overlap: float | None):
+    def _refine(
+        self, net: nn.Module, side: int, sums, photo, boxes, threshold: float, overlap: float | None
+    ):
         """R- or O-Net's judgement: photo, box, score, shift of the box and points of the candidates that stay."""
         # The package counts pixels from 1.
         limits = torch.tensor([sums.shape[2] - 1, sums.shape[1] - 1], device=self.device)
@@ -97,7 +120,11 @@ class Mtcnn:
         within = torch.where((views[:, 2:] > views[:, :2]).all(1))[0]
         photo, boxes, views = photo[within], boxes[within], views[within]
         parts = [
-            net(_views(sums, photo[at : at + AT_ONCE[side]], views[at : at + AT_ONCE[side]], side, side))
+            net(
+                _views(
+                    sums, photo[at : at + AT_ONCE[side]], views[at : at + AT_ONCE[side]], side, side
+                )
+            )
             for at in range(0, max(1, len(views)), AT_ONCE[side])
         ]
         shift, *points, probabilities = (torch.cat(part) for part in zip(*parts, strict=True))
@@ -105,12 +132,21 @@ class Mtcnn:
         kept = torch.where(score > threshold)[0]
         if overlap:
             kept = kept[_suppressed(boxes[kept], score[kept], photo[kept], overlap)]
-        return photo[kept], boxes[kept], score[kept], shift[kept], points[0][kept] if points else None
+        return (
+            photo[kept],
+            boxes[kept],
+            score[kept],
+            shift[kept],
+            points[0][kept] if points else None,
+        )
 
 
 def _pad_channels(pnet: PNet) -> PNet:
     """P-Net with 16 channels behind its first convolution, six of which are zero: CPUs are slower at its own ten."""
-    old, wide = (pnet.conv1, pnet.prelu1, pnet.conv2), (nn.Conv2d(3, 16, 3), nn.PReLU(16), nn.Conv2d(16, 16, 3))
+    old, wide = (
+        (pnet.conv1, pnet.prelu1, pnet.conv2),
+        (nn.Conv2d(3, 16, 3), nn.PReLU(16), nn.Conv2d(16, 16, 3)),
+    )
     with torch.no_grad():
         for layer, of in zip(wide, old, strict=True):
             for name, weights in layer.named_parameters():
@@ -165,7 +201,9 @@ def _sums(photos: np.ndarray, device: torch.device) -> torch.Tensor:
     return pad(down.cumsum(2, dtype=torch.int32), (0, 0, 1, 0, 1, 0))
 
 
-def _views(sums: torch.Tensor, photo: torch.Tensor, boxes: torch.Tensor, height: int, width: int) -> torch.Tensor:
+def _views(
+    sums: torch.Tensor, photo: torch.Tensor, boxes: torch.Tensor, height: int, width: int
+) -> torch.Tensor:
     """What networks see of some photos' rectangles, averaged over areas as `adaptive_avg_pool2d` does.
 
     Args:
@@ -176,8 +214,13 @@ def _views(sums: torch.Tensor, photo: torch.Tensor, boxes: torch.Tensor, height:
     Returns:
         float32 (K, 3, height, width), from -1 to 1, channels last.
     """
-    columns, rows = _cells(boxes[:, 0], boxes[:, 2], width), _cells(boxes[:, 1], boxes[:, 3], height)
-    at = (photo[:, None] * sums.shape[1] + rows.flatten(1))[:, :, None] * sums.shape[2] + columns.flatten(1)[:, None]
+    columns, rows = (
+        _cells(boxes[:, 0], boxes[:, 2], width),
+        _cells(boxes[:, 1], boxes[:, 3], height),
+    )
+    at = (photo[:, None] * sums.shape[1] + rows.flatten(1))[:, :, None] * sums.shape[
+        2
+    ] + columns.flatten(1)[:, None]
     corners = sums.view(-1, 3).index_select(0, at.view(-1)).view(len(photo), height, 2, width, 2, 3)
     total = (corners[:, :, 1] - corners[:, :, 0]).diff(dim=3)[..., 0, :]
     mean = total / rows.diff(dim=2)[..., None] / columns.diff(dim=2)[:, None]
@@ -187,10 +230,14 @@ def _views(sums: torch.Tensor, photo: torch.Tensor, boxes: torch.Tensor, height:
 def _cells(start: torch.Tensor, stop: torch.Tensor, count: int) -> torch.Tensor:
     """Where each of `count` cells from start to stop (K,) begins and ends, int64 (K, count, 2); they overlap by a pixel."""
     i, length = torch.arange(count, device=start.device), (stop - start)[:, None]
-    return start[:, None, None] + torch.stack([i * length // count, -(-(i + 1) * length // count)], 2)
+    return start[:, None, None] + torch.stack(
+        [i * length // count, -(-(i + 1) * length // count)], 2
+    )
 
 
-def _suppressed(boxes: torch.Tensor, scores: torch.Tensor, group: torch.Tensor, overlap: float) -> torch.Tensor:
+def _suppressed(
+    boxes: torch.Tensor, scores: torch.Tensor, group: torch.Tensor, overlap: float
+) -> torch.Tensor:
     """Non-maximum suppression within each group, int64 (C,) from 0: rows that are kept, the surest first."""
     if not len(boxes):
         return group
@@ -215,7 +262,9 @@ def _squares(boxes: torch.Tensor) -> torch.Tensor:
     return torch.cat([corner, corner + side], 1)
 
 
-def _of_photo(i: int, photo: np.ndarray, boxes: np.ndarray, scores: np.ndarray, points: np.ndarray) -> Faces:
+def _of_photo(
+    i: int, photo: np.ndarray, boxes: np.ndarray, scores: np.ndarray, points: np.ndarray
+) -> Faces:
     rows = np.flatnonzero(photo == i)
     if len(rows) > 1:  # of two of which one lies in the other, the surer stays
         rows = rows[nms_numpy(boxes[rows], scores[rows], 0.7, "Min")]

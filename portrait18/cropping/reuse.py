@@ -100,7 +100,14 @@ class Work:
             is empty where no face was.
     """
 
-    def __init__(self, folder: Path, inventory: pd.DataFrame, params: CropParams, device: torch.device, code: str = ""):
+    def __init__(
+        self,
+        folder: Path,
+        inventory: pd.DataFrame,
+        params: CropParams,
+        device: torch.device,
+        code: str = "",
+    ):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         photos = zip(inventory.digest, inventory.width, inventory.height, strict=True)
@@ -111,11 +118,17 @@ class Work:
         fingerprint, path = _hash(*self.keys), folder / "rows.jsonl"
         self.last, killed = _read(folder / "last.jsonl", settings), _read(path, settings)
         if killed.photos != fingerprint and len(killed.rows) > len(self.last.rows):
-            os.replace(path, folder / "last.jsonl")  # photos have changed since it was killed, but it got further
+            os.replace(
+                path, folder / "last.jsonl"
+            )  # photos have changed since it was killed, but it got further
             self.last = killed
         self.pixels_path = folder / PIXELS[self.last.pixels == PIXELS[0]]
         shape = (len(inventory), params.image_size, params.image_size, 3)
-        if not killed.rows or killed.pixels != self.pixels_path.name or not _has_shape(self.pixels_path, shape):
+        if (
+            not killed.rows
+            or killed.pixels != self.pixels_path.name
+            or not _has_shape(self.pixels_path, shape)
+        ):
             path.unlink(missing_ok=True)  # it vouches for pixels that are not there
         self.journal = journal.Journal(path, [settings, fingerprint, self.pixels_path.name])
         self.rows = {i: row for piece in self.journal.pieces for i, _, row in piece}
@@ -126,7 +139,11 @@ class Work:
 
     def take_over(self) -> int:
         """Copy what the last run has of the photos that are not done; returns how many."""
-        same = [(i, *self.last.rows[k]) for i, k in enumerate(self.keys) if i not in self.rows and k in self.last.rows]
+        same = [
+            (i, *self.last.rows[k])
+            for i, k in enumerate(self.keys)
+            if i not in self.rows and k in self.last.rows
+        ]
         if same:
             pixels = np.load(self.folder / self.last.pixels, mmap_mode="r")
             for at in range(0, len(same), COPIED):

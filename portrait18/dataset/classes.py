@@ -4,7 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-YOUNG_BELOW, OLD_FROM = 30, 60  # years: the competition's thresholds, which every score is measured by
+YOUNG_BELOW, OLD_FROM = (
+    30,
+    60,
+)  # years: the competition's thresholds, which every score is measured by
 
 
 class Task(NamedTuple):
@@ -27,7 +30,9 @@ TASKS = {task.name: task for task in (MASK, GENDER, AGE)}
 
 COUNT = 18
 #: What is printed for people: "worn male <30", ... in the order of the class number.
-NAMES = [f"{m} {g} {a}" for m in MASK.classes for g in GENDER.classes for a in ("<30", "30-59", ">=60")]
+NAMES = [
+    f"{m} {g} {a}" for m in MASK.classes for g in GENDER.classes for a in ("<30", "30-59", ">=60")
+]
 #: The one 18-class question (`task: all`).
 ALL = Task("all", tuple(str(i) for i in range(COUNT)), 1)
 

@@ -36,7 +36,9 @@ def mapped(path: Path, shape: tuple[int | None, ...], dtype: type) -> np.ndarray
         shape: None for a side of any length.
     """
     try:
-        array = np.lib.format.open_memmap(path, mode="r")  # unlike np.load never an archive, never a pickle
+        array = np.lib.format.open_memmap(
+            path, mode="r"
+        )  # unlike np.load never an archive, never a pickle
         if array.dtype != dtype or array.ndim != len(shape):
             raise ValueError(f"it holds {array.dtype} of {array.ndim} dimensions")
         if any(wanted not in (None, side) for wanted, side in zip(shape, array.shape, strict=True)):
@@ -63,4 +65,6 @@ def load(folder: Path, name: str) -> tuple[np.ndarray, pd.DataFrame]:
 def require_same_photos(table: pd.DataFrame, labels: pd.DataFrame) -> None:
     """`UserError` unless the crops to train on and the labels stand row for row."""
     if not np.array_equal(table.photo, labels.photo):
-        raise UserError(f"data/crops/train.csv and data/labels.csv list different photos; {REPAIR_HINT}")
+        raise UserError(
+            f"data/crops/train.csv and data/labels.csv list different photos; {REPAIR_HINT}"
+        )

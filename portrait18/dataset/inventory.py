@@ -20,7 +20,9 @@ from portrait18.dataset import tables
 from portrait18.dataset.classes import GENDER, MASK_STATES
 from portrait18.dataset.photos import BadPhoto, decode, file_bytes
 
-CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # line breaks, escapes, bytes that are no UTF-8
+CONTROLS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
+)  # line breaks, escapes, bytes that are no UTF-8
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 FOLDER = re.compile(r"(?P<id>[^_/\\]+)_(?P<gender>male|female)_(?P<race>[^_/\\]*)_(?P<age>\d{1,3})")
 
@@ -48,8 +50,14 @@ def probe(table: pd.DataFrame, images: Path, max_pixels: int) -> tuple[pd.DataFr
     with ThreadPoolExecutor() as pool:  # Pillow decodes outside the interpreter lock
         found = list(pool.map(lambda name: _probe(images / name, max_pixels), table.photo))
     columns = list(zip(*found, strict=True)) or [(), (), (), ()]
-    table = table.assign(images=images.as_posix(), width=columns[0], height=columns[1], digest=columns[2])
-    return table, [f"{images / name} {reason}" for name, reason in zip(table.photo, columns[3], strict=True) if reason]
+    table = table.assign(
+        images=images.as_posix(), width=columns[0], height=columns[1], digest=columns[2]
+    )
+    return table, [
+        f"{images / name} {reason}"
+        for name, reason in zip(table.photo, columns[3], strict=True)
+        if reason
+    ]
 
 
 def parse_folder(name: str) -> dict:
@@ -69,7 +77,10 @@ def parse_folder(name: str) -> dict:
 
 def require_layout(root: Path, extra: Path) -> None:
     """Raise one `UserError` that lists every file and folder of the layout that is not there; `extra` has no eval/."""
-    wanted = [(root / p, "root") for p in ("train/train.csv", "train/images", "eval/info.csv", "eval/images")]
+    wanted = [
+        (root / p, "root")
+        for p in ("train/train.csv", "train/images", "eval/info.csv", "eval/images")
+    ]
     wanted += [(extra / p, "extra") for p in ("train/train.csv", "train/images")]
     problems = [
         f"{path} is missing; put the data there (a link will do) or point data.{param} at the folder that holds train/"
@@ -100,10 +111,14 @@ def copies(train: pd.DataFrame) -> list[str]:
     lines = []
     for row in good.itertuples():
         same = first.loc[row.digest]
-        what = "id" if same.person != row.person else "mask state" if same["mask"] != row.mask else ""
+        what = (
+            "id" if same.person != row.person else "mask state" if same["mask"] != row.mask else ""
+        )
         if what:
             file = f"{row.images}/{row.photo}"
-            lines.append(f"{file} is the same file as {same.photo}, of another {what}; one of the two is wrong")
+            lines.append(
+                f"{file} is the same file as {same.photo}, of another {what}; one of the two is wrong"
+            )
     return lines
 
 
@@ -125,7 +140,9 @@ def list_train(root: Path) -> tuple[pd.DataFrame, list[str]]:
     unsound, disagreements = _compare(root / "train/train.csv", {path.name for path in folders})
     for folder in folders:
         if not folder.is_dir():
-            problems.append(f"{folder} is not a folder; train/images holds one folder for each person")
+            problems.append(
+                f"{folder} is not a folder; train/images holds one folder for each person"
+            )
             continue
         try:
             who = parse_folder(folder.name)
@@ -135,7 +152,10 @@ def list_train(root: Path) -> tuple[pd.DataFrame, list[str]]:
         states = _list_folder(folder, problems)
         if folder.name not in unsound:
             facts = (folder.name, who["id"], who["gender"], who["age"])
-            rows += [(f"{folder.name}/{name}", *facts, MASK_STATES[state]) for state, name in states.items()]
+            rows += [
+                (f"{folder.name}/{name}", *facts, MASK_STATES[state])
+                for state, name in states.items()
+            ]
     table = pd.DataFrame(rows, columns=["photo", "folder", "person", "gender", "age", "mask"])
     return table.sort_values("photo", ignore_index=True), problems + disagreements
 
@@ -148,11 +168,16 @@ def _list_folder(folder: Path, problems: list[str]) -> dict[str, str]:
             known = f"{', '.join(MASK_STATES)} with {', '.join(EXTENSIONS)}"
             problems.append(f"{file} is not a known photo; names are {known}")
         elif file.stem in states:
-            problems.append(f"{file} stands beside {states[file.stem]}; keep one photo for each state")
+            problems.append(
+                f"{file} stands beside {states[file.stem]}; keep one photo for each state"
+            )
         else:
             states[file.stem] = file.name
     missing = [state for state in MASK_STATES if state not in states]
-    problems += [f"{folder}/{state}.jpg is missing; each person needs {', '.join(MASK_STATES)}" for state in missing]
+    problems += [
+        f"{folder}/{state}.jpg is missing; each person needs {', '.join(MASK_STATES)}"
+        for state in missing
+    ]
     return states
 
 
@@ -163,16 +188,28 @@ def _compare(path: Path, folders: set[str]) -> tuple[set[str], list[str]]:
     for row in listed.itertuples():
         line, told = f"{path} line {row.Index}", (row.id, row.gender, row.race, row.age)
         if not plain(row.path):
-            problems.append(f"{line}: path {row.path!r} must be the name of a folder in train/images; correct the row")
+            problems.append(
+                f"{line}: path {row.path!r} must be the name of a folder in train/images; correct the row"
+            )
         elif row.path not in folders:
-            problems.append(f"{line}: no folder train/images/{row.path}; add the folder or delete the row")
+            problems.append(
+                f"{line}: no folder train/images/{row.path}; add the folder or delete the row"
+            )
         elif "_".join(told) != row.path:
             unsound.add(row.path)
-            problems.append(f"{line}: {','.join(told)} disagrees with its path {row.path}; correct one of the two")
+            problems.append(
+                f"{line}: {','.join(told)} disagrees with its path {row.path}; correct one of the two"
+            )
     twice = listed.path[listed.path.duplicated()]
-    problems += [f"{path} line {i}: path {name} is listed twice; delete one row" for i, name in twice.items()]
-    unlisted = sorted(name for name in folders - set(listed.path) if FOLDER.fullmatch(name) and plain(name))
-    problems += [f"{path}: no row for folder {name}; add the row or delete the folder" for name in unlisted]
+    problems += [
+        f"{path} line {i}: path {name} is listed twice; delete one row" for i, name in twice.items()
+    ]
+    unlisted = sorted(
+        name for name in folders - set(listed.path) if FOLDER.fullmatch(name) and plain(name)
+    )
+    problems += [
+        f"{path}: no row for folder {name}; add the row or delete the folder" for name in unlisted
+    ]
     return unsound | set(unlisted), problems
 
 
@@ -197,7 +234,9 @@ def list_eval(root: Path) -> tuple[pd.DataFrame, list[str], list[str]]:
     ]
     known = set(listed)
     extra = sorted(
-        f.name for f in (root / "eval/images").iterdir() if not f.name.startswith(".") and f.name not in known
+        f.name
+        for f in (root / "eval/images").iterdir()
+        if not f.name.startswith(".") and f.name not in known
     )
     return (
         pd.DataFrame({"photo": listed.tolist()}),

@@ -19,7 +19,17 @@ import pandas as pd
 from portrait18.core.errors import UserError
 from portrait18.core.params import LabelParams
 from portrait18.dataset import tables
-from portrait18.dataset.classes import ALL, GENDER, MASK, MASK_STATES, NAMES, TASKS, Task, age_group, encode
+from portrait18.dataset.classes import (
+    ALL,
+    GENDER,
+    MASK,
+    MASK_STATES,
+    NAMES,
+    TASKS,
+    Task,
+    age_group,
+    encode,
+)
 
 _FIXABLE = {"mask": MASK, "gender": GENDER}
 _TRUST = {"none": (), "high_confidence": ("high_confidence",), "all": ("high_confidence", "some")}
@@ -35,21 +45,33 @@ def read_fixes(path: Path) -> pd.DataFrame:
         if row.column not in _FIXABLE:
             problems.append(f"{line}: column {row.column!r} must be one of {list(_FIXABLE)}")
         elif row.value not in _FIXABLE[row.column].classes:
-            problems.append(f"{line}: value {row.value!r} must be one of {list(_FIXABLE[row.column].classes)}")
+            problems.append(
+                f"{line}: value {row.value!r} must be one of {list(_FIXABLE[row.column].classes)}"
+            )
         elif row.column == "mask" and not row.photo:
             problems.append(f"{line}: a mask is of one photo; name it, one of {list(MASK_STATES)}")
-        elif (earlier := told.setdefault((row.person, row.photo, row.column), row)).value != row.value:
-            problems.append(f"{line}: value {row.value!r} contradicts line {earlier.Index}; keep one of the two")
+        elif (
+            earlier := told.setdefault((row.person, row.photo, row.column), row)
+        ).value != row.value:
+            problems.append(
+                f"{line}: value {row.value!r} contradicts line {earlier.Index}; keep one of the two"
+            )
         if row.photo and row.photo not in MASK_STATES:
-            problems.append(f"{line}: photo {row.photo!r} must be empty or one of {list(MASK_STATES)}")
+            problems.append(
+                f"{line}: photo {row.photo!r} must be empty or one of {list(MASK_STATES)}"
+            )
         if row.agreement not in _TRUST["all"]:
-            problems.append(f"{line}: agreement {row.agreement!r} must be one of {list(_TRUST['all'])}")
+            problems.append(
+                f"{line}: agreement {row.agreement!r} must be one of {list(_TRUST['all'])}"
+            )
     if problems:
         raise UserError(problems)
     return fixes
 
 
-def make(inventory: pd.DataFrame, fixes: pd.DataFrame, params: LabelParams) -> tuple[pd.DataFrame, dict]:
+def make(
+    inventory: pd.DataFrame, fixes: pd.DataFrame, params: LabelParams
+) -> tuple[pd.DataFrame, dict]:
     """Label every photo of the inventory.
 
     Returns:
@@ -60,15 +82,24 @@ def make(inventory: pd.DataFrame, fixes: pd.DataFrame, params: LabelParams) -> t
     fixed = []
     for row in fixes[fixes.agreement.isin(_TRUST[params.fixes])].itertuples():
         value = _FIXABLE[row.column].classes.index(row.value)
-        hit = (labels.person == row.person) & ((row.photo == "") | (stem == row.photo)) & (labels[row.column] != value)
+        hit = (
+            (labels.person == row.person)
+            & ((row.photo == "") | (stem == row.photo))
+            & (labels[row.column] != value)
+        )
         labels.loc[hit, row.column] = value
-        fixed += [{"photo": photo, "column": row.column, "value": row.value} for photo in labels.photo[hit]]
+        fixed += [
+            {"photo": photo, "column": row.column, "value": row.value}
+            for photo in labels.photo[hit]
+        ]
     labels["age_group"] = age_group(labels.age)
     labels["class"] = encode(labels["mask"], labels.gender, labels.age_group)
     labels["age_target"] = age_group(labels.age, params.young_below, params.old_from)
     labels["train"] = (~labels.age.isin(params.drop_ages)).astype(np.int64)
     if not labels.train.any():
-        raise UserError(f"params.yaml: label.drop_ages = {params.drop_ages} leaves no photo to train on; drop fewer")
+        raise UserError(
+            f"params.yaml: label.drop_ages = {params.drop_ages} leaves no photo to train on; drop fewer"
+        )
     return labels, {"fixed": fixed, "suspect": _suspect(labels)}
 
 
@@ -77,10 +108,14 @@ def _suspect(labels: pd.DataFrame) -> list[str]:
     people = labels.drop_duplicates("folder")
     shared = people[people.person.duplicated(keep=False)].groupby("person").folder.agg(list)
     lines = [
-        f"id {person} stands for {len(f)} folders ({', '.join(f)}); kept in one fold" for person, f in shared.items()
+        f"id {person} stands for {len(f)} folders ({', '.join(f)}); kept in one fold"
+        for person, f in shared.items()
     ]
     odd = people[(people.age < 15) | (people.age > 100)]
-    lines += [f"{row.folder}: age {row.age}; the classes are made for adults, correct it?" for row in odd.itertuples()]
+    lines += [
+        f"{row.folder}: age {row.age}; the classes are made for adults, correct it?"
+        for row in odd.itertuples()
+    ]
     counts = labels["class"].value_counts()
     lines += [
         f"class {i} ({name}) has no photo; its F1 counts as 0 in a macro-F1"

@@ -12,7 +12,9 @@ from PIL import ExifTags, Image, ImageOps
 #: What is decoded; Pillow knows more formats, and starts other programs for some of them.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 Image.MAX_IMAGE_PIXELS = None  # check.max_pixels is the limit, and its message says what to do
-warnings.filterwarnings("ignore", module=r"PIL\.")  # they name no file; what can't be decoded is an error of ours
+warnings.filterwarnings(
+    "ignore", module=r"PIL\."
+)  # they name no file; what can't be decoded is an error of ours
 BYTES_A_PIXEL = 8  # of a photo with 16 bits in four channels, not compressed
 SMALL_FILE = 2**26  # bytes: read whatever max_pixels is
 TIFF_TILE_WIDTH, TIFF_TILE_HEIGHT = 322, 323
@@ -50,9 +52,13 @@ def decode(data: bytes, max_pixels: int = 50_000_000) -> np.ndarray:
                         " make it smaller or allow more (check.max_pixels in params.yaml, --max-pixels of a command)"
                     )
             if min(width, height) < MIN_SIDE:
-                raise BadPhoto(f"has {width}x{height} px, each side must have at least {MIN_SIDE}; use a larger photo")
+                raise BadPhoto(
+                    f"has {width}x{height} px, each side must have at least {MIN_SIDE}; use a larger photo"
+                )
             if _has_many_scans(data):
-                raise BadPhoto(f"has more than {MAX_SCANS} scans and would decode slowly; save it anew as JPEG or PNG")
+                raise BadPhoto(
+                    f"has more than {MAX_SCANS} scans and would decode slowly; save it anew as JPEG or PNG"
+                )
             image.load()
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
             upright = ImageOps.exif_transpose(image) if turned else image  # it would make a copy
@@ -106,12 +112,16 @@ def file_bytes(path: str | Path, max_pixels: int) -> bytes:
             raise BadPhoto("is no file; put a photo in its place")
         most = max(BYTES_A_PIXEL * max_pixels, SMALL_FILE)
         if about.st_size > most:
-            raise BadPhoto(f"has {about.st_size} bytes, at most {most} are read; save it as JPEG or PNG")
+            raise BadPhoto(
+                f"has {about.st_size} bytes, at most {most} are read; save it as JPEG or PNG"
+            )
         return path.read_bytes()
     except FileNotFoundError:
         raise BadPhoto("is missing; put it there") from None
     except OSError as error:
-        raise BadPhoto(f"cannot be read ({error.strerror}); check the file and its rights") from None
+        raise BadPhoto(
+            f"cannot be read ({error.strerror}); check the file and its rights"
+        ) from None
 
 
 def read(path: str | Path, max_pixels: int = 50_000_000) -> np.ndarray:

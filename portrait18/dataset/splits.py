@@ -32,7 +32,9 @@ def assign(labels: pd.DataFrame, params: SplitParams, listed: Iterable[str]) -> 
     blocks = params.folds if params.folds > 1 else HOLD_OUT_OF
     if len(units) < 2 * blocks:
         lower = "" if params.folds == 1 else f" for {params.folds} folds; lower split.folds or"
-        raise UserError(f"{len(units)} {params.by}s are too few{lower or ' to hold any out;'} add people")
+        raise UserError(
+            f"{len(units)} {params.by}s are too few{lower or ' to hold any out;'} add people"
+        )
     fold = pd.Series(-1, index=units.index)
     for (gender, age), stratum in units.groupby(["gender", "age_group"]):
         rng = np.random.default_rng([params.seed, gender, age])
@@ -55,5 +57,7 @@ def held_out(labels: pd.DataFrame, folds: pd.DataFrame) -> np.ndarray:
     by = folds.columns[0]
     fold = labels[by].map(folds.set_index(by).fold).mask(labels.extra == 1, -1)
     if fold.isna().any():
-        raise UserError(f"data/folds.csv has no {by} {labels[by][fold.isna()].iloc[0]}; run dvc repro split")
+        raise UserError(
+            f"data/folds.csv has no {by} {labels[by][fold.isna()].iloc[0]}; run dvc repro split"
+        )
     return fold.to_numpy(np.int64)

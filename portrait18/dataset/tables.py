@@ -23,11 +23,15 @@ def read(path: str | Path) -> pd.DataFrame:
         data = Path(path).read_bytes()
         if not data.endswith(b"\n"):
             raise ValueError("its end is cut off")
-        return pd.read_csv(io.BytesIO(data), dtype=_TEXT, keep_default_na=False, na_values={"years": [""]})
+        return pd.read_csv(
+            io.BytesIO(data), dtype=_TEXT, keep_default_na=False, na_values={"years": [""]}
+        )
     except FileNotFoundError:
         raise UserError(f"{path} is missing; run dvc repro") from None
     except ValueError as error:  # pandas' own among them
-        raise UserError(f"{path} is damaged ({' '.join(str(error).split())}); {REPAIR_HINT}") from None
+        raise UserError(
+            f"{path} is damaged ({' '.join(str(error).split())}); {REPAIR_HINT}"
+        ) from None
 
 
 def read_text(path: str | Path, columns: list[str]) -> pd.DataFrame:
@@ -46,7 +50,9 @@ def read_text(path: str | Path, columns: list[str]) -> pd.DataFrame:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; expected a CSV with the columns {wanted}") from None
     except IsADirectoryError:
-        raise UserError(f"{path} is a folder; put a CSV with the columns {wanted} in its place") from None
+        raise UserError(
+            f"{path} is a folder; put a CSV with the columns {wanted} in its place"
+        ) from None
     except (ValueError, csv.Error) as error:
         raise UserError(
             f"{path} is not a readable CSV ({error}); save it as UTF-8 with a header line {wanted}"

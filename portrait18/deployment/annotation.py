@@ -51,7 +51,10 @@ def _place(box, size, photo, taken) -> tuple[float, float, float, float]:
     plates = [within(x, y) for x, y in places]
 
     def free(plate) -> bool:
-        return not any(plate[0] < t[2] and t[0] < plate[2] and plate[1] < t[3] and t[1] < plate[3] for t in taken)
+        return not any(
+            plate[0] < t[2] and t[0] < plate[2] and plate[1] < t[3] and t[1] < plate[3]
+            for t in taken
+        )
 
     def clear(plate) -> bool:
         return plate[2] <= x0 or x1 <= plate[0] or plate[3] <= y0 or y1 <= plate[1]

@@ -53,13 +53,19 @@ class Manifest(Section):
     """bundle.json."""
 
     format: Literal[1]
-    classes: dict[str, list[str]]  # of each task in the order of the probabilities, and `all`: the 18 by number
+    classes: dict[
+        str, list[str]
+    ]  # of each task in the order of the probabilities, and `all`: the 18 by number
     crop: CropParams
-    median_box: tuple[float, float, float, float]  # x0, y0, x1, y1 as shares of the photo, over the photos trained on
+    median_box: tuple[
+        float, float, float, float
+    ]  # x0, y0, x1, y1 as shares of the photo, over the photos trained on
     predict: Views
     networks: list[Network]
     choice: dict[str, Any]  # of `portrait18.evaluation.ensemble_config.to_json`
-    metrics: dict[str, Any]  # on held-out people, averaged over a person's photos where params.group says so
+    metrics: dict[
+        str, Any
+    ]  # on held-out people, averaged over a person's photos where params.group says so
     params: dict[str, Any]  # crop, group, matrix, second, predict, and train: of each model
     made_of: dict[str, str]  # file, or `params`: all of the above -> sha256
     made_by: dict[str, str]  # package -> version
@@ -80,9 +86,7 @@ class Answers(NamedTuple):
     gender: np.ndarray  # (N, 2)
     age: np.ndarray  # (N, 3)
     years: np.ndarray | None  # (N,) expected age, where a model tells one
-    number: (
-        np.ndarray
-    )  # int (N,): the class decided on, 0..17; not always the likeliest, see `portrait18.evaluation.decisions`
+    number: np.ndarray  # int (N,): the class decided on, 0..17; not always the likeliest, see `portrait18.evaluation.decisions`
 
 
 class Bundle:
@@ -93,7 +97,13 @@ class Bundle:
         size: side of the crops, pixels.
     """
 
-    def __init__(self, manifest: Manifest, networks: list[inference.Model], device: torch.device, min_face: float):
+    def __init__(
+        self,
+        manifest: Manifest,
+        networks: list[inference.Model],
+        device: torch.device,
+        min_face: float,
+    ):
         self.manifest = manifest
         self.size = manifest.crop.image_size
         self._ensemble, self._voters = ensemble_config.from_json(manifest.choice)
@@ -119,12 +129,18 @@ class Bundle:
         if crop.method == "center":
             return [[self._cut(photo, faces.center(photo), "center")] for photo in photos]
         result = []
-        for photo, (found, how) in zip(photos, faces.find(self._detector, photos, crop.batch_size), strict=True):
+        for photo, (found, how) in zip(
+            photos, faces.find(self._detector, photos, crop.batch_size), strict=True
+        ):
             height, width = photo.shape[:2]
             if how == "retry":
                 found = [faces.choose(found, width, height)]
             elif not found and whole:
-                box = np.multiply(self.manifest.median_box, (width, height, width, height)).round(2).tolist()
+                box = (
+                    np.multiply(self.manifest.median_box, (width, height, width, height))
+                    .round(2)
+                    .tolist()
+                )
                 found, how = [Face(*box, 0.0, 0.0)], "median"
             found = sorted(found, key=lambda face: (-face.side, face))
             result.append([self._cut(photo, face, how) for face in found])
@@ -137,7 +153,9 @@ class Bundle:
         """The ensemble's answers to crops, uint8 (N, S, S, 3), RGB, of whichever photos; N may be 0."""
         count, views = len(crops), self.manifest.predict
         if crops.shape[1:] != (self.size, self.size, 3) or crops.dtype != np.uint8:
-            raise ValueError(f"crops {crops.dtype} {crops.shape} must be uint8 (N, {self.size}, {self.size}, 3)")
+            raise ValueError(
+                f"crops {crops.dtype} {crops.shape} must be uint8 (N, {self.size}, {self.size}, 3)"
+            )
         if count == 0:
             empty = {name: np.zeros((0, len(task.classes))) for name, task in TASKS.items()}
             return Answers(**empty, years=None, number=np.zeros(0, np.int64))
@@ -158,7 +176,11 @@ class Bundle:
             if years is not None:
                 told.setdefault(entry.model, []).append(years.astype(np.float64))
         of_model = {name: np.mean(members, axis=0) for name, members in said.items()}
-        years = np.mean([np.mean(members, axis=0) for members in told.values()], axis=0) if told else None
+        years = (
+            np.mean([np.mean(members, axis=0) for members in told.values()], axis=0)
+            if told
+            else None
+        )
         votes = {
             task: Votes(np.stack([_said_to(task, of_model[m]) for m in models]))
             for task, models in self._voters.items()
@@ -194,7 +216,9 @@ def load(folder: str | Path, device: torch.device, min_face: float | None = None
             f"{folder} holds no bundle ({MANIFEST}); make one with dvc repro export, or name its folder"
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged or of another version ({_first(error)}); run dvc repro export") from None
+        raise UserError(
+            f"{path} is damaged or of another version ({_first(error)}); run dvc repro export"
+        ) from None
     problems = []
     for entry in manifest.networks:
         weights = folder / entry.file
@@ -207,7 +231,9 @@ def load(folder: str | Path, device: torch.device, min_face: float | None = None
     if problems:
         raise UserError(problems)
     networks = [inference.load(folder / entry.file, device) for entry in manifest.networks]
-    return Bundle(manifest, networks, device, manifest.crop.min_face if min_face is None else min_face)
+    return Bundle(
+        manifest, networks, device, manifest.crop.min_face if min_face is None else min_face
+    )
 
 
 def _first(error: Exception) -> str:
@@ -235,7 +261,9 @@ def record(found: Found, answers: Answers, row: int) -> dict[str, Any]:
         classes, probabilities = TASKS[name].classes, getattr(answers, name)[row]
         result[name] = {
             "answer": classes[index],
-            "probabilities": {c: round(float(p), 6) for c, p in zip(classes, probabilities, strict=True)},
+            "probabilities": {
+                c: round(float(p), 6) for c, p in zip(classes, probabilities, strict=True)
+            },
         }
     result["years"] = None if answers.years is None else round(float(answers.years[row]), 2)
     return result

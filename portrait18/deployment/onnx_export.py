@@ -62,7 +62,15 @@ def write(model: Model, flip: bool, path: str | Path) -> None:
 def _bare(proto):
     """Without what the exporter notes of how it went about it: the machine's paths among it, none needed to run."""
     graph = proto.graph
-    for part in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+    for part in (
+        proto,
+        graph,
+        *graph.node,
+        *graph.input,
+        *graph.output,
+        *graph.value_info,
+        *graph.initializer,
+    ):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
     return proto

@@ -36,7 +36,11 @@ def median_box(table: pd.DataFrame, inventory: pd.DataFrame) -> tuple[float, ...
     if not found.any():
         return NO_BOX
     sizes = inventory[["width", "height", "width", "height"]].to_numpy(float)
-    return tuple(np.median((table[["x0", "y0", "x1", "y1"]].to_numpy() / sizes)[found], axis=0).round(4).tolist())
+    return tuple(
+        np.median((table[["x0", "y0", "x1", "y1"]].to_numpy() / sizes)[found], axis=0)
+        .round(4)
+        .tolist()
+    )
 
 
 def pack(

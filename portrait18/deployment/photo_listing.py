@@ -33,7 +33,9 @@ def listed(names: Iterable[str]) -> list[Path]:
     for name in names:
         path = Path(name)
         if path.is_dir():
-            some = sorted(p for p in path.rglob("*") if _is_photo(p.relative_to(path)) and p.is_file())
+            some = sorted(
+                p for p in path.rglob("*") if _is_photo(p.relative_to(path)) and p.is_file()
+            )
             wanted = f"a folder without photos; photos end in {', '.join(SUFFIXES)}"
         elif path.exists() or not glob.has_magic(name):
             some = [path] if path.exists() else []
@@ -53,7 +55,9 @@ def _is_photo(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
-def chunks(paths: list[Path], max_pixels: int) -> Iterator[list[tuple[Path, np.ndarray | photos.BadPhoto]]]:
+def chunks(
+    paths: list[Path], max_pixels: int
+) -> Iterator[list[tuple[Path, np.ndarray | photos.BadPhoto]]]:
     """Decoded photos (or why they can't be) in their order, a chunk at a time; the next are decoded meanwhile."""
     chunk: list = []
     pixels = 0
@@ -68,7 +72,9 @@ def chunks(paths: list[Path], max_pixels: int) -> Iterator[list[tuple[Path, np.n
         yield chunk
 
 
-def _decoded(paths: list[Path], max_pixels: int) -> Iterator[tuple[Path, np.ndarray | photos.BadPhoto]]:
+def _decoded(
+    paths: list[Path], max_pixels: int
+) -> Iterator[tuple[Path, np.ndarray | photos.BadPhoto]]:
     def read(path: Path) -> np.ndarray | photos.BadPhoto:
         try:
             return photos.read(path, max_pixels)

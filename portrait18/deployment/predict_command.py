@@ -55,7 +55,9 @@ def _number(kind: type, text: str) -> float:
 def _share(text: str) -> float:
     value = _number(float, text)
     if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} must be a share of the photo's shorter side, above 0 and at most 1")
+        raise argparse.ArgumentTypeError(
+            f"{text} must be a share of the photo's shorter side, above 0 and at most 1"
+        )
     return value
 
 
@@ -77,16 +79,32 @@ def add_command(commands) -> None:
     )
     parser.set_defaults(run=run)
     parser.add_argument(
-        "photos", nargs="+", metavar="PHOTO|FOLDER|GLOB", help="photos; folders with all below them; quoted patterns"
+        "photos",
+        nargs="+",
+        metavar="PHOTO|FOLDER|GLOB",
+        help="photos; folders with all below them; quoted patterns",
     )
-    parser.add_argument("--bundle", default="models/bundle", metavar="FOLDER", help="the ensemble (%(default)s)")
+    parser.add_argument(
+        "--bundle", default="models/bundle", metavar="FOLDER", help="the ensemble (%(default)s)"
+    )
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument(
-        "--json", action="store_const", dest="lines", const=_json, help="JSON Lines: an object for each photo"
+        "--json",
+        action="store_const",
+        dest="lines",
+        const=_json,
+        help="JSON Lines: an object for each photo",
     )
-    shape.add_argument("--csv", action="store_const", dest="lines", const=_csv, help="CSV: a row for each face")
+    shape.add_argument(
+        "--csv", action="store_const", dest="lines", const=_csv, help="CSV: a row for each face"
+    )
     parser.set_defaults(lines=_text)
-    parser.add_argument("--draw", type=Path, metavar="OUT", help="write copies with boxes and answers to this folder")
+    parser.add_argument(
+        "--draw",
+        type=Path,
+        metavar="OUT",
+        help="write copies with boxes and answers to this folder",
+    )
     parser.add_argument(
         "--whole",
         action="store_true",
@@ -100,7 +118,10 @@ def add_command(commands) -> None:
         "0.05 finds the small faces of group photos, slowly)",
     )
     parser.add_argument(
-        "--max-pixels", type=_pixels, default=50_000_000, help="larger photos are refused (%(default)s)"
+        "--max-pixels",
+        type=_pixels,
+        default=50_000_000,
+        help="larger photos are refused (%(default)s)",
     )
 
 
@@ -112,7 +133,9 @@ def run(args: argparse.Namespace) -> int:
     from portrait18.deployment import annotation, bundle
 
     set_deterministic()
-    sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # names of files may hold anything
+    sys.stdout.reconfigure(
+        encoding="utf-8", errors="surrogateescape"
+    )  # names of files may hold anything
     ensemble = bundle.load(args.bundle, device(), args.min_face)
     bad = []
     try:
@@ -120,9 +143,15 @@ def run(args: argparse.Namespace) -> int:
             print(_row(COLUMNS))
         with tqdm(total=len(paths), desc="predict", unit="photo", disable=None) as bar:
             for chunk in photo_listing.chunks(paths, args.max_pixels):
-                bad += [printable(f"{path} {error}") for path, error in chunk if isinstance(error, BadPhoto)]
+                bad += [
+                    printable(f"{path} {error}")
+                    for path, error in chunk
+                    if isinstance(error, BadPhoto)
+                ]
                 good = [(path, photo) for path, photo in chunk if not isinstance(photo, BadPhoto)]
-                for (path, photo), faces in zip(good, _answer(ensemble, good, args.whole), strict=True):
+                for (path, photo), faces in zip(
+                    good, _answer(ensemble, good, args.whole), strict=True
+                ):
                     for line in args.lines(path, faces):
                         bar.write(line, file=sys.stdout)
                     if args.draw:
@@ -132,15 +161,24 @@ def run(args: argparse.Namespace) -> int:
                             drawn.save(tmp_path, quality=92)
                 bar.update(len(chunk))
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever reads has seen enough; nothing more may be written, not even at exit
+    except (
+        BrokenPipeError
+    ):  # whoever reads has seen enough; nothing more may be written, not even at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     if bad:
-        print(f"{len(bad)} of {len(paths)} photos could not be read:", *bad, sep="\n  ", file=sys.stderr)
+        print(
+            f"{len(bad)} of {len(paths)} photos could not be read:",
+            *bad,
+            sep="\n  ",
+            file=sys.stderr,
+        )
     return 3 if bad else 0
 
 
-def _answer(ensemble, photos: list[tuple[Path, np.ndarray]], whole: bool) -> list[list[dict[str, Any]]]:
+def _answer(
+    ensemble, photos: list[tuple[Path, np.ndarray]], whole: bool
+) -> list[list[dict[str, Any]]]:
     """`bundle.record` of each face of each photo."""
     from portrait18.deployment import bundle
 
@@ -164,17 +202,23 @@ def _copies(paths: list[Path], out: Path) -> dict[Path, Path]:
         copy = out / absolute.relative_to(common)
         copies[path] = copy if copy.suffix.lower() in DRAWN else copy.with_name(f"{copy.name}.png")
     if twice := [str(copy) for copy, times in Counter(copies.values()).items() if times > 1]:
-        raise UserError(f"--draw {out}: two photos would be drawn as {', '.join(twice)}; rename one of the two")
+        raise UserError(
+            f"--draw {out}: two photos would be drawn as {', '.join(twice)}; rename one of the two"
+        )
     photos = {path.resolve() for path in paths}
     if any(copy.resolve() in photos for copy in copies.values()):
-        raise UserError(f"--draw {out}: the copies would take the place of the photos; name another folder")
+        raise UserError(
+            f"--draw {out}: the copies would take the place of the photos; name another folder"
+        )
     return copies
 
 
 def _words(face: dict[str, Any]) -> list[str]:
     """The three answers as people read them, with the probability of each."""
     told = zip(TASKS, face["name"].split(), strict=True)
-    return [f"{word} {face[task]['probabilities'][face[task]['answer']]:.0%}" for task, word in told]
+    return [
+        f"{word} {face[task]['probabilities'][face[task]['answer']]:.0%}" for task, word in told
+    ]
 
 
 def _label(n: int, face: dict[str, Any]) -> list[str]:

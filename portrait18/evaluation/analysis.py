@@ -14,10 +14,14 @@ def baseline(truth: np.ndarray, count: int) -> dict[str, float]:
     return {"macro_f1": macro_f1(truth, most, count), "accuracy": float(np.mean(truth == most))}
 
 
-def expected_calibration_error(truth: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> float:
+def expected_calibration_error(
+    truth: np.ndarray, probabilities: np.ndarray, bins: int = 15
+) -> float:
     """Mean gap between confidence and accuracy over equal-width bins, Guo et al. 2017; 0 is perfect."""
     table = calibration(truth, probabilities, bins)
-    return float((table.photos * (table.confidence - table.accuracy).abs()).sum() / table.photos.sum())
+    return float(
+        (table.photos * (table.confidence - table.accuracy).abs()).sum() / table.photos.sum()
+    )
 
 
 def calibration(truth: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> pd.DataFrame:
@@ -42,7 +46,12 @@ def recalls(truth: np.ndarray, predicted: np.ndarray, names: tuple[str, ...]) ->
 def report(classes: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
     """scikit-learn's classification report of the 18 classes: class, precision, recall, f1-score, support."""
     result = classification_report(
-        classes, predicted, labels=range(COUNT), target_names=NAMES, output_dict=True, zero_division=0
+        classes,
+        predicted,
+        labels=range(COUNT),
+        target_names=NAMES,
+        output_dict=True,
+        zero_division=0,
     )
     rows = {name: result[name] for name in [*NAMES, "macro avg"]}
     return pd.DataFrame(rows).T.rename_axis("class").reset_index()
@@ -136,7 +145,9 @@ def mistakes(truth: pd.DataFrame, answered: np.ndarray, joint: np.ndarray) -> pd
         wrong=["+".join(t for t in TASKS if true_parts[t][i] != parts[t][i]) for i in rows],
     )
     table = table[classes != answered].sort_values(["probability_of_truth", "photo"])
-    turn = table.groupby("person").cumcount()  # else one hard face fills the sheet with its seven photos
+    turn = table.groupby(
+        "person"
+    ).cumcount()  # else one hard face fills the sheet with its seven photos
     return table.iloc[turn.argsort(kind="stable")].reset_index(drop=True)
 
 
@@ -149,5 +160,6 @@ def captions(mistakes: pd.DataFrame, photos: pd.Series, count: int) -> dict[int,
     """
     row_of = dict(zip(photos, range(len(photos)), strict=True))
     return {
-        row_of[m.photo]: f"{m.truth}\n-> {m.answer}\n{m.probability:.2f}" for m in mistakes.head(count).itertuples()
+        row_of[m.photo]: f"{m.truth}\n-> {m.answer}\n{m.probability:.2f}"
+        for m in mistakes.head(count).itertuples()
     }

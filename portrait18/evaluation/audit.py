@@ -46,7 +46,12 @@ def questions(task: Task, answers: pd.DataFrame, labels: pd.DataFrame) -> pd.Dat
     if task is MASK:
         return table[wanted]
     bare_first = table.iloc[(table["mask"] != MASK.classes.index("none")).argsort(kind="stable")]
-    how = {"photo": "first", "person": "first", "age": "first", **dict.fromkeys(task.columns, "mean")}
+    how = {
+        "photo": "first",
+        "person": "first",
+        "age": "first",
+        **dict.fromkeys(task.columns, "mean"),
+    }
     return bare_first.groupby(["folder", "recorded"], as_index=False).agg(how)[wanted]
 
 
@@ -69,7 +74,9 @@ def suspects_of(task: Task, answers: pd.DataFrame, labels: pd.DataFrame) -> pd.D
         return pd.DataFrame(columns=COLUMNS)
     probabilities = asked[[task.columns[c] for c in present]].to_numpy(float).clip(1e-6)
     probabilities /= probabilities.sum(1, keepdims=True)
-    with warnings.catch_warnings():  # of a class with a single example; there is nothing a user could do
+    with (
+        warnings.catch_warnings()
+    ):  # of a class with a single example; there is nothing a user could do
         warnings.filterwarnings("ignore", "May not flag all label issues", UserWarning)
         # Both of the paper's rules must agree: fewer false alarms to look through, hardly fewer errors found.
         suspect = find_label_issues(given, probabilities, filter_by="both", n_jobs=1)

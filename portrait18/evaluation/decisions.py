@@ -3,12 +3,14 @@
 import numpy as np
 
 _GRID = np.linspace(-1.0, 1.0, 21)  # steps of 0.1 in log probability
-PARTS = 5  # people are cut in so many parts wherever something is chosen on some and judged on others
+PARTS = (
+    5  # people are cut in so many parts wherever something is chosen on some and judged on others
+)
 _DRAWS = 200  # bootstrap draws of people
 
 
 def decide(probabilities: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """argmax of log probability + offset, int (N,)."""
+    """Argmax of log probability + offset, int (N,)."""
     return (np.log(probabilities.clip(1e-7)) + offsets).argmax(1)
 
 
@@ -31,7 +33,8 @@ def choose_offsets(probabilities: np.ndarray, truth: np.ndarray, people: np.ndar
     unseen = np.empty(len(truth), np.int64)
     for p in range(part.max() + 1):
         unseen[part == p] = decide(
-            probabilities[part == p], _best_offsets(probabilities[part != p], truth[part != p], count)
+            probabilities[part == p],
+            _best_offsets(probabilities[part != p], truth[part != p], count),
         )
     gains = _gains(truth, decide(probabilities, zero), unseen, people, count)
     return _best_offsets(probabilities, truth, count) if gains.mean() > gains.std() else zero
@@ -42,7 +45,9 @@ def _best_offsets(probabilities: np.ndarray, truth: np.ndarray, count: int) -> n
 
     def score(offsets: np.ndarray) -> float:
         # A hair against the size of the shift: among equal scores the smallest change wins.
-        return fast_macro_f1(truth, (logs + offsets).argmax(1), count) - 1e-3 * np.abs(offsets).sum()
+        return (
+            fast_macro_f1(truth, (logs + offsets).argmax(1), count) - 1e-3 * np.abs(offsets).sum()
+        )
 
     return climb(np.zeros(count), score, _GRID, first=1)
 
@@ -66,7 +71,9 @@ def choose_thresholds(years: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return best
 
 
-def climb(start: np.ndarray, score, grid: np.ndarray, first: int = 0, rounds: int = 3) -> np.ndarray:
+def climb(
+    start: np.ndarray, score, grid: np.ndarray, first: int = 0, rounds: int = 3
+) -> np.ndarray:
     """Coordinate ascent over a grid; deterministic."""
     best, best_score = start, score(start)
     for _ in range(rounds):
@@ -84,7 +91,9 @@ def climb(start: np.ndarray, score, grid: np.ndarray, first: int = 0, rounds: in
 
 def fast_macro_f1(truth: np.ndarray, predicted: np.ndarray, count: int) -> float:
     """`portrait18.models.metrics.macro_f1` for the thousands of times that a search asks."""
-    return float(_f1(np.bincount(truth * count + predicted, minlength=count * count).reshape(count, count)))
+    return float(
+        _f1(np.bincount(truth * count + predicted, minlength=count * count).reshape(count, count))
+    )
 
 
 def _f1(confusion: np.ndarray) -> np.ndarray:
@@ -93,11 +102,15 @@ def _f1(confusion: np.ndarray) -> np.ndarray:
     return (2 * hits / np.maximum(confusion.sum(-1) + confusion.sum(-2), 1)).mean(-1)
 
 
-def _gains(truth: np.ndarray, before: np.ndarray, after: np.ndarray, people: np.ndarray, count: int) -> np.ndarray:
+def _gains(
+    truth: np.ndarray, before: np.ndarray, after: np.ndarray, people: np.ndarray, count: int
+) -> np.ndarray:
     """Gain in macro-F1 from one decision to another, on bootstrap draws of the people, (draws,)."""
     names, person = np.unique(people, return_inverse=True)
     # How often each person is drawn: the confusion matrix of a draw is the sum of theirs.
-    times = np.random.default_rng(0).multinomial(len(names), np.full(len(names), 1 / len(names)), _DRAWS)
+    times = np.random.default_rng(0).multinomial(
+        len(names), np.full(len(names), 1 / len(names)), _DRAWS
+    )
 
     def drawn(decided: np.ndarray) -> np.ndarray:
         of_person = np.zeros((len(names), count * count))

@@ -39,7 +39,9 @@ class Stacking(NamedTuple):
     """A multinomial logistic regression over all models' log probabilities (Wolpert 1992)."""
 
     seen: np.ndarray  # int (K,): classes that somebody held out has; the others are never answered
-    coefficients: np.ndarray  # (K, models * C); for K = 2 one row, how the second class stands to the first
+    coefficients: (
+        np.ndarray
+    )  # (K, models * C); for K = 2 one row, how the second class stands to the first
     intercepts: np.ndarray  # (K,) or (1,)
 
     @staticmethod
@@ -92,7 +94,9 @@ class Ensemble(NamedTuple):
             parts = {ALL.name: decided} if ALL.name in answers else decode(decided)
             answers = {name: Answer(a.probabilities, parts[name]) for name, a in answers.items()}
         if self.thresholds is not None:
-            answers["age"] = Answer(answers["age"].probabilities, np.digitize(years, self.thresholds))
+            answers["age"] = Answer(
+                answers["age"].probabilities, np.digitize(years, self.thresholds)
+            )
         return answers
 
 
@@ -130,7 +134,11 @@ def to_json(ensemble: Ensemble, models: dict[str, list[str]]) -> dict[str, Any]:
             **{k: plain(v) for k, v in choice._asdict().items()},
             "stacking": stacking,
         }
-    return {"tasks": tasks, "joint_offsets": plain(ensemble.joint_offsets), "thresholds": plain(ensemble.thresholds)}
+    return {
+        "tasks": tasks,
+        "joint_offsets": plain(ensemble.joint_offsets),
+        "thresholds": plain(ensemble.thresholds),
+    }
 
 
 def from_json(value: dict[str, Any]) -> tuple[Ensemble, dict[str, list[str]]]:
@@ -141,7 +149,11 @@ def from_json(value: dict[str, Any]) -> tuple[Ensemble, dict[str, list[str]]]:
 
     choices = {}
     for name, task in value["tasks"].items():
-        stacking = task["stacking"] and Stacking(**{k: np.array(v) for k, v in task["stacking"].items()})
-        choices[name] = EnsembleConfig(task["vote"], array(task["weights"]), array(task["offsets"]), stacking)
+        stacking = task["stacking"] and Stacking(
+            **{k: np.array(v) for k, v in task["stacking"].items()}
+        )
+        choices[name] = EnsembleConfig(
+            task["vote"], array(task["weights"]), array(task["offsets"]), stacking
+        )
     models = {name: task["models"] for name, task in value["tasks"].items()}
     return Ensemble(choices, array(value["joint_offsets"]), array(value["thresholds"])), models

@@ -58,7 +58,9 @@ def choose_weights(stack: np.ndarray, truth: np.ndarray, how: str) -> np.ndarray
             constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
             method="SLSQP",
         )
-        weights = np.round(found.x.clip(0), 4)  # digits beyond these are the solver's, and differ between machines
+        weights = np.round(
+            found.x.clip(0), 4
+        )  # digits beyond these are the solver's, and differ between machines
         return weights / weights.sum()
 
     def score(w):
@@ -79,10 +81,14 @@ def choose(votes: Votes, people: np.ndarray, params: EnsembleParams) -> Ensemble
         choice = _stacked(stack, truth)
     else:
         how = "hard" if params.vote == "hard" else "soft"
-        weights = choose_weights(hard_votes(stack) if how == "hard" else stack, truth, params.weights)
+        weights = choose_weights(
+            hard_votes(stack) if how == "hard" else stack, truth, params.weights
+        )
         choice = EnsembleConfig(how, weights, np.zeros(stack.shape[2]))
     if params.decision == "offsets":
-        return choice._replace(offsets=decisions.choose_offsets(choice.probabilities(stack), truth, people))
+        return choice._replace(
+            offsets=decisions.choose_offsets(choice.probabilities(stack), truth, people)
+        )
     return choice
 
 
@@ -94,7 +100,9 @@ def _stacked(stack: np.ndarray, truth: np.ndarray) -> EnsembleConfig:
     return EnsembleConfig("stacking", size / size.sum(), np.zeros(classes), stacking)
 
 
-def fit(votes: dict[str, Votes], years: np.ndarray | None, people: np.ndarray, params: EnsembleParams) -> Ensemble:
+def fit(
+    votes: dict[str, Votes], years: np.ndarray | None, people: np.ndarray, params: EnsembleParams
+) -> Ensemble:
     """Choose all that `params` leaves open.
 
     Args:
@@ -106,8 +114,14 @@ def fit(votes: dict[str, Votes], years: np.ndarray | None, people: np.ndarray, p
     ensemble = Ensemble(choices, None, None)
     if params.decision == "joint":
         answers = ensemble.answer(votes, years)
-        truth = votes[ALL.name].truth if ALL.name in votes else encode(*(votes[name].truth for name in TASKS))
-        return ensemble._replace(joint_offsets=decisions.choose_offsets(joint_probabilities(answers), truth, people))
+        truth = (
+            votes[ALL.name].truth
+            if ALL.name in votes
+            else encode(*(votes[name].truth for name in TASKS))
+        )
+        return ensemble._replace(
+            joint_offsets=decisions.choose_offsets(joint_probabilities(answers), truth, people)
+        )
     if params.decision == "thresholds":
         return ensemble._replace(thresholds=decisions.choose_thresholds(years, votes["age"].truth))
     return ensemble
@@ -118,16 +132,24 @@ def cross_fit(
 ) -> dict[str, Answer]:
     """Answers to held-out photos, each person's by what was chosen on other people."""
     part = decisions.parts(people)
-    answers = {name: Answer(np.empty(v.stack.shape[1:]), np.empty(len(people), np.int64)) for name, v in votes.items()}
+    answers = {
+        name: Answer(np.empty(v.stack.shape[1:]), np.empty(len(people), np.int64))
+        for name, v in votes.items()
+    }
     for p in np.unique(part):
         inside, outside = part == p, part != p
         if not outside.any():  # a single person: nobody else to choose on
-            outside, params = inside, EnsembleParams(vote="soft", weights="equal", decision="argmax")
+            outside, params = (
+                inside,
+                EnsembleParams(vote="soft", weights="equal", decision="argmax"),
+            )
 
         def years_of(rows: np.ndarray) -> np.ndarray | None:
             return None if years is None else years[rows]
 
-        chosen = fit({n: v.of(outside) for n, v in votes.items()}, years_of(outside), people[outside], params)
+        chosen = fit(
+            {n: v.of(outside) for n, v in votes.items()}, years_of(outside), people[outside], params
+        )
         found = chosen.answer({n: v.of(inside) for n, v in votes.items()}, years_of(inside))
         for name, answer in found.items():
             answers[name].probabilities[inside], answers[name].decided[inside] = answer
@@ -136,7 +158,9 @@ def cross_fit(
 
 def tasks_of(models: dict[str, pd.DataFrame]) -> list[Task]:
     """`[ALL]` where every model answers the 18 classes at once, else the three tasks."""
-    return [ALL] if all(ALL.columns[0] in table for table in models.values()) else list(TASKS.values())
+    return (
+        [ALL] if all(ALL.columns[0] in table for table in models.values()) else list(TASKS.values())
+    )
 
 
 def probabilities_of(task: Task, table: pd.DataFrame) -> np.ndarray | None:
@@ -148,7 +172,9 @@ def probabilities_of(task: Task, table: pd.DataFrame) -> np.ndarray | None:
     return None
 
 
-def assemble(answers: dict[str, Answer], photos: pd.Index, years: np.ndarray | None) -> pd.DataFrame:
+def assemble(
+    answers: dict[str, Answer], photos: pd.Index, years: np.ndarray | None
+) -> pd.DataFrame:
     """One table out of the answers to each task.
 
     Returns:
@@ -157,7 +183,9 @@ def assemble(answers: dict[str, Answer], photos: pd.Index, years: np.ndarray | N
     """
     table = pd.DataFrame({"photo": photos})
     if ALL.name in answers:
-        table = table.assign(**dict(zip(ALL.columns, answers[ALL.name].probabilities.T, strict=True)))
+        table = table.assign(
+            **dict(zip(ALL.columns, answers[ALL.name].probabilities.T, strict=True))
+        )
     parts, decided = by_task(answers)
     for name, task in TASKS.items():
         table = table.assign(**dict(zip(task.columns, parts[name].T, strict=True)))

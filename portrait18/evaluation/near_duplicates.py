@@ -108,7 +108,9 @@ def by_column(names: pd.Series, info: Path, column: str) -> np.ndarray:
     told = tables.read_text(info, ["ImageID"])
     able = [c for c in told if c not in ("ImageID", "ans")]
     if column not in able:
-        known = f"{info} has {', '.join(able)}" if able else f"{info} has no column but ImageID and ans"
+        known = (
+            f"{info} has {', '.join(able)}" if able else f"{info} has no column but ImageID and ans"
+        )
         raise UserError(
             f"params.yaml: group.column = {column!r} is no column that tells people apart; {known};"
             " name one that holds a person on each row, or set group.by to none"
@@ -117,11 +119,16 @@ def by_column(names: pd.Series, info: Path, column: str) -> np.ndarray:
     missing = [name for name in names if name not in cells.index]
     if missing:
         raise UserError([f"{info}: no row for {name}; run dvc repro check" for name in missing])
-    keys = [f"={cell}" if cell else f"/{name}" for name, cell in zip(names, cells.loc[names].str.strip(), strict=True)]
+    keys = [
+        f"={cell}" if cell else f"/{name}"
+        for name, cell in zip(names, cells.loc[names].str.strip(), strict=True)
+    ]
     return pd.factorize(np.array(keys, object))[0]
 
 
-def groups(inventory: pd.DataFrame, around: np.ndarray, info: Path, params: GroupParams) -> np.ndarray:
+def groups(
+    inventory: pd.DataFrame, around: np.ndarray, info: Path, params: GroupParams
+) -> np.ndarray:
     """Group of each photo of a set, int64 (N,): numbers from 0 in the order in which the groups appear.
 
     Args:
@@ -152,7 +159,11 @@ def averaged(table: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
     """
     if ALL.columns[0] in table:
         parts = marginals(table[ALL.columns].to_numpy())
-        apart = {c: p for task in TASKS.values() for c, p in zip(task.columns, parts[task.name].T, strict=True)}
+        apart = {
+            c: p
+            for task in TASKS.values()
+            for c, p in zip(task.columns, parts[task.name].T, strict=True)
+        }
         table = table.drop(columns=ALL.columns).assign(**apart)
     shared = [c for c in [*GENDER.columns, *AGE.columns, "years"] if c in table]
     of_photo = groups.set_index(["set", "photo"]).group.loc[table.index].to_numpy()

@@ -35,7 +35,9 @@ def first_answers(models: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return table
 
 
-def labels(answers: pd.DataFrame, seen: pd.Series, params: ModelParams, confidence: float) -> pd.DataFrame:
+def labels(
+    answers: pd.DataFrame, seen: pd.Series, params: ModelParams, confidence: float
+) -> pd.DataFrame:
     """Labels, like `data/labels.csv`, for a model: a row for each photo to label, `train` where it is sure enough.
 
     Args:
@@ -45,7 +47,9 @@ def labels(answers: pd.DataFrame, seen: pd.Series, params: ModelParams, confiden
         confidence: the least probability of these.
     """
     columns = ["mask", "gender", "age_group"]
-    needed = columns if params.task == "all" else ["age_group" if params.task == "age" else params.task]
+    needed = (
+        columns if params.task == "all" else ["age_group" if params.task == "age" else params.task]
+    )
     sure = (answers[[f"{c}_confidence" for c in needed]] >= confidence).all(axis=1)
     sure &= seen.loc[answers.photo].to_numpy()
     years = answers.years.round().astype(int) if "years" in answers else 0

@@ -38,7 +38,10 @@ def read(path: Path) -> pd.Series:
 
 def compare(submission: pd.Series, truth: pd.Series) -> dict:
     """Figures of `metrics.answers`; the two must name the same photos, in whatever order."""
-    missing, extra = truth.index.difference(submission.index), submission.index.difference(truth.index)
+    missing, extra = (
+        truth.index.difference(submission.index),
+        submission.index.difference(truth.index),
+    )
     if len(missing) or len(extra):
         first = (list(missing) + list(extra))[0]
         raise UserError(

@@ -59,7 +59,9 @@ def _read(path: Path, side: int) -> np.ndarray:
     try:
         photo = photos.read(path, MAX_PIXELS)
     except photos.BadPhoto as error:
-        raise UserError(f"{path} {error}; it was well when the photos were listed, run this command again") from None
+        raise UserError(
+            f"{path} {error}; it was well when the photos were listed, run this command again"
+        ) from None
     scale = side / max(photo.shape[:2])
     if scale >= 1:
         return photo
@@ -71,8 +73,12 @@ def _shot(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The photo from a little nearer and in a little other light: seven photos of a person are never one."""
     height, width = photo.shape[:2]
     zoom, place = rng.uniform(1, 1.08), rng.random(2)
-    moved = np.array([[zoom, 0, -(zoom - 1) * width * place[0]], [0, zoom, -(zoom - 1) * height * place[1]]])
-    nearer = cv2.warpAffine(photo, moved, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    moved = np.array(
+        [[zoom, 0, -(zoom - 1) * width * place[0]], [0, zoom, -(zoom - 1) * height * place[1]]]
+    )
+    nearer = cv2.warpAffine(
+        photo, moved, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
     return np.rint((nearer * rng.uniform(0.9, 1.06)).clip(0, 255)).astype(np.uint8)
 
 
@@ -85,7 +91,11 @@ def seven(photo: np.ndarray, points: np.ndarray, seed: int, person: str) -> dict
         worn = "worn"
         if state == "incorrect_mask":
             worn = "nose" if rng.random() < 0.6 else "chin"
-        drawn = photo if state == "normal" else mask_drawing.draw(photo, points, worn, int(rng.integers(2**32)))
+        drawn = (
+            photo
+            if state == "normal"
+            else mask_drawing.draw(photo, points, worn, int(rng.integers(2**32)))
+        )
         result[state] = _shot(drawn, rng)
     return result
 
@@ -109,7 +119,9 @@ def _write(folder: Path, of_person: dict[str, np.ndarray]) -> None:
             tmp_path.write_bytes(data.tobytes())
 
 
-def build(people: pd.DataFrame, folder: Path, out: Path, skipped: dict[str, str], seed: int, side: int) -> pd.DataFrame:
+def build(
+    people: pd.DataFrame, folder: Path, out: Path, skipped: dict[str, str], seed: int, side: int
+) -> pd.DataFrame:
     """Write everybody's seven photos and train.csv; goes on where an earlier call was killed.
 
     Args:
@@ -123,28 +135,45 @@ def build(people: pd.DataFrame, folder: Path, out: Path, skipped: dict[str, str]
     Returns:
         train.csv's table.
     """
-    people = people.assign(path=[f"{p.id}_{p.gender}_{p.race}_{p.age}" for p in people.itertuples()])
+    people = people.assign(
+        path=[f"{p.id}_{p.gender}_{p.race}_{p.age}" for p in people.itertuples()]
+    )
     images, listed = out / "train/images", out / "skipped.csv"
     if listed.exists():
         earlier = tables.read_text(listed, ["file", "reason"])
-        skipped.update((row.file, row.reason) for row in earlier.itertuples() if row.reason in (NO_FACE, TURNED))
+        skipped.update(
+            (row.file, row.reason)
+            for row in earlier.itertuples()
+            if row.reason in (NO_FACE, TURNED)
+        )
     net = Mtcnn(device())
 
     def finish(person, photo: np.ndarray, points: np.ndarray) -> None:
         _write(images / person.path, seven(photo, points, seed, person.id))
 
-    with ThreadPoolExecutor() as pool, tqdm(total=len(people), desc="draw", unit="person", disable=None) as bar:
+    with (
+        ThreadPoolExecutor() as pool,
+        tqdm(total=len(people), desc="draw", unit="person", disable=None) as bar,
+    ):
         # The same photos stand in a batch whatever was done before: MTCNN rounds by batch.
         for start in range(0, len(people), BATCH):
             batch = people.iloc[start : start + BATCH]
-            todo = [p for p in batch.itertuples() if p.photo not in skipped and not _complete(images / p.path)]
+            todo = [
+                p
+                for p in batch.itertuples()
+                if p.photo not in skipped and not _complete(images / p.path)
+            ]
             if todo:
                 decoded = list(pool.map(lambda name: _read(folder / name, side), batch.photo))
                 points = landmarks.find(net, decoded, MIN_FACE)
                 of = {name: both for name, *both in zip(batch.photo, decoded, points, strict=True)}
-                skipped.update((name, fault) for name, (_, face) in of.items() if (fault := _fault(face)))
+                skipped.update(
+                    (name, fault) for name, (_, face) in of.items() if (fault := _fault(face))
+                )
                 # Each person's draws are its own: in whatever order threads do them, the bytes are the same.
-                jobs = [pool.submit(finish, p, *of[p.photo]) for p in todo if p.photo not in skipped]
+                jobs = [
+                    pool.submit(finish, p, *of[p.photo]) for p in todo if p.photo not in skipped
+                ]
                 for job in jobs:
                     job.result()
                 _write_skipped(skipped, listed)
@@ -168,7 +197,9 @@ def _claim(out: Path, made_of: dict) -> None:
         except ValueError:
             raise UserError(f"{mark} is damaged; delete {out} or name another folder") from None
         if earlier != made_of:
-            raise UserError(f"{out} was made of other photos or with other options; delete it or name another folder")
+            raise UserError(
+                f"{out} was made of other photos or with other options; delete it or name another folder"
+            )
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and was not made by this command; name a new folder")
     write_json(made_of, mark)
@@ -180,21 +211,57 @@ def _arguments() -> argparse.ArgumentParser:
         description="Other people's labelled faces into the competition's layout, masks drawn over them.",
     )
     add = parser.add_argument
-    add("source", choices=list(sources.PREFIXES), help="what the folder is; see portrait18/importers/sources.py")
-    add("folder", type=Path, help="the folder with the photos; for CSV sources the one that paths are relative to")
+    add(
+        "source",
+        choices=list(sources.PREFIXES),
+        help="what the folder is; see portrait18/importers/sources.py",
+    )
+    add(
+        "folder",
+        type=Path,
+        help="the folder with the photos; for CSV sources the one that paths are relative to",
+    )
     add("out", type=Path, help="a new folder, for train/, train.csv and skipped.csv")
-    add("--labels", type=Path, nargs="+", default=[], metavar="FILE", help="CSV files (else those in the folder)")
+    add(
+        "--labels",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="CSV files (else those in the folder)",
+    )
     for name in ("path", "gender", "age", "race"):
         add(f"--{name}-column", default=None, metavar="NAME", help=f"CSV column with the {name}")
     add("--male", default="male", metavar="WORD", help="the CSV's word for male")
     add("--female", default="female", metavar="WORD", help="the CSV's word for female")
-    add("--race", default="unknown", help="race where the source tells none (it is part of folder names)")
-    add("--min-age", type=int, default=18, metavar="YEARS", help="youngest; a range counts by its middle (%(default)s)")
+    add(
+        "--race",
+        default="unknown",
+        help="race where the source tells none (it is part of folder names)",
+    )
+    add(
+        "--min-age",
+        type=int,
+        default=18,
+        metavar="YEARS",
+        help="youngest; a range counts by its middle (%(default)s)",
+    )
     add("--max-age", type=int, default=100, metavar="YEARS", help="oldest (%(default)s)")
     add("--limit", type=int, metavar="N", help="draw N people by the seed")
-    add("--side", type=int, default=512, metavar="PX", help="shrink longer photos to this (%(default)s)")
+    add(
+        "--side",
+        type=int,
+        default=512,
+        metavar="PX",
+        help="shrink longer photos to this (%(default)s)",
+    )
     add("--seed", type=int, default=18, help="another draw of masks and people (%(default)s)")
-    add("--problems", choices=["stop", "skip"], default="stop", help="bad labels or photos: list and end, or go on")
+    add(
+        "--problems",
+        choices=["stop", "skip"],
+        default="stop",
+        help="bad labels or photos: list and end, or go on",
+    )
     return parser
 
 
@@ -202,18 +269,32 @@ def _arguments() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     parser = _arguments()
     args = parser.parse_args(argv)
-    for name, value, least in (("limit", args.limit, 1), ("side", args.side, 64), ("seed", args.seed, 0)):
+    for name, value, least in (
+        ("limit", args.limit, 1),
+        ("side", args.side, 64),
+        ("seed", args.seed, 0),
+    ):
         if value is not None and value < least:
             parser.error(f"--{name} {value} must be {least} or more")
     if fault := sources.race_fault(args.race):
         parser.error(f"--{fault}")
     if args.male.lower() == args.female.lower():
-        parser.error(f"--male {args.male!r} and --female are the same word; each gender needs its own")
-    columns = sources.Columns(path="file", race="race") if args.source == "fairface" else sources.Columns()
+        parser.error(
+            f"--male {args.male!r} and --female are the same word; each gender needs its own"
+        )
+    columns = (
+        sources.Columns(path="file", race="race")
+        if args.source == "fairface"
+        else sources.Columns()
+    )
     told = {name: getattr(args, f"{name}_column") for name in ("path", "gender", "age", "race")}
-    columns = columns._replace(male=args.male, female=args.female, **{k: v for k, v in told.items() if v is not None})
+    columns = columns._replace(
+        male=args.male, female=args.female, **{k: v for k, v in told.items() if v is not None}
+    )
 
-    people, problems = sources.list_people(args.source, args.folder, args.labels, columns, args.race)
+    people, problems = sources.list_people(
+        args.source, args.folder, args.labels, columns, args.race
+    )
     listed = len(people) + len(problems)
     people, skipped = select(people, args.min_age, args.max_age)
     people, bad = inventory.probe(people, args.folder, MAX_PIXELS)
@@ -231,9 +312,16 @@ def main(argv: list[str] | None = None) -> None:
         drawn = np.random.default_rng(args.seed).choice(len(people), args.limit, replace=False)
         people = people.iloc[np.sort(drawn)]
     if people.empty:
-        raise UserError(f"{args.folder}: nobody from {args.min_age} to {args.max_age} is left; widen the ages")
+        raise UserError(
+            f"{args.folder}: nobody from {args.min_age} to {args.max_age} is left; widen the ages"
+        )
     rows = people.to_csv(index=False).encode()
-    made_of = {"source": args.source, "seed": args.seed, "side": args.side, "people": hashlib.sha256(rows).hexdigest()}
+    made_of = {
+        "source": args.source,
+        "seed": args.seed,
+        "side": args.side,
+        "people": hashlib.sha256(rows).hexdigest(),
+    }
     _claim(args.out, made_of)
     train = build(people, args.folder, args.out, skipped, args.seed, args.side)
 
@@ -242,7 +330,9 @@ def main(argv: list[str] | None = None) -> None:
     for file, reason in reasons[reasons.isin([NO_FACE, TURNED])].sort_index().items():
         print(f"skipped: {args.folder / file}: {reason}")
     if skipped:
-        print(f"{len(skipped)} left out for what is on the photo or in its label: {args.out / 'skipped.csv'}")
+        print(
+            f"{len(skipped)} left out for what is on the photo or in its label: {args.out / 'skipped.csv'}"
+        )
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ def find(net: Mtcnn, batch: list[np.ndarray], min_face: float) -> list[np.ndarra
         of_photos = net(np.stack([batch[i] for i in rows]), smallest, THRESHOLDS)
         for i, (boxes, scores, points) in zip(rows, of_photos, strict=True):
             if len(boxes):
-                of_face = [Face(*map(float, b), 0.0, float(s)) for b, s in zip(boxes, scores, strict=True)]
+                of_face = [
+                    Face(*map(float, b), 0.0, float(s)) for b, s in zip(boxes, scores, strict=True)
+                ]
                 result[i] = np.asarray(points[of_face.index(choose(of_face, width, height))], float)
     return result

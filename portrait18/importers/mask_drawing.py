@@ -21,7 +21,14 @@ _EDGES = {"worn": (14, 37, 120, 92), "nose": (56, 51, 123, 97), "chin": (90, 88,
 _EARS = np.array([[70, 20, -75], [70, 44, -75]], float)  # where the loops of one side end
 _ROWS, _COLUMNS = 28, 44  # patches the sheet is painted by
 _WHITE, _BLUE, _BLACK = (236, 238, 240), (150, 196, 222), (38, 38, 42)
-_OTHERS = ((196, 198, 200), (232, 184, 196), (170, 210, 190), (44, 58, 96), (214, 196, 170), (120, 30, 44))
+_OTHERS = (
+    (196, 198, 200),
+    (232, 184, 196),
+    (170, 210, 190),
+    (44, 58, 96),
+    (214, 196, 170),
+    (120, 30, 44),
+)
 #: Chances of white, light blue, black, one of the others and any color at all.
 _CHANCES = {
     "surgical": (0.35, 0.40, 0.15, 0.10, 0.00),
@@ -46,10 +53,14 @@ class _Canvas(NamedTuple):
         return np.rint(moved * 16).astype(np.int32)
 
     def blank(self, channels: int) -> np.ndarray:
-        return np.zeros(((self.y1 - self.y0) * self.fine, (self.x1 - self.x0) * self.fine, channels), np.float32)
+        return np.zeros(
+            ((self.y1 - self.y0) * self.fine, (self.x1 - self.x0) * self.fine, channels), np.float32
+        )
 
     def coarse(self, pixels: np.ndarray) -> np.ndarray:
-        return cv2.resize(pixels, (self.x1 - self.x0, self.y1 - self.y0), interpolation=cv2.INTER_AREA)
+        return cv2.resize(
+            pixels, (self.x1 - self.x0, self.y1 - self.y0), interpolation=cv2.INTER_AREA
+        )
 
 
 def camera(points: np.ndarray) -> np.ndarray:
@@ -58,7 +69,9 @@ def camera(points: np.ndarray) -> np.ndarray:
     Least squares. Only the nose tells how far the face is turned, so the column of depth is drawn to zero.
     """
     model = np.hstack([_FACE, np.ones((5, 1))])
-    solved = np.linalg.solve(model.T @ model + np.diag([0, 0, 120.0, 0]), model.T @ np.asarray(points, float)).T
+    solved = np.linalg.solve(
+        model.T @ model + np.diag([0, 0, 120.0, 0]), model.T @ np.asarray(points, float)
+    ).T
     depth, most = np.linalg.norm(solved[:, 2]), 0.6 * np.linalg.norm(solved[:, 1])
     solved[:, 2] *= min(1.0, most / max(depth, 1e-9))
     return solved
@@ -81,7 +94,9 @@ def _sheet(worn: str, kind: str, rng: np.random.Generator) -> np.ndarray:
     upper = top + (top_side - top) * np.abs(u) ** 1.3 + slant * u
     lower = low + (low_side - low) * np.abs(u) ** 2.4 + slant * u
     y = upper + (lower - upper) * v
-    half = np.interp(y, (10, 40, 75, 100, 115, 130), (65, 66, 61, 53, 48, 44)) * rng.uniform(0.97, 1.03)
+    half = np.interp(y, (10, 40, 75, 100, 115, 130), (65, 66, 61, 53, 48, 44)) * rng.uniform(
+        0.97, 1.03
+    )
     front = np.interp(y, (10, 38, 55, 75, 108, 130), (14, 38, 36, 28, 14, -8))
     angle = u * np.radians(67)
     z = -55 + (front + 55) * np.cos(angle)
@@ -102,9 +117,14 @@ def _paint(view: np.ndarray, sheet: np.ndarray, size: tuple[int, int], light: np
         (place on the sheet, -1 to 1 and 0 to 1), shade (light of the shape) and cover (0 or 1).
     """
     flat = _project(view, sheet)
-    ends = np.concatenate([flat.reshape(-1, 2), *(_project(view, _EARS * (side, 1, 1)) for side in (-1, 1))])
+    ends = np.concatenate(
+        [flat.reshape(-1, 2), *(_project(view, _EARS * (side, 1, 1)) for side in (-1, 1))]
+    )
     pad = 12 * np.linalg.norm(view[:, 1])
-    (x0, y0), (x1, y1) = np.floor(ends.min(0) - pad).astype(int), np.ceil(ends.max(0) + pad).astype(int)
+    (x0, y0), (x1, y1) = (
+        np.floor(ends.min(0) - pad).astype(int),
+        np.ceil(ends.max(0) + pad).astype(int),
+    )
     width = x1 - x0
     x0, y0, x1, y1 = max(x0, 0), max(y0, 0), min(x1, size[0]), min(y1, size[1])
     if x0 >= x1 or y0 >= y1:
@@ -124,7 +144,9 @@ def _paint(view: np.ndarray, sheet: np.ndarray, size: tuple[int, int], light: np
     # The sides first: where the sheet hides itself, its middle is nearer to the camera.
     for j in np.argsort(-np.abs(u), kind="stable"):
         for i in np.flatnonzero(seen[:, j]):
-            cv2.fillConvexPoly(maps, polygons[i, j], (u[j], v[i], float(shade[i, j]), 1.0), cv2.LINE_8, 4)
+            cv2.fillConvexPoly(
+                maps, polygons[i, j], (u[j], v[i], float(shade[i, j]), 1.0), cv2.LINE_8, 4
+            )
     cover = maps[..., 3].copy()
     # Patches are flat: blurred by half their size, weighted by the cover, their values flow into each other.
     sigma = max(0.5, 0.6 * canvas.fine * float(np.median(np.linalg.norm(edges[0], axis=-1))))
@@ -145,9 +167,13 @@ def _line(distance: np.ndarray, width: float) -> np.ndarray:
     return np.exp(-((distance / width) ** 2))
 
 
-def _cloth(kind: str, u: np.ndarray, v: np.ndarray, color: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _cloth(
+    kind: str, u: np.ndarray, v: np.ndarray, color: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
     """The cloth's color (h, w, 3) at each place of the sheet, before any light."""
-    wrinkles = cv2.resize(rng.normal(0, 1, (5, 7)).astype(np.float32), (70, 50), interpolation=cv2.INTER_CUBIC)
+    wrinkles = cv2.resize(
+        rng.normal(0, 1, (5, 7)).astype(np.float32), (70, 50), interpolation=cv2.INTER_CUBIC
+    )
     at = ((u + 1) * 34.5).astype(np.float32), (v * 49).astype(np.float32)
     tint = 1 + 0.03 * cv2.remap(wrinkles, *at, cv2.INTER_LINEAR)
     hem = np.minimum(1 - np.abs(u), 1.6 * np.minimum(v, 1 - v))
@@ -157,7 +183,11 @@ def _cloth(kind: str, u: np.ndarray, v: np.ndarray, color: np.ndarray, rng: np.r
             off = v - fold - 0.03 * u * u
             tint += -0.16 * _line(off, 0.016) + 0.06 * _line(off - 0.04, 0.03)
     elif kind == "kn95":
-        tint += -0.22 * _line(u, 0.014) + 0.06 * _line(np.abs(u) - 0.04, 0.02) - 0.08 * _line(hem - 0.17, 0.012)
+        tint += (
+            -0.22 * _line(u, 0.014)
+            + 0.06 * _line(np.abs(u) - 0.04, 0.02)
+            - 0.08 * _line(hem - 0.17, 0.012)
+        )
     else:
         tint += 0.025 * rng.standard_normal(u.shape, np.float32)
         if rng.random() < 0.4:
@@ -170,7 +200,9 @@ def _cloth(kind: str, u: np.ndarray, v: np.ndarray, color: np.ndarray, rng: np.r
         across, along = u / period, 1.3 * v / period
         soft = [0.5 + 0.5 * np.tanh(5 * np.sin(2 * np.pi * w)) for w in (across, along)]
         dots = np.hypot(across % 1 - 0.5, along % 1 - 0.5)
-        share = (0.5 - 0.5 * np.tanh(20 * (dots - 0.27)), soft[1], (soft[0] + soft[1]) / 2)[rng.integers(3)]
+        share = (0.5 - 0.5 * np.tanh(20 * (dots - 0.27)), soft[1], (soft[0] + soft[1]) / 2)[
+            rng.integers(3)
+        ]
     tint -= 0.10 * _line(hem - 0.07, 0.012) + 0.10 * _line(hem, 0.025)
     return (color + (second - color) * share[..., None]) * tint[..., None]
 
@@ -180,7 +212,9 @@ def _loops(view: np.ndarray, sheet: np.ndarray, canvas: _Canvas) -> np.ndarray:
     cover = canvas.blank(1)[..., 0]
     thick = max(1, round(2.2 * np.linalg.norm(view[:, 1]) * canvas.fine))
     for side, column in ((-1, 0), (1, -1)):
-        for corner, ear in zip((sheet[1, column], sheet[-2, column]), _EARS * (side, 1, 1), strict=True):
+        for corner, ear in zip(
+            (sheet[1, column], sheet[-2, column]), _EARS * (side, 1, 1), strict=True
+        ):
             line = corner + (ear - corner) * np.linspace(0, 1, 13)[:, None]
             line[:, 0] += side * 3 * np.sin(np.pi * np.linspace(0, 1, 13))  # round the cheek
             flat = _project(view, line)
@@ -189,7 +223,15 @@ def _loops(view: np.ndarray, sheet: np.ndarray, canvas: _Canvas) -> np.ndarray:
             # They fade out towards the ears, which hair may hide.
             for n, share in enumerate(np.interp(np.arange(12), (5, 12), (1.0, 0.0))):
                 piece = canvas.polygon(flat[n : n + 2])
-                cv2.line(cover, tuple(piece[0].tolist()), tuple(piece[1].tolist()), float(share), thick, cv2.LINE_8, 4)
+                cv2.line(
+                    cover,
+                    tuple(piece[0].tolist()),
+                    tuple(piece[1].tolist()),
+                    float(share),
+                    thick,
+                    cv2.LINE_8,
+                    4,
+                )
     return cover
 
 
@@ -220,26 +262,38 @@ def draw(photo: np.ndarray, points: np.ndarray, worn: str, seed: int) -> np.ndar
     if worn not in WAYS:
         raise ValueError(f"worn {worn!r} must be one of {list(WAYS)}")
     if not (np.isfinite(points).all() and frontal(points)):
-        raise ValueError(f"points {np.asarray(points).tolist()} are not those of a face seen from the front")
+        raise ValueError(
+            f"points {np.asarray(points).tolist()} are not those of a face seen from the front"
+        )
     rng = np.random.default_rng([seed, WAYS.index(worn)])
     kind = KINDS[rng.choice(len(KINDS), p=(0.45, 0.2, 0.2, 0.15))]
     color = _color(kind, rng)
     view, sheet = camera(points), _sheet(worn, kind, rng)
     direction = np.array([rng.uniform(-0.5, 0.5), -0.45, 0.8])
-    canvas, maps = _paint(view, sheet, (photo.shape[1], photo.shape[0]), direction / np.linalg.norm(direction))
+    canvas, maps = _paint(
+        view, sheet, (photo.shape[1], photo.shape[0]), direction / np.linalg.norm(direction)
+    )
     if canvas is None:
         return photo.copy()
     u, v, shade, fine_cover = maps
     cloth = _cloth(kind, u, v, color, rng) * shade[..., None]
     cover = canvas.coarse(fine_cover)[..., None]
-    cloth = canvas.coarse(cloth.astype(np.float32) * fine_cover[..., None]) / np.maximum(cover, 1e-3)
+    cloth = canvas.coarse(cloth.astype(np.float32) * fine_cover[..., None]) / np.maximum(
+        cover, 1e-3
+    )
     loops = canvas.coarse(_loops(view, sheet, canvas))[..., None]
 
     scale = float(np.linalg.norm(view[:, 1]))
     part = np.s_[canvas.y0 : canvas.y1, canvas.x0 : canvas.x1]
     under = photo[part].astype(np.float32)
-    light = _light(cv2.cvtColor(photo[part], cv2.COLOR_RGB2GRAY).astype(np.float32), cover[..., 0], scale)[..., None]
-    string = np.minimum(color * 0.6 + 95, 240) if kind in ("surgical", "kn95") and color.sum() > 200 else color
+    light = _light(
+        cv2.cvtColor(photo[part], cv2.COLOR_RGB2GRAY).astype(np.float32), cover[..., 0], scale
+    )[..., None]
+    string = (
+        np.minimum(color * 0.6 + 95, 240)
+        if kind in ("surgical", "kn95") and color.sum() > 200
+        else color
+    )
     shift = np.hstack([np.eye(2), 2.5 * view[:, 1:2]])  # shadow falls towards the chin
     shadow = cv2.warpAffine(cover[..., 0], shift, (cover.shape[1], cover.shape[0]))
     under *= 1 - 0.35 * cv2.GaussianBlur(shadow, (0, 0), max(0.5, 2.5 * scale))[..., None]

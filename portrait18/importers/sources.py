@@ -68,7 +68,9 @@ def years(text: str) -> Years:
             found = Years(*make(*map(int, match.groups())))
             if found.low <= found.high <= OLDEST:
                 return found
-    raise ValueError(f"age {text!r} must be years from 0 to {OLDEST}, a range such as 20-29, or 70+; correct it")
+    raise ValueError(
+        f"age {text!r} must be years from 0 to {OLDEST}, a range such as 20-29, or 70+; correct it"
+    )
 
 
 def race_fault(race: str) -> str:
@@ -88,7 +90,9 @@ def contradictions(people: pd.DataFrame) -> dict[str, str]:
     found = {}
     for _, same in good.groupby("digest"):
         if len(same[["gender", "group"]].drop_duplicates()) > 1:
-            for row, other in zip(same.itertuples(), [*same.photo[1:], same.photo.iloc[0]], strict=True):
+            for row, other in zip(
+                same.itertuples(), [*same.photo[1:], same.photo.iloc[0]], strict=True
+            ):
                 line = f"{row.images}/{row.photo} ({row.gender}, {row.age}) is the same file as {other}"
                 found[row.photo] = f"{line}, of another gender or age group; one of them is wrong"
     return found
@@ -121,15 +125,21 @@ def list_people(
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; name the folder with the photos of {source}")
     if source in ("fairface", "csv"):
-        files = labels or sorted(folder.glob("fairface_label_*.csv" if source == "fairface" else "labels.csv"))
+        files = labels or sorted(
+            folder.glob("fairface_label_*.csv" if source == "fairface" else "labels.csv")
+        )
         if not files:
             name = "fairface_label_train.csv" if source == "fairface" else "labels.csv"
-            raise UserError(f"{folder / name} is missing; put it there or name the CSV by --labels FILE")
+            raise UserError(
+                f"{folder / name} is missing; put it there or name the CSV by --labels FILE"
+            )
         rows, problems = _from_csv(files, columns, race)
     else:
         rows, problems = _from_names(source, folder, race)
     if not rows and not problems:
-        raise UserError(f"{folder}: nothing of {source} in it; name the folder that holds the photos themselves")
+        raise UserError(
+            f"{folder}: nothing of {source} in it; name the folder that holds the photos themselves"
+        )
     rows.sort()
     table = pd.DataFrame(rows, columns=["photo", "gender", "race", "age", "low", "high"])
     table.insert(1, "id", _ids(PREFIXES[source], table.photo.tolist()))
@@ -144,8 +154,14 @@ def _from_names(source: str, folder: Path, race: str) -> tuple[list, list[str]]:
         stem = file.name.split(".")[0]  # aligned photos of UTKFace are called ….jpg.chip.jpg
         match = (_UTK if source == "utkface" else _AAF).fullmatch(stem)
         if not match or int(match["age"]) > OLDEST:
-            form = "<age>_<0|1>_<race 0-4>_<date>" if source == "utkface" else "<id>A<age>, e.g. 00000A02"
-            problems.append(f"{file} does not parse; names of {source} are {form}; rename or remove it")
+            form = (
+                "<age>_<0|1>_<race 0-4>_<date>"
+                if source == "utkface"
+                else "<id>A<age>, e.g. 00000A02"
+            )
+            problems.append(
+                f"{file} does not parse; names of {source} are {form}; rename or remove it"
+            )
             continue
         if not plain(file.name):
             problems.append(f"{file} has a name that no CSV can hold; rename it")
@@ -169,9 +185,13 @@ def _from_csv(files: list[Path], columns: Columns, race: str) -> tuple[list, lis
             photo, faults = cells[columns.path], []
             gender = genders.get(cells[columns.gender].strip().lower())
             if not photo or photo in seen:
-                faults.append(f"path {photo!r} is empty or there twice; each row needs a photo of its own")
+                faults.append(
+                    f"path {photo!r} is empty or there twice; each row needs a photo of its own"
+                )
             elif not _inside(photo):
-                faults.append(f"path {photo!r} must lie in the photos' folder, told from there without ./ and ../")
+                faults.append(
+                    f"path {photo!r} must lie in the photos' folder, told from there without ./ and ../"
+                )
             if gender is None:
                 faults.append(
                     f"gender {cells[columns.gender]!r} must be one of {list(genders)};"
@@ -181,7 +201,9 @@ def _from_csv(files: list[Path], columns: Columns, race: str) -> tuple[list, lis
                 age = years(cells[columns.age])
             except ValueError as error:
                 faults.append(str(error))
-            told = re.sub(r"[\W_]+", " ", cells[columns.race] if columns.race else "").strip() or race
+            told = (
+                re.sub(r"[\W_]+", " ", cells[columns.race] if columns.race else "").strip() or race
+            )
             if fault := race_fault(told):
                 faults.append(fault)
             seen.add(photo)

@@ -30,8 +30,12 @@ class Features(nn.Module):
         self.backbone = backbone
         self.width = backbone.head_hidden_size
         config = backbone.pretrained_cfg
-        self.register_buffer("mean", torch.tensor(config["mean"]).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(config["std"]).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer(
+            "mean", torch.tensor(config["mean"]).view(1, 3, 1, 1) * 255, persistent=False
+        )
+        self.register_buffer(
+            "std", torch.tensor(config["std"]).view(1, 3, 1, 1) * 255, persistent=False
+        )
 
     def forward(self, photos: torch.Tensor) -> torch.Tensor:
         return self.backbone((photos.to(self.mean.dtype) - self.mean) / self.std)
@@ -77,7 +81,9 @@ def require(params: ModelParams) -> None:
         try:
             _require_known(name)
             if source == "hub" and not timm.models.is_model_pretrained(name):
-                raise UserError(f"params.yaml: weights = hub: timm has none of {name!r}; use another backbone, or none")
+                raise UserError(
+                    f"params.yaml: weights = hub: timm has none of {name!r}; use another backbone, or none"
+                )
             with torch.device("meta"):  # shapes alone
                 backbone = _build(name, params)
             if named := WEIGHTS_FILE.fullmatch(source):
@@ -92,7 +98,10 @@ def _require_known(name: str) -> None:
     """`UserError` unless timm has a backbone of that name, and weights of that tag."""
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        near = ", ".join(difflib.get_close_matches(architecture, timm.list_models(), 5, cutoff=0.5)) or "none"
+        near = (
+            ", ".join(difflib.get_close_matches(architecture, timm.list_models(), 5, cutoff=0.5))
+            or "none"
+        )
         raise UserError(
             f"params.yaml: backbone = {name!r} is unknown to timm; near it are {near}; see timm.list_models()"
         )
@@ -119,13 +128,17 @@ def _build(name: str, params: ModelParams, pretrained: bool = False) -> nn.Modul
         options["drop_path_rate"] = params.drop_path
     config = timm.models.get_pretrained_cfg(name)
     if config and config.fixed_input_size:
-        options["img_size"] = params.image_size  # transformers are built for one size, the others take any
+        options["img_size"] = (
+            params.image_size
+        )  # transformers are built for one size, the others take any
     try:
         return timm.create_model(name, pretrained=pretrained, **options)
     except TypeError as error:
         if not params.drop_path:
             raise
-        raise UserError(f"params.yaml: backbone {name} has no drop_path ({error}); set drop_path: 0") from None
+        raise UserError(
+            f"params.yaml: backbone {name} has no drop_path ({error}); set drop_path: 0"
+        ) from None
     except Exception as error:
         if not pretrained:
             raise
@@ -154,10 +167,14 @@ def _load(backbone: nn.Module, state: dict[str, torch.Tensor], source: str, part
     backbone.load_state_dict(_fitting(backbone, state, source, part), strict=False)
 
 
-def _fitting(backbone: nn.Module, state: dict[str, torch.Tensor], source: str, part: int) -> dict[str, torch.Tensor]:
+def _fitting(
+    backbone: nn.Module, state: dict[str, torch.Tensor], source: str, part: int
+) -> dict[str, torch.Tensor]:
     """The backbone's tensors; each of them must be there and fit, what else the file holds is left alone."""
     ours, wanted = backbone.state_dict(), _wanted(backbone)
-    state = {k.removeprefix(f"features.{part}.backbone."): v for k, v in state.items()}  # where this project wrote it
+    state = {
+        k.removeprefix(f"features.{part}.backbone."): v for k, v in state.items()
+    }  # where this project wrote it
     wrong = [k for k in wanted if k not in state or state[k].shape != ours[k].shape]
     if wrong:
         raise UserError(
@@ -202,7 +219,9 @@ def read_tensors(path: str | Path) -> dict[str, torch.Tensor]:
         ) from None
     except SafetensorError as error:
         _refuse_pickle(path)
-        raise UserError(f"weights {path} are damaged ({error}); fetch or make the file again") from None
+        raise UserError(
+            f"weights {path} are damaged ({error}); fetch or make the file again"
+        ) from None
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:

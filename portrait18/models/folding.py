@@ -37,9 +37,15 @@ def folded(network: nn.Module, size: int) -> nn.Module:
     for convolution, norm in pairs:
         fused = fuse_conv_bn_eval(convolution, norm)
         convolution.weight, convolution.bias = fused.weight, fused.bias
-        left = nn.Sequential(norm.drop, norm.act) if isinstance(norm, BatchNormAct2d) else nn.Identity()
+        left = (
+            nn.Sequential(norm.drop, norm.act)
+            if isinstance(norm, BatchNormAct2d)
+            else nn.Identity()
+        )
         result.set_submodule(names[norm], left)
-    for convolution in [module for module in names if type(module) is Conv2dSame and _is_depthwise(module)]:
+    for convolution in [
+        module for module in names if type(module) is Conv2dSame and _is_depthwise(module)
+    ]:
         result.set_submodule(names[convolution], _Bordered(convolution))
     wanted = network(photos)
     same = (result(photos) - wanted).abs().max() <= TOLERANCE * wanted.abs().max()
@@ -48,7 +54,9 @@ def folded(network: nn.Module, size: int) -> nn.Module:
 
 def _pairs(network: nn.Module, photos: torch.Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     """Convolutions, each with the batch norm that its output goes into; those that run once alone."""
-    made: dict[int, tuple[nn.Conv2d, torch.Tensor]] = {}  # the tensor is held, so that no other takes its id
+    made: dict[
+        int, tuple[nn.Conv2d, torch.Tensor]
+    ] = {}  # the tensor is held, so that no other takes its id
     pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
 
     def after(convolution: nn.Conv2d, _, output: torch.Tensor) -> None:
@@ -90,6 +98,8 @@ class _Bordered(nn.Module):
         of = self.convolution
         if photos.device.type != "cpu":
             return of(photos)
-        border = get_same_padding(photos.shape[-1], of.kernel_size[-1], of.stride[-1], 1)  # left and right together
+        border = get_same_padding(
+            photos.shape[-1], of.kernel_size[-1], of.stride[-1], 1
+        )  # left and right together
         kernel = self.longer if border % 2 else of.weight
         return conv2d(photos, kernel, of.bias, of.stride, (border + 1) // 2, 1, of.groups)

@@ -36,8 +36,12 @@ class Head(nn.Module):
             features = features.repeat(self.samples, 1)
         features = self.dropout(features)
         if self.kind == "cosine":
-            return self.scale * F.linear(F.normalize(features, dim=1), F.normalize(self.weight, dim=1))
+            return self.scale * F.linear(
+                F.normalize(features, dim=1), F.normalize(self.weight, dim=1)
+            )
         outputs = F.linear(features, self.weight, self.bias)
         if self.kind == "unit":
-            outputs = self.scale * torch.cat([F.normalize(o, dim=1) for o in outputs.split(self.widths, 1)], 1)
+            outputs = self.scale * torch.cat(
+                [F.normalize(o, dim=1) for o in outputs.split(self.widths, 1)], 1
+            )
         return outputs

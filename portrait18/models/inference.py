@@ -38,7 +38,8 @@ def save(path: Path, network: nn.Module, params: ModelParams, crop: CropParams) 
     # One key: safetensors writes several in no fixed order, and equal models must have equal bytes.
     metadata = {
         METADATA: json.dumps(
-            {"model": params.model_dump(exclude={"num_workers"}), "crop": crop.model_dump()}, sort_keys=True
+            {"model": params.model_dump(exclude={"num_workers"}), "crop": crop.model_dump()},
+            sort_keys=True,
         )
     }
     write_bytes(to_bytes(tensors, metadata), path)
@@ -58,7 +59,9 @@ def load(path: Path, device: torch.device) -> Model:
             CropParams.model_validate(stored["crop"]),
         )
     except (ValueError, KeyError, TypeError):
-        raise UserError(f"model {path} was made by another version of this project; run dvc repro") from None
+        raise UserError(
+            f"model {path} was made by another version of this project; run dvc repro"
+        ) from None
     target = targets.make(params)
     network = backbones.create(params, target.widths, weights="none")
     try:
@@ -75,7 +78,9 @@ def resized(crops: np.ndarray, size: int) -> np.ndarray:
     """Crops uint8 (N, S, S, 3) at another size; averages over areas when it shrinks."""
     if crops.shape[1] == size:
         return np.ascontiguousarray(crops)
-    return np.stack([cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) for crop in crops])
+    return np.stack(
+        [cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) for crop in crops]
+    )
 
 
 def _middle(crops: np.ndarray, share: float) -> np.ndarray:

@@ -34,7 +34,9 @@ LOSSES: dict[str, _Entry] = {}
 SHARES = ("classes", "heads")  # targets whose told rows are shares of the classes
 
 
-def loss(name: str, *targets: str, head: str | None = None, of_batch: bool = False) -> Callable[[Loss], Loss]:
+def loss(
+    name: str, *targets: str, head: str | None = None, of_batch: bool = False
+) -> Callable[[Loss], Loss]:
     """Register a loss under a name.
 
     Args:
@@ -50,7 +52,9 @@ def loss(name: str, *targets: str, head: str | None = None, of_batch: bool = Fal
     return register
 
 
-def make(params: ModelParams, target: Target) -> Callable[[torch.Tensor, torch.Tensor, Context], torch.Tensor]:
+def make(
+    params: ModelParams, target: Target
+) -> Callable[[torch.Tensor, torch.Tensor, Context], torch.Tensor]:
     """The model's loss, summed over its heads; `UserError` if there is none of that name for its target and head."""
     fitting = [name for name, entry in LOSSES.items() if params.target in entry.targets]
     if params.loss not in fitting:
@@ -59,7 +63,9 @@ def make(params: ModelParams, target: Target) -> Callable[[torch.Tensor, torch.T
         )
     entry = LOSSES[params.loss]
     if entry.head and params.head != entry.head:
-        raise UserError(f"params.yaml: loss {params.loss} needs head: {entry.head}, not {params.head}")
+        raise UserError(
+            f"params.yaml: loss {params.loss} needs head: {entry.head}, not {params.head}"
+        )
     by_photo = params.target in SHARES and not entry.of_batch
     if params.class_weight and not by_photo:
         raise UserError(
@@ -71,7 +77,9 @@ def make(params: ModelParams, target: Target) -> Callable[[torch.Tensor, torch.T
         if len(target.widths) == 1:
             return of_head(outputs, told, context)
         parts = (t.split(target.widths, -1) for t in (outputs, told, context.counts))
-        return sum(of_head(o, t, Context(c, context.progress)) for o, t, c in zip(*parts, strict=True))
+        return sum(
+            of_head(o, t, Context(c, context.progress)) for o, t, c in zip(*parts, strict=True)
+        )
 
     return summed
 
@@ -145,13 +153,16 @@ def arcface(outputs, told, params, context):
     margin = torch.tensor(params.margin)
     turned = cosine * margin.cos() - (1 - cosine**2).sqrt() * margin.sin()
     beyond = cosine - margin * margin.sin()
-    return _margin(outputs, params.scale * torch.where(cosine > -margin.cos(), turned, beyond), told)
+    return _margin(
+        outputs, params.scale * torch.where(cosine > -margin.cos(), turned, beyond), told
+    )
 
 
 @loss("gaussian", "value")
 def gaussian(outputs, told, params, context):
     """Beta-NLL with beta = 1/2, Seitzer et al. 2022: negative log-likelihood of a normal distribution
-    weighted by its (constant) deviation, so that hard photos are not given up on as merely uncertain."""
+    weighted by its (constant) deviation, so that hard photos are not given up on as merely uncertain.
+    """
     mean, log_variance = outputs[:, 0], outputs[:, 1].clamp(*LOG_VARIANCE)
     likelihood = 0.5 * (log_variance + (told - mean) ** 2 / log_variance.exp())
     return likelihood * (log_variance.detach() / 2).exp()

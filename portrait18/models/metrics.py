@@ -33,7 +33,10 @@ def _normalized(probabilities: np.ndarray) -> np.ndarray:
 
 def answers(classes: np.ndarray, predicted: np.ndarray) -> dict:
     """What a submission scores: the 18-class macro-F1 and accuracy, and both for each task; class numbers (N,)."""
-    result: dict = {"macro_f1": macro_f1(classes, predicted, COUNT), "accuracy": float(np.mean(classes == predicted))}
+    result: dict = {
+        "macro_f1": macro_f1(classes, predicted, COUNT),
+        "accuracy": float(np.mean(classes == predicted)),
+    }
     truth, guess = decode(classes), decode(predicted)
     for name, task in TASKS.items():
         result[name] = {

@@ -10,7 +10,12 @@ from portrait18.models.inference import Model
 
 
 def predict(
-    journal: Journal | None, trained: Model, crops: np.ndarray, rows: np.ndarray, params: PredictParams, progress=iter
+    journal: Journal | None,
+    trained: Model,
+    crops: np.ndarray,
+    rows: np.ndarray,
+    params: PredictParams,
+    progress=iter,
 ) -> tuple[np.ndarray, np.ndarray | None] | None:
     """`inference.predict` by a trained model, as its params say.
 
@@ -28,13 +33,22 @@ def predict(
     def probabilities_and_years(at: int) -> list[list | None]:
         batch, size = rows[at : at + params.batch_size], trained.params.image_size
         parts = inference.predict(
-            trained.network, trained.target, crops, batch, size, params.batch_size, params.flip, params.tta_scales
+            trained.network,
+            trained.target,
+            crops,
+            batch,
+            size,
+            params.batch_size,
+            params.flip,
+            params.tta_scales,
         )
         return [None if part is None else part.tolist() for part in parts]
 
     done = processes.broadcast(len(journal.pieces) if journal else 0)
     batches = range(0, len(rows), params.batch_size)[done:]
-    for turn in processes.gather_in_order(map(probabilities_and_years, progress(processes.shard(batches))), len(batches)):
+    for turn in processes.gather_in_order(
+        map(probabilities_and_years, progress(processes.shard(batches))), len(batches)
+    ):
         for batch in turn:
             journal.add(batch)
     if journal is None:
@@ -42,5 +56,7 @@ def predict(
     probabilities, years = zip(*journal.pieces, strict=True)
     return (
         np.concatenate([np.array(part, np.float32) for part in probabilities]),
-        np.concatenate([np.array(part, np.float32) for part in years]) if trained.target.years else None,
+        np.concatenate([np.array(part, np.float32) for part in years])
+        if trained.target.years
+        else None,
     )

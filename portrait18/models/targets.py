@@ -14,7 +14,10 @@ from portrait18.dataset.labels import class_index
 
 #: The log variance of a value is held within these bounds: a deviation of 0.7 to 110 years.
 LOG_VARIANCE = (-6.0, 4.0)
-MEAN_YEARS, SCALE_YEARS = 45.0, 15.0  # years are regressed as (years - 45) / 15: near zero, near one
+MEAN_YEARS, SCALE_YEARS = (
+    45.0,
+    15.0,
+)  # years are regressed as (years - 45) / 15: near zero, near one
 #: The years that target distribution gives a probability each, and target rank a border each.
 YEARS = torch.arange(0.0, 101.0)
 
@@ -43,7 +46,9 @@ def make(params: ModelParams) -> Target:
     task = ALL if params.task == "all" else TASKS[params.task]
     if params.target == "distribution":
         return _distribution(task, params.age_sigma)
-    return {"classes": _classes, "heads": _heads, "value": _value, "rank": _rank}[params.target](task)
+    return {"classes": _classes, "heads": _heads, "value": _value, "rank": _rank}[params.target](
+        task
+    )
 
 
 def class_counts(target: Target, labels: pd.DataFrame) -> torch.Tensor:
@@ -63,7 +68,9 @@ def _years(labels: pd.DataFrame) -> torch.Tensor:
 
 
 def _classes(task: Task) -> Target:
-    return Target(task, (len(task.classes),), partial(_one_hot, task), lambda outputs: outputs.softmax(1))
+    return Target(
+        task, (len(task.classes),), partial(_one_hot, task), lambda outputs: outputs.softmax(1)
+    )
 
 
 def _heads(task: Task) -> Target:
@@ -96,7 +103,9 @@ def _value(task: Task) -> Target:
         below = torch.special.ndtr(((thresholds - MEAN_YEARS) / SCALE_YEARS - mean) / deviation)
         return torch.stack([below[:, 0], below[:, 1] - below[:, 0], 1 - below[:, 1]], 1).clamp(1e-6)
 
-    return Target(task, (2,), told, probabilities, lambda outputs: outputs[:, 0] * SCALE_YEARS + MEAN_YEARS)
+    return Target(
+        task, (2,), told, probabilities, lambda outputs: outputs[:, 0] * SCALE_YEARS + MEAN_YEARS
+    )
 
 
 def _distribution(task: Task, sigma: float) -> Target:
@@ -110,7 +119,11 @@ def _distribution(task: Task, sigma: float) -> Target:
         return torch.stack([young.sum(1), middle.sum(1), old.sum(1)], 1).clamp(1e-6)
 
     return Target(
-        task, (len(YEARS),), told, probabilities, lambda outputs: outputs.softmax(1) @ YEARS.to(outputs.device)
+        task,
+        (len(YEARS),),
+        told,
+        probabilities,
+        lambda outputs: outputs.softmax(1) @ YEARS.to(outputs.device),
     )
 
 
@@ -126,4 +139,6 @@ def _rank(task: Task) -> Target:
         old = torch.minimum(old, adult)
         return torch.stack([1 - adult, adult - old, old], 1).clamp(1e-6)
 
-    return Target(task, (len(YEARS) - 1,), told, probabilities, lambda outputs: outputs.sigmoid().sum(1))
+    return Target(
+        task, (len(YEARS) - 1,), told, probabilities, lambda outputs: outputs.sigmoid().sum(1)
+    )

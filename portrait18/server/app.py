@@ -22,7 +22,9 @@ from portrait18.server.static import add_page
 from portrait18.server.telemetry import Telemetry
 
 
-def create_app(ensemble: Ensemble, settings: Settings, device: str = "cpu", networks: int = 0) -> FastAPI:
+def create_app(
+    ensemble: Ensemble, settings: Settings, device: str = "cpu", networks: int = 0
+) -> FastAPI:
     """The server of one loaded ensemble.
 
     Args:
@@ -31,7 +33,10 @@ def create_app(ensemble: Ensemble, settings: Settings, device: str = "cpu", netw
         networks: how many it holds, for /health.
     """
     telemetry = Telemetry()
-    gate, bodies = limits.Gate(settings.queue, "photos"), limits.Gate(settings.max_total_bytes, "bytes")
+    gate, bodies = (
+        limits.Gate(settings.queue, "photos"),
+        limits.Gate(settings.max_total_bytes, "bytes"),
+    )
     answering = Answering(ensemble, settings, telemetry)
 
     @asynccontextmanager
@@ -51,7 +56,11 @@ def create_app(ensemble: Ensemble, settings: Settings, device: str = "cpu", netw
     app.add_middleware(edge, telemetry=telemetry, routes=app.routes)
     add_page(app)
     problems.add_to(app)
-    key = [] if settings.api_key is None else [_asks_for(settings.api_key.get_secret_value().encode())]
+    key = (
+        []
+        if settings.api_key is None
+        else [_asks_for(settings.api_key.get_secret_value().encode())]
+    )
 
     @app.post(
         "/predict",
@@ -90,13 +99,21 @@ def create_app(ensemble: Ensemble, settings: Settings, device: str = "cpu", netw
             except TimeoutError:
                 refusal = f"no answer within {settings.timeout_s:g} s; send fewer or smaller photos"
                 raise Refused(504, refusal) from None
-        return Response(Reply.model_validate(found).model_dump_json(by_alias=True), media_type="application/json")
+        return Response(
+            Reply.model_validate(found).model_dump_json(by_alias=True),
+            media_type="application/json",
+        )
 
     @app.get(
         "/health",
         summary="Whether the server can answer, and what it lets in",
         response_description="it can",
-        responses={503: {"model": Health, "description": "it can't, or answered nothing lately: start it again"}},
+        responses={
+            503: {
+                "model": Health,
+                "description": "it can't, or answered nothing lately: start it again",
+            }
+        },
     )
     async def health(response: Response) -> Health:
         alive = answering.batcher.alive
@@ -150,10 +167,14 @@ def _body(settings: Settings) -> dict:
     many = {"type": "array", "items": photo, "minItems": 1, "maxItems": settings.max_photos}
     form = {"type": "object", "properties": {uploads.FIELD: many}, "required": [uploads.FIELD]}
     schema = {**form, "additionalProperties": False}
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+    return {
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+    }
 
 
-async def _uploads(request: Request, settings: Settings, take: Callable[[int], None]) -> list[uploads.Upload]:
+async def _uploads(
+    request: Request, settings: Settings, take: Callable[[int], None]
+) -> list[uploads.Upload]:
     kind, length = (request.headers.get(name) for name in ("content-type", "content-length"))
     try:
         async with asyncio.timeout(settings.timeout_s):

@@ -29,7 +29,9 @@ class Ensemble(Protocol):
     def answers(self, crops: np.ndarray) -> bundles.Answers: ...
 
 
-def answer(ensemble: Ensemble, telemetry: Telemetry, photos: list[np.ndarray]) -> list[list[dict[str, Any]]]:
+def answer(
+    ensemble: Ensemble, telemetry: Telemetry, photos: list[np.ndarray]
+) -> list[list[dict[str, Any]]]:
     """Each photo's faces as `bundle.record` has them; all faces go through the networks together.
 
     Args:
@@ -40,7 +42,9 @@ def answer(ensemble: Ensemble, telemetry: Telemetry, photos: list[np.ndarray]) -
     crops = [face.crop for of_photo in found for face in of_photo]
     with telemetry.phase("answer"):
         size = ensemble.size
-        answers = ensemble.answers(np.stack(crops) if crops else np.zeros((0, size, size, 3), np.uint8))
+        answers = ensemble.answers(
+            np.stack(crops) if crops else np.zeros((0, size, size, 3), np.uint8)
+        )
     rows = iter(range(len(crops)))
     return [[bundles.record(face, answers, next(rows)) for face in of_photo] for of_photo in found]
 
@@ -60,7 +64,9 @@ class Batcher:
         wait: seconds that photos wait for more while the thread has nothing to do.
     """
 
-    def __init__(self, work: Callable[[list[np.ndarray]], list], size: int, wait: float, telemetry: Telemetry):
+    def __init__(
+        self, work: Callable[[list[np.ndarray]], list], size: int, wait: float, telemetry: Telemetry
+    ):
         self._work, self._size, self._wait, self._telemetry = work, size, wait, telemetry
         self._waiting: deque[_Waiting] = deque()
         self._some, self._enough = asyncio.Event(), asyncio.Event()
@@ -132,7 +138,9 @@ class Batcher:
         """Whether there is an answer for one of them at least."""
         loop = asyncio.get_running_loop()
         try:
-            results = await loop.run_in_executor(self._thread, self._work, [item.photo for item in batch])
+            results = await loop.run_in_executor(
+                self._thread, self._work, [item.photo for item in batch]
+            )
         except Exception as error:
             if len(batch) == 1:
                 log.exception("one photo could not be worked on")

@@ -22,7 +22,9 @@ LAST_REQUESTS = 10
 
 def add_command(commands) -> None:
     """Add `serve` to the sub-parsers of `portrait18.cli`."""
-    parser = commands.add_parser("serve", help="answer over HTTP, with a page", description=DESCRIPTION)
+    parser = commands.add_parser(
+        "serve", help="answer over HTTP, with a page", description=DESCRIPTION
+    )
     parser.set_defaults(run=run)
     add_arguments(parser)
 
@@ -34,9 +36,15 @@ def run(args: argparse.Namespace) -> int:
         UserError: no bundle, a setting that can't be, a taken port.
     """
     chosen = settings(vars(args))
-    missing = [name for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client") if not _there(name)]
+    missing = [
+        name
+        for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
+        if not _there(name)
+    ]
     if missing:
-        raise UserError(f"serving needs {', '.join(missing)}; install portrait18[serve], or run make serve")
+        raise UserError(
+            f"serving needs {', '.join(missing)}; install portrait18[serve], or run make serve"
+        )
     listening = bind(chosen.host, chosen.port)
     import uvicorn  # this and PyTorch take seconds to load: not for --help
 
@@ -51,8 +59,13 @@ def run(args: argparse.Namespace) -> int:
     config = configured(create_app(ensemble, chosen, str(where), len(ensemble.manifest.networks)))
     host, port = listening.getsockname()[:2]
     if not host.startswith("127.") and host != "::1" and chosen.api_key is None:
-        print(f"warning: {host} lets other machines in, and no key is set (PORTRAIT18_API_KEY)", file=sys.stderr)
-    print(f"http://{f'[{host}]' if ':' in host else host}:{port}/ is the page, /docs for programs; Ctrl-C stops it")
+        print(
+            f"warning: {host} lets other machines in, and no key is set (PORTRAIT18_API_KEY)",
+            file=sys.stderr,
+        )
+    print(
+        f"http://{f'[{host}]' if ':' in host else host}:{port}/ is the page, /docs for programs; Ctrl-C stops it"
+    )
     sys.stdout.flush()
     with suppress(KeyboardInterrupt):  # uvicorn sends itself the signal that it stopped for
         uvicorn.Server(config).run([listening])
@@ -64,9 +77,15 @@ def configured(app):
     import uvicorn
 
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.access").disabled = True  # it tells whole addresses; `edge` has its own line
+    logging.getLogger(
+        "uvicorn.access"
+    ).disabled = True  # it tells whole addresses; `edge` has its own line
     return uvicorn.Config(
-        app, log_config=None, server_header=False, lifespan="on", timeout_graceful_shutdown=LAST_REQUESTS
+        app,
+        log_config=None,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=LAST_REQUESTS,
     )
 
 
@@ -81,14 +100,18 @@ def bind(host: str, port: int) -> socket.socket:
         UserError: the address is not this machine's, or the port is taken.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )[0]
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen()  # else a second server could bind the same port until this one's networks are loaded
     except (OSError, UnicodeError) as error:  # a name that no host can have is a UnicodeError
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"can't listen at {host} port {port} ({reason}); set another --host or --port") from None
+        raise UserError(
+            f"can't listen at {host} port {port} ({reason}); set another --host or --port"
+        ) from None
     return listening
 
 

@@ -24,7 +24,9 @@ def pixels(data: bytes, max_pixels: int) -> int:
     except Exception:  # Pillow raises a dozen kinds for broken headers
         raise BadPhoto(f"is not an image; send one of {', '.join(photos.FORMATS)}") from None
     if width * height > max_pixels:
-        raise BadPhoto(f"has {width}x{height} px, at most {max_pixels} px are allowed; make it smaller")
+        raise BadPhoto(
+            f"has {width}x{height} px, at most {max_pixels} px are allowed; make it smaller"
+        )
     return width * height
 
 

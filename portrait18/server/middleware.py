@@ -54,7 +54,9 @@ def edge(app: ASGIApp, telemetry: Telemetry, routes: Sequence[BaseRoute]) -> ASG
         except Exception:
             log.exception("a request failed")
             if not status:
-                await response(Refused(500, "the server failed at this; its log says why"))(scope, receive, sending)
+                await response(Refused(500, "the server failed at this; its log says why"))(
+                    scope, receive, sending
+                )
         finally:
             # Never what was asked for: people put names of files and keys there.
             path = scope["path"] if scope["path"] in paths else "(unknown)"

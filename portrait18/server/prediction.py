@@ -30,7 +30,9 @@ class Answering:
     def __init__(self, ensemble: Ensemble, settings: Settings, telemetry: Telemetry):
         self._telemetry, self._max_pixels = telemetry, settings.max_pixels
         self._budget = limits.Budget(_LARGEST_AT_A_TIME * settings.max_pixels)
-        self._decoders = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="decode")
+        self._decoders = ThreadPoolExecutor(
+            min(4, os.cpu_count() or 1), thread_name_prefix="decode"
+        )
         work = partial(answer, ensemble, telemetry)
         self.batcher = Batcher(work, settings.batch, settings.wait_ms / 1000, telemetry)
 
@@ -49,7 +51,9 @@ class Answering:
             with self._telemetry.phase("decode"):
                 # All of them, also where some are bad already: who sent them is told of all at once.
                 decoded = await self._of_each(photos.decode, uploads, sizes)
-            if bad := [_problem(i, uploads[i], e) for i, e in enumerate(decoded) if isinstance(e, BadPhoto)]:
+            if bad := [
+                _problem(i, uploads[i], e) for i, e in enumerate(decoded) if isinstance(e, BadPhoto)
+            ]:
                 raise Refused(422, f"{len(bad)} of {len(uploads)} photos can't be used", bad)
             faces = await self.batcher(decoded)
         self._telemetry.photos.inc(len(uploads))
@@ -61,7 +65,9 @@ class Answering:
             ]
         }
 
-    async def _of_each(self, function: Callable, uploads: list[Upload], before: list | None = None) -> list:
+    async def _of_each(
+        self, function: Callable, uploads: list[Upload], before: list | None = None
+    ) -> list:
         """`function` of each photo; a `BadPhoto` where it raises one, or where there was one before."""
         limit = self._max_pixels
 

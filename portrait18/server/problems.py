@@ -39,7 +39,11 @@ class Refused(Exception):
     """
 
     def __init__(
-        self, status: int, detail: str, photos: list[PhotoProblem] | None = None, headers: dict[str, str] | None = None
+        self,
+        status: int,
+        detail: str,
+        photos: list[PhotoProblem] | None = None,
+        headers: dict[str, str] | None = None,
     ):
         super().__init__(detail)
         self.status, self.detail, self.photos, self.headers = status, detail, photos or [], headers
@@ -52,14 +56,19 @@ _TITLES = {413: "Content Too Large", 422: "Unprocessable Content", 499: "Client 
 def response(refused: Refused) -> JSONResponse:
     """The reply that a refusal becomes."""
     title = _TITLES.get(refused.status) or HTTPStatus(refused.status).phrase
-    problem = Problem(title=title, status=refused.status, detail=refused.detail, photos=refused.photos)
+    problem = Problem(
+        title=title, status=refused.status, detail=refused.detail, photos=refused.photos
+    )
     return JSONResponse(problem.model_dump(), refused.status, refused.headers, MEDIA_TYPE)
 
 
 def documented(**by_status: str) -> dict[int | str, dict[str, Any]]:
     """OpenAPI responses: `documented(_413="too large")`."""
     schema = {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}
-    return {int(s[1:]): {"description": text, "content": {MEDIA_TYPE: schema}} for s, text in by_status.items()}
+    return {
+        int(s[1:]): {"description": text, "content": {MEDIA_TYPE: schema}}
+        for s, text in by_status.items()
+    }
 
 
 def add_to(app: FastAPI) -> None:
@@ -77,7 +86,10 @@ def add_to(app: FastAPI) -> None:
         return response(refusal)
 
     async def unknown(_: Request, error: HTTPException) -> JSONResponse:
-        details = {404: "there is no such page; /docs lists them", 405: "not with this method; /docs lists them"}
+        details = {
+            404: "there is no such page; /docs lists them",
+            405: "not with this method; /docs lists them",
+        }
         detail = details.get(error.status_code, str(error.detail))
         return response(Refused(error.status_code, detail, headers=dict(error.headers or {})))
 

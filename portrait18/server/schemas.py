@@ -31,14 +31,19 @@ class FaceReply(BaseModel):
     """One face."""
 
     box: tuple[float, float, float, float] = Field(
-        description="x0, y0, x1, y1: pixels of the upright photo", examples=[[61.0, 74.5, 143.2, 180.9]]
+        description="x0, y0, x1, y1: pixels of the upright photo",
+        examples=[[61.0, 74.5, 143.2, 180.9]],
     )
-    score: float = Field(description="how sure the detector is, 0 to 1", ge=0, le=1, examples=[0.9991])
+    score: float = Field(
+        description="how sure the detector is, 0 to 1", ge=0, le=1, examples=[0.9991]
+    )
     found: Literal["mtcnn", "retry", "median", "center"] = Field(
         description="mtcnn: at the usual thresholds; retry: at lower ones, as masks often need; center: the bundle"
         " takes the middle square of every photo; median: where faces lie in the photos trained on"
     )
-    number: int = Field(alias="class", ge=0, lt=COUNT, description="6 x mask + 3 x gender + age", examples=[13])
+    number: int = Field(
+        alias="class", ge=0, lt=COUNT, description="6 x mask + 3 x gender + age", examples=[13]
+    )
     name: str = Field(description="the class in words", examples=[NAMES[13]])
     mask: Mask
     gender: Gender
@@ -51,7 +56,9 @@ class FaceReply(BaseModel):
 class PhotoReply(BaseModel):
     """One photo."""
 
-    width: int = Field(description="pixels of the upright photo (EXIF orientation applied)", ge=1, examples=[384])
+    width: int = Field(
+        description="pixels of the upright photo (EXIF orientation applied)", ge=1, examples=[384]
+    )
     height: int = Field(ge=1, examples=[512])
     faces: list[FaceReply] = Field(description="the largest first; empty where there is none")
 

@@ -17,22 +17,37 @@ class Settings(Section):
     """Every field is `--name` and `PORTRAIT18_NAME`; the key is in the environment alone, for flags show in `ps`."""
 
     bundle: str = Field("models/bundle", description="folder of the trained ensemble")
-    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 lets other machines in")
+    host: str = Field(
+        "127.0.0.1", description="address to listen on; 0.0.0.0 lets other machines in"
+    )
     port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     max_bytes: int = Field(32 * 2**20, ge=1024, description="largest body of a request")
     max_total_bytes: int = Field(
-        256 * 2**20, ge=1024, description="bodies of all requests in memory; beyond, a request gets a 503"
+        256 * 2**20,
+        ge=1024,
+        description="bodies of all requests in memory; beyond, a request gets a 503",
     )
     max_pixels: int = Field(25_000_000, ge=400, description="largest photo, width x height")
     max_photos: int = Field(16, ge=1, le=1000, description="most photos in a request")
     batch: int = Field(16, ge=1, le=1000, description="most photos worked on together")
-    wait_ms: float = Field(5, ge=0, le=1000, description="how long a batch that is not full waits for more")
-    queue: int = Field(64, ge=1, description="photos taken in and not yet answered; beyond, a request gets a 503")
-    timeout_s: float = Field(30, gt=0, le=3600, description="seconds to upload (else 408), and to answer (else 504)")
-    min_face: float | None = Field(
-        None, gt=0, le=1, description="smallest face, as a share of the photo's shorter side (default: the bundle's)"
+    wait_ms: float = Field(
+        5, ge=0, le=1000, description="how long a batch that is not full waits for more"
     )
-    api_key: SecretStr | None = Field(None, min_length=1, description="what /predict and /metrics ask for")
+    queue: int = Field(
+        64, ge=1, description="photos taken in and not yet answered; beyond, a request gets a 503"
+    )
+    timeout_s: float = Field(
+        30, gt=0, le=3600, description="seconds to upload (else 408), and to answer (else 504)"
+    )
+    min_face: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="smallest face, as a share of the photo's shorter side (default: the bundle's)",
+    )
+    api_key: SecretStr | None = Field(
+        None, min_length=1, description="what /predict and /metrics ask for"
+    )
 
     @model_validator(mode="after")
     def _a_full_request_fits(self):
@@ -57,7 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         field = Settings.model_fields[name]
         stands = "" if field.default is None else f" ({field.default})"
         parser.add_argument(
-            f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, help=f"{field.description}{stands}"
+            f"--{name.replace('_', '-')}",
+            default=argparse.SUPPRESS,
+            help=f"{field.description}{stands}",
         )
     parser.epilog = (
         f"Each can also be set in the environment: {ENVIRONMENT}PORT for --port, and so on. {ENVIRONMENT}API_KEY, there"

@@ -29,12 +29,18 @@ class Telemetry:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self.requests = self._counter("requests", "Requests, by route and status", ["method", "path", "status"])
+        self.requests = self._counter(
+            "requests", "Requests, by route and status", ["method", "path", "status"]
+        )
         self.photos = self._counter("photos", "Photos answered")
         self.faces = self._counter("faces", "Faces found in them")
-        self.waiting = Gauge("portrait18_waiting_photos", "Photos in the queue", registry=self.registry)
+        self.waiting = Gauge(
+            "portrait18_waiting_photos", "Photos in the queue", registry=self.registry
+        )
         self.batches = self._histogram("batch_photos", "Photos worked on together", [], _COUNTS)
-        self.seconds = self._histogram("request_seconds", "Seconds to answer a request", ["path"], _SECONDS)
+        self.seconds = self._histogram(
+            "request_seconds", "Seconds to answer a request", ["path"], _SECONDS
+        )
         self.phases = self._histogram("phase_seconds", "Seconds in a phase", ["phase"], _SECONDS)
         for phase in PHASES:
             self.phases.labels(phase)
@@ -43,7 +49,9 @@ class Telemetry:
         return Counter(f"portrait18_{name}", text, labels or [], registry=self.registry)
 
     def _histogram(self, name: str, text: str, labels: list[str], buckets: tuple) -> Histogram:
-        return Histogram(f"portrait18_{name}", text, labels, buckets=buckets, registry=self.registry)
+        return Histogram(
+            f"portrait18_{name}", text, labels, buckets=buckets, registry=self.registry
+        )
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:

@@ -51,14 +51,19 @@ class _Form:
         self._value.clear()
 
     def _headers_finished(self) -> None:
-        kind, options = parse_options_header(self._headers.get(b"content-disposition", b"").decode("latin-1"))
+        kind, options = parse_options_header(
+            self._headers.get(b"content-disposition", b"").decode("latin-1")
+        )
         if kind != b"form-data" or b"name" not in options:
             raise Refused(400, "a part of the form has no name; send multipart/form-data")
         if options[b"name"] != FIELD.encode():
-            raise Refused(422, f"the form has a field that is not known; name every photo's field {FIELD}")
+            raise Refused(
+                422, f"the form has a field that is not known; name every photo's field {FIELD}"
+            )
         if len(self.uploads) == self._max_photos:
             raise Refused(
-                422, f"at most {self._max_photos} photos are allowed in a request; send the others in another"
+                422,
+                f"at most {self._max_photos} photos are allowed in a request; send the others in another",
             )
         name = options.get(b"filename")
         self._file = None if name is None else name.decode(errors="replace")[:_NAME_LENGTH]
@@ -97,7 +102,9 @@ async def read(
     """
     kind, options = parse_options_header(content_type)
     if kind != b"multipart/form-data":
-        raise Refused(415, f"the body is not multipart/form-data; send the photos as its field {FIELD}")
+        raise Refused(
+            415, f"the body is not multipart/form-data; send the photos as its field {FIELD}"
+        )
     taken = int(length) if length is not None and length.isdecimal() else 0
     if taken > max_bytes:
         raise too_large(max_bytes)

@@ -4,7 +4,9 @@ import math
 import os
 import random
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network for its newest version on import
+os.environ.setdefault(
+    "NO_ALBUMENTATIONS_UPDATE", "1"
+)  # it asks the network for its newest version on import
 
 import albumentations as A
 import cv2
@@ -46,7 +48,9 @@ class Warp(A.ImageOnlyTransform):
             "shift": (draw(-self.zoom, self.zoom) / 2, draw(-self.zoom, self.zoom) / 2),
         }
 
-    def apply(self, img: np.ndarray, mirror=False, scale=1.0, degrees=0.0, shift=(0.0, 0.0), **params) -> np.ndarray:
+    def apply(
+        self, img: np.ndarray, mirror=False, scale=1.0, degrees=0.0, shift=(0.0, 0.0), **params
+    ) -> np.ndarray:
         """uint8 (S, S, 3) -> (size, size, 3): the turn is counterclockwise about the middle, the shift a share of S."""
         side, middle = len(img), (len(img) - 1) / 2
         if self.zoom or self.rotate:
@@ -88,7 +92,9 @@ class Tint(A.ImageOnlyTransform):
         factors = {name: draw(low, high) for name in ("brightness", "contrast", "saturation")}
         return {**factors, "hue": draw(-hue, hue)}
 
-    def apply(self, img: np.ndarray, brightness=1.0, contrast=1.0, saturation=1.0, hue=0.0, **params) -> np.ndarray:
+    def apply(
+        self, img: np.ndarray, brightness=1.0, contrast=1.0, saturation=1.0, hue=0.0, **params
+    ) -> np.ndarray:
         """uint8 (S, S, 3) RGB -> the same."""
         cos, sin = math.cos(2 * math.pi * hue), math.sin(2 * math.pi * hue) / math.sqrt(3)
         same, last, next_ = (1 + 2 * cos) / 3, (1 - cos) / 3 - sin, (1 - cos) / 3 + sin
@@ -104,9 +110,16 @@ def make(params: AugmentParams, size: int) -> A.Compose:
     steps: list[A.BasicTransform] = [
         Warp(params.flip, params.zoom, params.rotate, size),
         Tint(params.color, p=0.8 if params.color else 0.0),
-        A.OneOf([A.GaussianBlur(blur_limit=(3, 5)), A.ImageCompression(quality_range=(40, 80))], p=params.blur),
+        A.OneOf(
+            [A.GaussianBlur(blur_limit=(3, 5)), A.ImageCompression(quality_range=(40, 80))],
+            p=params.blur,
+        ),
         A.CoarseDropout(
-            num_holes_range=(1, 1), hole_height_range=(0.2, 0.4), hole_width_range=(0.2, 0.4), fill=127, p=params.erase
+            num_holes_range=(1, 1),
+            hole_height_range=(0.2, 0.4),
+            hole_width_range=(0.2, 0.4),
+            fill=127,
+            p=params.erase,
         ),
     ]
     return A.Compose(steps)

@@ -34,11 +34,15 @@ def save(path: Path, fingerprint: str, parts: dict, history: list[dict], best: d
     """Write the state of `parts` (anything with `state_dict`), the history and the best epoch's weights."""
     state = {name: part.state_dict() for name, part in parts.items()}
     written = io.BytesIO()
-    torch.save({"fingerprint": fingerprint, "state": state, "history": history, "best": best}, written)
+    torch.save(
+        {"fingerprint": fingerprint, "state": state, "history": history, "best": best}, written
+    )
     write_bytes(written.getbuffer(), path)
 
 
-def resume(path: Path, fingerprint: str, parts: dict, judged: torch.nn.Module) -> tuple[list[dict], dict | None]:
+def resume(
+    path: Path, fingerprint: str, parts: dict, judged: torch.nn.Module
+) -> tuple[list[dict], dict | None]:
     """Put `parts` back into the state that `save` wrote, if it was written for the same inputs.
 
     Args:
@@ -58,7 +62,9 @@ def resume(path: Path, fingerprint: str, parts: dict, judged: torch.nn.Module) -
         history, best = stored["history"], stored["best"]
         if [row["epoch"] for row in history] != list(range(len(history))):
             raise ValueError("epochs are missing")
-        if {k: v.shape for k, v in best.items()} != {k: v.shape for k, v in judged.state_dict().items()}:
+        if {k: v.shape for k, v in best.items()} != {
+            k: v.shape for k, v in judged.state_dict().items()
+        }:
             raise ValueError("the best weights are another network's")
         for name, part in parts.items():
             part.load_state_dict(stored["state"][name])
@@ -67,7 +73,9 @@ def resume(path: Path, fingerprint: str, parts: dict, judged: torch.nn.Module) -
             raise
         for name, part in parts.items():
             part.load_state_dict(before[name])
-        processes.print_once(f"{path} is damaged ({type(error).__name__}); starting this training anew")
+        processes.print_once(
+            f"{path} is damaged ({type(error).__name__}); starting this training anew"
+        )
         return [], None
     return history, best
 

@@ -17,7 +17,11 @@ def require(params: ModelParams) -> None:
     """`UserError` for a loss that judges a batch as a whole, where each of several processes has a part of it."""
     entry = losses.LOSSES.get(params.loss)
     if world_size() > 1 and entry and entry.of_batch:
-        alone = [name for name, entry in losses.LOSSES.items() if params.target in entry.targets and not entry.of_batch]
+        alone = [
+            name
+            for name, entry in losses.LOSSES.items()
+            if params.target in entry.targets and not entry.of_batch
+        ]
         raise UserError(
             f"params.yaml: loss = {params.loss!r} judges a batch as a whole, and each of {world_size()} processes (launch) has"
             f" a part of it; use launch: python, or {' | '.join(alone)}"

@@ -22,13 +22,22 @@ from portrait18.core.model_params import ModelParams
 from portrait18.core.runs import Run
 from portrait18.dataset.labels import class_index
 from portrait18.models import backbones, inference, losses, metrics, targets
-from portrait18.training import augmentation, checkpoints, distributed, mixing, optimization, sampling
+from portrait18.training import (
+    augmentation,
+    checkpoints,
+    distributed,
+    mixing,
+    optimization,
+    sampling,
+)
 
 
 class _Epoch(Dataset):
     """The augmented crops of one epoch: (uint8 (size, size, 3), row of the labels)."""
 
-    def __init__(self, crops: np.ndarray, rows: np.ndarray, params: ModelParams, seed: int, epoch: int):
+    def __init__(
+        self, crops: np.ndarray, rows: np.ndarray, params: ModelParams, seed: int, epoch: int
+    ):
         self.crops, self.rows, self.seed, self.epoch = crops, rows, seed, epoch
         self.transform = augmentation.make(params.augment, params.image_size)
 
@@ -56,8 +65,21 @@ def _better(params: ModelParams, row: dict, best: dict | None) -> bool:
 class Trainer:
     """The network with all that moves it: what an epoch needs, made once for a training."""
 
-    def __init__(self, crops: np.ndarray, labels: pd.DataFrame, train: np.ndarray, params: ModelParams, run: Run):
-        self.crops, self.train, self.params, self.run, self.device = crops, train, params, run, device()
+    def __init__(
+        self,
+        crops: np.ndarray,
+        labels: pd.DataFrame,
+        train: np.ndarray,
+        params: ModelParams,
+        run: Run,
+    ):
+        self.crops, self.train, self.params, self.run, self.device = (
+            crops,
+            train,
+            params,
+            run,
+            device(),
+        )
         self.target = targets.make(params)
         self.loss = losses.make(params, self.target)
         self.told = self.target.told(labels).to(self.device)
@@ -65,7 +87,9 @@ class Trainer:
         self.classes = class_index(self.target.task, labels, trained=True).to_numpy()
         self.people = labels.person.to_numpy()
         torch.manual_seed(run.seed)  # the head's first weights
-        network = backbones.create(params, self.target.widths).to(self.device, memory_format=torch.channels_last)
+        network = backbones.create(params, self.target.widths).to(
+            self.device, memory_format=torch.channels_last
+        )
         self.network = distributed.with_common_statistics(network)
         self.optimizer = optimization.make(self.network, params)
         self.average = optimization.moving_average(self.network, params.ema) if params.ema else None
@@ -90,7 +114,9 @@ class Trainer:
         """
         params, seed = self.params, self.run.seed
         order = self.train[
-            sampling.epoch_order(self.people[self.train], self.classes[self.train], params.sampling, seed, epoch)
+            sampling.epoch_order(
+                self.people[self.train], self.classes[self.train], params.sampling, seed, epoch
+            )
         ]
         size = min(params.batch_size, len(order))
         if size < processes.world_size():
@@ -119,8 +145,12 @@ class Trainer:
         total, seen, rate = torch.zeros((), device=self.device), 0, 0.0
         title = f"{self.run} epoch {epoch + 1}/{params.epochs}"
         hidden = None if processes.is_main_process() else True
-        for at, (photos, rows) in enumerate(tqdm(loader, desc=title, unit="batch", leave=False, disable=hidden)):
-            rate = params.lr * optimization.learning_rate(epoch * len(loader) + at, len(loader), params)
+        for at, (photos, rows) in enumerate(
+            tqdm(loader, desc=title, unit="batch", leave=False, disable=hidden)
+        ):
+            rate = params.lr * optimization.learning_rate(
+                epoch * len(loader) + at, len(loader), params
+            )
             optimization.set_rate(self.optimizer, rate)
             beyond = augmentation.sample_seed(seed, epoch, 2**32 + at)  # any sample's own seed
             batch, told = self._mixed(photos, rows, size, beyond)
@@ -137,26 +167,39 @@ class Trainer:
             total, seen = total + value.detach() * len(rows), seen + len(rows)
         total, seen = distributed.sums(float(total), seen)
         if not math.isfinite(total):
-            raise UserError(f"{self.run}: the loss is no longer finite in epoch {epoch + 1}; lower lr ({params.lr})")
+            raise UserError(
+                f"{self.run}: the loss is no longer finite in epoch {epoch + 1}; lower lr ({params.lr})"
+            )
         return {"lr": rate, "train_loss": total / seen}
 
     def scores(self, held_out: np.ndarray, truth: np.ndarray) -> dict:
         """Figures of the judged network on held-out photos."""
         size = self.params.image_size
         how = {"batch_size": 128, "flip": False}
-        probabilities, _ = inference.predict(self.judged, self.target, self.crops, held_out, size, **how)
+        probabilities, _ = inference.predict(
+            self.judged, self.target, self.crops, held_out, size, **how
+        )
         return metrics.scores(truth, probabilities.argmax(1), probabilities)
 
-    def _mixed(self, photos: np.ndarray, rows: np.ndarray, size: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _mixed(
+        self, photos: np.ndarray, rows: np.ndarray, size: int, seed: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """This process's part of a batch of `size`, mixed with photos of the whole batch, and what is told of it."""
-        batch, rows = inference.to_device(photos, self.device), torch.from_numpy(rows).to(self.device)
+        batch, rows = (
+            inference.to_device(photos, self.device),
+            torch.from_numpy(rows).to(self.device),
+        )
         mine = slice(None)
         if processes.world_size() > 1 and self.params.mix.method != "none":
             lengths = distributed.lengths(size)
-            batch = distributed.joined(batch.permute(0, 2, 3, 1), lengths).permute(0, 3, 1, 2)  # as it lies in memory
+            batch = distributed.joined(batch.permute(0, 2, 3, 1), lengths).permute(
+                0, 3, 1, 2
+            )  # as it lies in memory
             rows = distributed.joined(rows, lengths)
             mine = distributed.share(size)
-        batch, told = mixing.mix(batch, self.told[rows], self.classes[rows.cpu().numpy()], self.params.mix, seed)
+        batch, told = mixing.mix(
+            batch, self.told[rows], self.classes[rows.cpu().numpy()], self.params.mix, seed
+        )
         return batch[mine], told[mine]
 
 
@@ -211,12 +254,20 @@ def fit(
     learner = Trainer(crops, labels, train, params, run)
     truth = class_index(learner.target.task, labels, trained=False).to_numpy()[held_out]
 
-    settings = params.model_dump(exclude={"num_workers"})  # as many as there are: they change nothing
+    settings = params.model_dump(
+        exclude={"num_workers"}
+    )  # as many as there are: they change nothing
     by = [processes.world_size(), device().type]
-    fingerprint = checkpoints.fingerprint(crops, labels, fold_of, settings, run.fold, run.seed, by, code)
-    history, best_state = checkpoints.resume(run.checkpoint, fingerprint, learner.parts, learner.judged)
+    fingerprint = checkpoints.fingerprint(
+        crops, labels, fold_of, settings, run.fold, run.seed, by, code
+    )
+    history, best_state = checkpoints.resume(
+        run.checkpoint, fingerprint, learner.parts, learner.judged
+    )
     if len(set(processes.gather(len(history)))) > 1:
-        raise UserError(f"{run}: not every process can read {run.checkpoint}; share the folder, or remove that file")
+        raise UserError(
+            f"{run}: not every process can read {run.checkpoint}; share the folder, or remove that file"
+        )
     best = None
     for row in history:
         log(row)
@@ -231,11 +282,16 @@ def fit(
         started = time.monotonic()
         trained = learner.epoch(epoch)
         # Judged by one for all: on CPUs batch norm differs, and all have to stop at the same epoch.
-        scores = processes.broadcast(learner.scores(held_out, truth) if processes.is_main_process() else None)
+        scores = processes.broadcast(
+            learner.scores(held_out, truth) if processes.is_main_process() else None
+        )
         row = {"epoch": epoch, **trained, **scores}
         history.append(row)
         if _better(params, row, best):
-            best, best_state = row, copy.deepcopy({k: v.cpu() for k, v in learner.judged.state_dict().items()})
+            best, best_state = (
+                row,
+                copy.deepcopy({k: v.cpu() for k, v in learner.judged.state_dict().items()}),
+            )
         if processes.is_main_process():
             checkpoints.save(run.checkpoint, fingerprint, learner.parts, history, best_state)
         log(row)

@@ -17,7 +17,7 @@ from portrait18.models.backbones import Network
 
 
 def make(network: Network, params: ModelParams) -> torch.optim.Optimizer:
-    """timm's optimizer of that name; lr falls from the head down by `layer_decay` a layer.
+    """Timm's optimizer of that name; lr falls from the head down by `layer_decay` a layer.
 
     Norms and biases are left out of the weight decay. Each group's `lr_scale` is its share of the rate.
     """
@@ -52,7 +52,9 @@ def require(params: ModelParams) -> None:
     weight.grad = torch.ones_like(weight)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("error", message=".*opt_einsum")  # kron: each step would take minutes, not fail
+            warnings.filterwarnings(
+                "error", message=".*opt_einsum"
+            )  # kron: each step would take minutes, not fail
             timm.optim.create_optimizer_v2([weight], name, lr=params.lr).step()
     except Exception as error:  # each says in its own way what is not installed
         raise UserError(
@@ -92,7 +94,9 @@ def moving_average(network: Network, decay: float) -> AveragedModel:
     return AveragedModel(network, multi_avg_fn=partial(_follow, decay), use_buffers=True)
 
 
-def _follow(decay: float, averaged: list[torch.Tensor], current: list[torch.Tensor], steps: torch.Tensor) -> None:
+def _follow(
+    decay: float, averaged: list[torch.Tensor], current: list[torch.Tensor], steps: torch.Tensor
+) -> None:
     """Exponential moving average that forgets faster at first: else a short run keeps its random start."""
     decay = min(decay, (1 + int(steps)) / (10 + int(steps)))
     get_ema_multi_avg_fn(decay)(averaged, current, steps)

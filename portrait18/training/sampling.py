@@ -5,7 +5,9 @@ import numpy as np
 from portrait18.core.model_params import SamplingParams
 
 
-def epoch_order(people: np.ndarray, targets: np.ndarray, params: SamplingParams, seed: int, epoch: int) -> np.ndarray:
+def epoch_order(
+    people: np.ndarray, targets: np.ndarray, params: SamplingParams, seed: int, epoch: int
+) -> np.ndarray:
     """Positions into the training photos, in the order in which an epoch shows them.
 
     Args:

@@ -35,7 +35,11 @@ SMALL, LARGE = Layout(12, 96, 1), Layout(8, 144, 3)
 
 
 def contact_sheet(
-    pixels: np.ndarray, captions: dict[int, str], path: str | Path, layout: Layout = SMALL, none: str = "none"
+    pixels: np.ndarray,
+    captions: dict[int, str],
+    path: str | Path,
+    layout: Layout = SMALL,
+    none: str = "none",
 ) -> None:
     """Tiles of some crops with a caption under each.
 

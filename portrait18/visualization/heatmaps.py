@@ -54,15 +54,24 @@ class _Map(nn.Module):
 
 def last_features(network: Network, photos: torch.Tensor) -> list[torch.Tensor]:
     """What each backbone makes of photos (N, 3, S, S) before it pools: a feature map, or tokens (N, T, C)."""
-    return [part.backbone.forward_features((photos.float() - part.mean) / part.std) for part in network.features]
+    return [
+        part.backbone.forward_features((photos.float() - part.mean) / part.std)
+        for part in network.features
+    ]
 
 
 def _targets(model: Model, mapped: _Mapped) -> list[nn.Module]:
     """The modules that a feature map passes; where the last features are tokens, none."""
     size = model.params.image_size
     with torch.inference_mode():
-        last = last_features(model.network, torch.zeros(1, 3, size, size, device=next(mapped.parameters()).device))
-    return [at.channels_first for at, features in zip(mapped.maps, last, strict=True) if features.ndim == 4]
+        last = last_features(
+            model.network, torch.zeros(1, 3, size, size, device=next(mapped.parameters()).device)
+        )
+    return [
+        at.channels_first
+        for at, features in zip(mapped.maps, last, strict=True)
+        if features.ndim == 4
+    ]
 
 
 def can_be_drawn(model: Model) -> bool:
@@ -82,7 +91,9 @@ def _log_odds(model: Model, outputs: torch.Tensor, task: Task, answer: int) -> t
     probabilities = model.target.probabilities(outputs.double()[None])
     if model.target.task is ALL:
         cube = probabilities.reshape([len(t.classes) for t in TASKS.values()])
-        probabilities = cube.sum([axis for axis, t in enumerate(TASKS.values()) if t is not task])[None]
+        probabilities = cube.sum([axis for axis, t in enumerate(TASKS.values()) if t is not task])[
+            None
+        ]
     of_answer = probabilities[0, answer]
     others = torch.cat([probabilities[0, :answer], probabilities[0, answer + 1 :]]).sum()
     return of_answer.clamp(least).log() - others.clamp(least).log()
@@ -146,7 +157,9 @@ def choose(task: Task, predictions: pd.DataFrame, labels: pd.DataFrame, count: i
     table["right"] = (table.truth == table.answer).astype(int)
     wrong, right = (_in_turn(table[table.right == r], count) for r in (0, 1))
     mistakes = wrong.head(max(count // 2, count - len(right)))
-    return pd.concat([mistakes, right.head(count - len(mistakes))], ignore_index=True).drop(columns="person")
+    return pd.concat([mistakes, right.head(count - len(mistakes))], ignore_index=True).drop(
+        columns="person"
+    )
 
 
 def _in_turn(table: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -167,5 +180,7 @@ def captions(chosen: pd.DataFrame) -> dict[int, str]:
     for n, row in enumerate(chosen.itertuples()):
         classes = TASKS[row.task].classes
         verdict = "right" if row.right else "wrong"
-        lines[n] = f"{row.task}: {classes[row.truth]}\n-> {classes[row.answer]} {row.probability:.2f}\n{verdict}"
+        lines[n] = (
+            f"{row.task}: {classes[row.truth]}\n-> {classes[row.answer]} {row.probability:.2f}\n{verdict}"
+        )
     return lines

@@ -15,19 +15,29 @@ from portrait18.core.files import atomic_write
 
 INK, ACCENT, SOFT = "#22303c", "#c8553d", "#8fa3b0"
 plt.rcParams.update(
-    {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": INK, "text.color": INK}
+    {
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.edgecolor": INK,
+        "text.color": INK,
+    }
 )
 
 
 def _save(figure: plt.Figure, path: str | Path) -> None:
     with atomic_write(path) as tmp_path:
-        figure.savefig(tmp_path, dpi=120, bbox_inches="tight", metadata={"Software": None})  # else it names its version
+        figure.savefig(
+            tmp_path, dpi=120, bbox_inches="tight", metadata={"Software": None}
+        )  # else it names its version
     plt.close(figure)
 
 
 def class_counts(by_column: pd.DataFrame, by_class: pd.DataFrame, path: str | Path) -> None:
     """Photos for each value of each task, and for each of the 18 classes."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), width_ratios=(1, 1.5), layout="constrained")
+    figure, (left, right) = plt.subplots(
+        1, 2, figsize=(10, 4.2), width_ratios=(1, 1.5), layout="constrained"
+    )
     names = by_column.column + ": " + by_column.value
     left.barh(names, by_column.photos, color=SOFT)
     right.barh(
@@ -53,7 +63,15 @@ def confusion(counts: np.ndarray, names: tuple[str, ...] | list[str], path: str 
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (y, x), n in np.ndenumerate(counts):
         if n:
-            axes.text(x, y, n, ha="center", va="center", fontsize=7, color="white" if share[y, x] > 0.6 else INK)
+            axes.text(
+                x,
+                y,
+                n,
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="white" if share[y, x] > 0.6 else INK,
+            )
     axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 3 else 0)
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("predicted (shade: share of the true class)")
@@ -68,14 +86,21 @@ def calibration(tables: dict[str, pd.DataFrame], path: str | Path) -> None:
     for (name, table), color in zip(tables.items(), itertools.cycle((INK, ACCENT, "#3a7d7c"))):
         axes.plot(table.confidence, table.accuracy, linewidth=1, color=color, label=name)
         # Few photos say little: their dot is small.
-        axes.scatter(table.confidence, table.accuracy, s=6 + 120 * table.photos / table.photos.sum(), color=color)
+        axes.scatter(
+            table.confidence,
+            table.accuracy,
+            s=6 + 120 * table.photos / table.photos.sum(),
+            color=color,
+        )
     axes.set_xlabel("confidence (larger dots: more photos)")
     axes.set_ylabel("accuracy on held-out people")
     axes.legend(frameon=False)
     _save(figure, path)
 
 
-def age_error(by_decade: pd.DataFrame, age: np.ndarray, years: np.ndarray | None, path: str | Path) -> None:
+def age_error(
+    by_decade: pd.DataFrame, age: np.ndarray, years: np.ndarray | None, path: str | Path
+) -> None:
     """Share of wrong age groups in each decade; where years are told, how far they are off, as boxes (5 to 95 %).
 
     Args:
@@ -83,7 +108,9 @@ def age_error(by_decade: pd.DataFrame, age: np.ndarray, years: np.ndarray | None
         age, years: recorded and told (N,); None where no model tells years.
     """
     told = years is not None
-    figure, panels = plt.subplots(1, 1 + told, figsize=(5 + 5 * told, 3.8), layout="constrained", squeeze=False)
+    figure, panels = plt.subplots(
+        1, 1 + told, figsize=(5 + 5 * told, 3.8), layout="constrained", squeeze=False
+    )
     left = panels[0, 0]
     left.bar(by_decade.decade, by_decade.wrong_group, color=SOFT)
     for x, (share, photos) in enumerate(zip(by_decade.wrong_group, by_decade.photos, strict=True)):
@@ -100,7 +127,10 @@ def age_error(by_decade: pd.DataFrame, age: np.ndarray, years: np.ndarray | None
             [(years - age)[decade == d] for d in np.unique(decade)],
             whis=(5, 95),
             showfliers=False,
-            tick_labels=[f"{d}\n{years_off:.1f} off" for d, years_off in zip(by_decade.decade, off, strict=True)],
+            tick_labels=[
+                f"{d}\n{years_off:.1f} off"
+                for d, years_off in zip(by_decade.decade, off, strict=True)
+            ],
             medianprops={"color": ACCENT},
         )
         right.set_title("Years told minus recorded; below, mean years off", loc="left")
@@ -118,7 +148,14 @@ def learning_curves(histories: dict[str, pd.DataFrame], path: str | Path) -> Non
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
     colors = plt.colormaps["tab10"]
     for i, (name, table) in enumerate(histories.items()):
-        left.plot(table.step + 1, table.macro_f1, marker="o", markersize=3, color=colors(i % 10), label=name)
+        left.plot(
+            table.step + 1,
+            table.macro_f1,
+            marker="o",
+            markersize=3,
+            color=colors(i % 10),
+            label=name,
+        )
         right.plot(table.step + 1, table.loss, color=colors(i % 10), label=name)
         right.plot(table.step + 1, table.train_loss, color=colors(i % 10), linestyle=":")
     left.set_title("macro-F1 on held-out people", loc="left")

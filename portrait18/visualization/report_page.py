@@ -61,7 +61,10 @@ def photos(path: Path, captions: Iterable[tuple[str, ...]], layout: Layout) -> l
 
 def mistakes(table: pd.DataFrame) -> list[tuple[str, ...]]:
     """Captions of `evaluation.mistakes`."""
-    return [(f"is {m.truth}", f"taken for {m.answer}", f"p = {m.probability:.2f}") for m in table.itertuples()]
+    return [
+        (f"is {m.truth}", f"taken for {m.answer}", f"p = {m.probability:.2f}")
+        for m in table.itertuples()
+    ]
 
 
 def suspects(table: pd.DataFrame) -> list[tuple[str, ...]]:
@@ -84,7 +87,9 @@ def looked_at(table: pd.DataFrame) -> list[tuple[str, ...]]:
     ]
 
 
-def trainings(wanted: dict[str, list[Run]], params: Params, weights: dict[str, dict], folder: Path) -> list[dict]:
+def trainings(
+    wanted: dict[str, list[Run]], params: Params, weights: dict[str, dict], folder: Path
+) -> list[dict]:
     """What each training was and how far it came.
 
     Args:
@@ -104,12 +109,17 @@ def trainings(wanted: dict[str, list[Run]], params: Params, weights: dict[str, d
             if name in chosen.get("weights", {})
         ]
         for run in of_model:
-            scores = pd.read_csv(folder / run.live / "plots/metrics/macro_f1.tsv", sep="\t").macro_f1
+            scores = pd.read_csv(
+                folder / run.live / "plots/metrics/macro_f1.tsv", sep="\t"
+            ).macro_f1
             model = params.model(run.model)
             rows.append(
                 {
                     "run": str(run),
-                    **{key: getattr(model, key) for key in ("task", "target", "loss", "backbone", "image_size", "lr")},
+                    **{
+                        key: getattr(model, key)
+                        for key in ("task", "target", "loss", "backbone", "image_size", "lr")
+                    },
                     "epochs": f"{len(scores)} of {model.epochs}",
                     "best": float(scores.max()),
                     "blend": ", ".join(blend),
@@ -122,6 +132,10 @@ def render(**content) -> str:
     """The page, HTML; the template says what it needs, and fails where something is missing."""
     loader = jinja2.FileSystemLoader(TEMPLATE.parent)
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template(TEMPLATE.name).render(**content)

@@ -35,14 +35,18 @@ def end_of(failure: BaseException, capsys) -> tuple[int, list[str]]:
 
 
 def test_user_error_becomes_one_line(capsys):
-    assert end_of(UserError("a.jpg is bad; replace it"), capsys) == (1, ["error: a.jpg is bad; replace it"])
+    assert end_of(UserError("a.jpg is bad; replace it"), capsys) == (
+        1,
+        ["error: a.jpg is bad; replace it"],
+    )
 
 
 def test_several_problems_become_a_line_each_and_their_number(capsys):
     status, lines = end_of(UserError(line for line in ("first", "second", "third")), capsys)
     assert status == 1
     assert lines[:3] == ["error: first", "error: second", "error: third"]
-    assert len(lines) == 4 and lines[3].startswith("3 problems")
+    assert len(lines) == 4
+    assert lines[3].startswith("3 problems")
 
 
 def test_text_of_a_user_error_holds_all_problems():
@@ -52,7 +56,8 @@ def test_text_of_a_user_error_holds_all_problems():
 
 def test_interrupt_says_how_to_go_on(capsys):
     status, lines = end_of(KeyboardInterrupt(), capsys)
-    assert status == 130 and lines == ["stopped; run the same command again to go on from here"]
+    assert status == 130
+    assert lines == ["stopped; run the same command again to go on from here"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -66,7 +71,8 @@ def test_termination_ends_like_an_interrupt(capsys, number):
 
     with pytest.raises(SystemExit) as caught:
         main()
-    assert caught.value.code == 130 and "stopped" in capsys.readouterr().err
+    assert caught.value.code == 130
+    assert "stopped" in capsys.readouterr().err
 
 
 BEFORE_MAIN = """
@@ -103,9 +109,13 @@ def really(allocate) -> BaseException:
 
 
 OUT_OF_MEMORY = {
-    "GPU": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has 1 GiB free."),
+    "GPU": torch.OutOfMemoryError(
+        "CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has 1 GiB free."
+    ),
     "GPU, older name": torch.cuda.OutOfMemoryError("CUDA out of memory."),
-    "cuBLAS": RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    "cuBLAS": RuntimeError(
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+    ),
     "CPU": really(lambda: torch.empty(2**60, dtype=torch.uint8)),
     "NumPy": really(lambda: np.empty(2**60, np.uint8)),
     "Python": MemoryError(),
@@ -123,38 +133,50 @@ def test_memory_that_runs_out_becomes_one_line_with_the_params_to_lower(capsys, 
     with pytest.raises(SystemExit) as caught:
         main()
     lines = capsys.readouterr().err.splitlines()
-    assert caught.value.code == 1 and len(lines) == 1
+    assert caught.value.code == 1
+    assert len(lines) == 1
     assert lines[0].startswith("error: memory ran out")
-    assert lines[0].endswith("; lower predict.batch_size in params.yaml, then run the same command again")
+    assert lines[0].endswith(
+        "; lower predict.batch_size in params.yaml, then run the same command again"
+    )
 
 
 @pytest.mark.parametrize("failure", OUT_OF_MEMORY.values(), ids=OUT_OF_MEMORY)
 def test_memory_that_runs_out_elsewhere_is_one_line_too(capsys, failure):
     status, lines = end_of(failure, capsys)
-    assert status == 1 and len(lines) == 1 and lines[0].startswith("error: memory ran out")
+    assert status == 1
+    assert len(lines) == 1
+    assert lines[0].startswith("error: memory ran out")
 
 
-@pytest.mark.parametrize("failure", [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), KeyError("a")])
+@pytest.mark.parametrize(
+    "failure", [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), KeyError("a")]
+)
 def test_other_errors_are_no_matter_of_memory(failure):
     with pytest.raises(type(failure)) as caught, oom_hint("predict.batch_size"):
         raise failure
     assert caught.value is failure
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EFBIG])
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EFBIG]
+)
 def test_full_or_closed_disk_becomes_one_line_with_the_file(capsys, number):
     status, lines = end_of(OSError(number, os.strerror(number), "data/crops.npy"), capsys)
-    assert status == 1 and len(lines) == 1
+    assert status == 1
+    assert len(lines) == 1
     assert lines[0].startswith(f"error: {os.strerror(number)}: data/crops.npy; ")
 
 
 def test_full_disk_without_a_file_name_is_still_one_line(capsys):
     status, lines = end_of(OSError(errno.ENOSPC, "No space left on device"), capsys)
-    assert status == 1 and lines[0].startswith("error: No space left on device; ")
+    assert status == 1
+    assert lines[0].startswith("error: No space left on device; ")
 
 
 @pytest.mark.parametrize(
-    "failure", [ValueError("a bug"), RuntimeError("a bug"), FileNotFoundError(errno.ENOENT, "gone", "x")]
+    "failure",
+    [ValueError("a bug"), RuntimeError("a bug"), FileNotFoundError(errno.ENOENT, "gone", "x")],
 )
 def test_other_errors_keep_their_traceback(failure):
     @cli_errors
@@ -171,7 +193,9 @@ def test_wrapped_function_keeps_name_arguments_and_result():
         """Sum."""
         return a + b
 
-    assert add(2, b=3) == 5 and add.__name__ == "add" and add.__doc__ == "Sum."
+    assert add(2, b=3) == 5
+    assert add.__name__ == "add"
+    assert add.__doc__ == "Sum."
 
 
 def test_what_breaks_a_line_or_steers_a_terminal_is_escaped():

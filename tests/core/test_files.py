@@ -18,7 +18,8 @@ def test_file_appears_when_the_block_ends(tmp_path):
     with files.atomic_write(target) as temporary:
         temporary.write_text("new")
         assert not target.exists()
-    assert target.read_text() == "new" and names(target.parent) == ["out.txt"]
+    assert target.read_text() == "new"
+    assert names(target.parent) == ["out.txt"]
 
 
 @pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt])
@@ -28,11 +29,15 @@ def test_failure_leaves_the_old_file_and_no_litter(tmp_path, failure):
     with pytest.raises(failure), files.atomic_write(target) as temporary:
         temporary.write_text("half")
         raise failure
-    assert target.read_text() == "old" and names(tmp_path) == ["out.txt"]
+    assert target.read_text() == "old"
+    assert names(tmp_path) == ["out.txt"]
 
 
 def test_failure_without_an_old_file_leaves_nothing(tmp_path):
-    with pytest.raises(ValueError, match="no"), files.atomic_write(tmp_path / "out.txt") as temporary:
+    with (
+        pytest.raises(ValueError, match="no"),
+        files.atomic_write(tmp_path / "out.txt") as temporary,
+    ):
         temporary.write_text("half")
         raise ValueError("no")
     assert names(tmp_path) == []
@@ -40,7 +45,9 @@ def test_failure_without_an_old_file_leaves_nothing(tmp_path):
 
 def test_path_to_write_keeps_the_extension_and_the_folder(tmp_path):
     with files.atomic_write(tmp_path / "plot.png") as temporary:
-        assert temporary.suffix == ".png" and temporary.parent == tmp_path and temporary.name.startswith(".")
+        assert temporary.suffix == ".png"
+        assert temporary.parent == tmp_path
+        assert temporary.name.startswith(".")
         temporary.write_bytes(b"1")
 
 
@@ -51,7 +58,8 @@ def test_read_only_link_is_replaced_not_written_through(tmp_path):
     os.link(cached, target)
     with files.atomic_write(target) as temporary:
         temporary.write_text("new")
-    assert cached.read_text() == "old" and target.read_text() == "new"
+    assert cached.read_text() == "old"
+    assert target.read_text() == "new"
 
 
 def test_failed_csv_leaves_the_old_one(tmp_path, monkeypatch):
@@ -65,7 +73,8 @@ def test_failed_csv_leaves_the_old_one(tmp_path, monkeypatch):
     monkeypatch.setattr(pd.DataFrame, "to_csv", fail)
     with pytest.raises(OSError, match="No space"):
         files.write_csv(pd.DataFrame({"a": [2]}), target)
-    assert target.read_text() == "a\n1\n" and names(tmp_path) == ["t.csv"]
+    assert target.read_text() == "a\n1\n"
+    assert names(tmp_path) == ["t.csv"]
 
 
 def test_csv_has_the_same_bytes_every_time(tmp_path):
@@ -81,7 +90,8 @@ def test_csv_has_the_same_bytes_every_time(tmp_path):
 def test_json_is_indented_and_ends_with_a_newline(tmp_path):
     files.write_json({"b": 1, "a": [0.5]}, tmp_path / "m.json")
     text = (tmp_path / "m.json").read_text()
-    assert text.endswith("}\n") and text.startswith('{\n  "b": 1')
+    assert text.endswith("}\n")
+    assert text.startswith('{\n  "b": 1')
     assert json.loads(text) == {"b": 1, "a": [0.5]}
 
 
@@ -91,7 +101,9 @@ def test_json_is_read_back_and_what_is_none_is_told_in_one_line(tmp_path):
     assert files.read_json(path) == {"b": 1, "a": [0.5]}
     for damaged in (path.read_bytes()[:-4], b"", b"[1]\n", b"\xff{}", b"null"):
         path.write_bytes(damaged)
-        with pytest.raises(UserError, match=r"m\.json is damaged \(.*\); run make mend, then dvc repro$"):
+        with pytest.raises(
+            UserError, match=r"m\.json is damaged \(.*\); run make mend, then dvc repro$"
+        ):
             files.read_json(path)
     path.unlink()
     with pytest.raises(UserError, match=r"m\.json is missing; run dvc repro"):
@@ -104,10 +116,14 @@ def test_what_can_not_be_written_is_told_before_it_is_made(tmp_path):
         files.check_writable(tmp_path / "file/out.txt")
     files.check_writable(tmp_path / "new/out.txt")
     files.check_writable(tmp_path / "file")
-    assert names(tmp_path / "new") == [] and (tmp_path / "file").read_text() == "old"
+    assert names(tmp_path / "new") == []
+    assert (tmp_path / "file").read_text() == "old"
 
 
 def test_an_error_of_a_write_says_to_which_file(tmp_path):
-    with pytest.raises(OSError, match="No space") as caught, files.atomic_write(tmp_path / "out.txt"):
+    with (
+        pytest.raises(OSError, match="No space") as caught,
+        files.atomic_write(tmp_path / "out.txt"),
+    ):
         raise OSError(28, "No space left on device")
     assert caught.value.filename == str(tmp_path / "out.txt")

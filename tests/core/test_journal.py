@@ -40,14 +40,19 @@ def test_what_a_kill_cut_off_costs_that_piece_alone(path, cut):
     assert Journal(path, FINGERPRINT).pieces == [[1, "a"], {"b": 0.1}, "next"]
 
 
-@pytest.mark.parametrize("line", ["\0\0\0", "[2, 0.5]", '{"b": 0.2} 0123456789abcdef', "\ufffd", ""])
+@pytest.mark.parametrize(
+    "line", ["\0\0\0", "[2, 0.5]", '{"b": 0.2} 0123456789abcdef', "\ufffd", ""]
+)
 def test_a_line_that_is_not_as_it_was_written_ends_what_is_gone_on_with(path, capsys, line):
     lines = path.read_text().splitlines()
     Journal(path, FINGERPRINT).add("behind")
     path.write_text("\n".join([*path.read_text().splitlines()[:2], line, *lines[2:]]) + "\n")
     assert Journal(path, FINGERPRINT).pieces == [[1, "a"]]
-    assert f"{path} is damaged; what it holds from line 3 on is done again" in capsys.readouterr().out
-    assert Journal(path, FINGERPRINT).pieces == [[1, "a"]] and capsys.readouterr().out == ""
+    assert (
+        f"{path} is damaged; what it holds from line 3 on is done again" in capsys.readouterr().out
+    )
+    assert Journal(path, FINGERPRINT).pieces == [[1, "a"]]
+    assert capsys.readouterr().out == ""
 
 
 def test_a_changed_number_is_noticed(path):
@@ -58,7 +63,8 @@ def test_a_changed_number_is_noticed(path):
 @pytest.mark.parametrize("content", ["", "\n", "no json\n1\n", '["crops"'])
 def test_a_journal_without_a_readable_fingerprint_holds_nothing(path, content):
     path.write_text(content)
-    assert journal.read(path) == (None, []) and Journal(path, None).pieces == []
+    assert journal.read(path) == (None, [])
+    assert Journal(path, None).pieces == []
     assert journal.read(path.with_name("none.jsonl")) == (None, [])
 
 

@@ -22,11 +22,14 @@ def test_every_knob_has_a_comment():
             path = (*at, key.value)
             if isinstance(value, yaml.MappingNode):
                 yield from knobs(value, path)
-            elif path[0] != "train" or path[1] == "common":  # models give values to knobs of train.common
+            elif (
+                path[0] != "train" or path[1] == "common"
+            ):  # models give values to knobs of train.common
                 yield ".".join(path), key.start_mark.line
 
     found = dict(knobs(yaml.compose(text)))
-    assert len(found) > 70 and "train.common.mix.alpha" in found
+    assert len(found) > 70
+    assert "train.common.mix.alpha" in found
     assert [name for name, line in found.items() if "  # " not in lines[line]] == []
 
 
@@ -37,25 +40,39 @@ def test_every_knob_has_a_comment():
         ("label.old_form", "label.old_form is not a param", "did you mean old_from?"),
         ("check.problem", "check.problem is not a param", "did you mean problems?"),
         ("train.common.epoch", "train.common.epoch is not a param", "did you mean epochs?"),
-        ("train.common.sampling.balence", "train.common.sampling.balence is not a param", "did you mean balance?"),
+        (
+            "train.common.sampling.balence",
+            "train.common.sampling.balence is not a param",
+            "did you mean balance?",
+        ),
         ("train.mask.bachsize", "train.mask.bachsize is not a param", "did you mean batch_size?"),
-        ("train.mask.augment.flipp", "train.mask.augment.flipp is not a param", "did you mean flip?"),
+        (
+            "train.mask.augment.flipp",
+            "train.mask.augment.flipp is not a param",
+            "did you mean flip?",
+        ),
     ],
 )
 def test_misspelt_param_gets_the_nearest_suggestion(problems, key, misspelt, meant):
     (line,) = problems({key: 1})
-    assert misspelt in line and meant in line
+    assert misspelt in line
+    assert meant in line
 
 
 def test_unknown_param_lists_the_known_ones(problems):
     (line,) = problems({"split.xyz": 1})
-    assert "split.xyz" in line and "did you mean" not in line and "known are folds, by, seed" in line
+    assert "split.xyz" in line
+    assert "did you mean" not in line
+    assert "known are folds, by, seed" in line
 
 
-@pytest.mark.parametrize(("text", "number"), [("1e-05", 1e-5), ("0.001", 0.001), ("2E-3", 2e-3), ("3", 3.0)])
+@pytest.mark.parametrize(
+    ("text", "number"), [("1e-05", 1e-5), ("0.001", 0.001), ("2E-3", 2e-3), ("3", 3.0)]
+)
 def test_number_that_became_text_is_cast(load, text, number):
     lr = load({"train.age-class.lr": text}).model("age-class").lr
-    assert lr == number and isinstance(lr, float)
+    assert lr == number
+    assert isinstance(lr, float)
 
 
 def test_whole_number_that_became_text_is_cast(load):
@@ -71,9 +88,21 @@ def test_number_written_by_dvc_as_1e_05_is_cast(tmp_path, write_params):
 @pytest.mark.parametrize(
     ("key", "value", "says"),
     [
-        ("train.common.weight_decay", "abc", "train.common.weight_decay = 'abc': input should be a valid number"),
-        ("train.mask.epochs", "many", "train.mask.epochs = 'many': input should be a valid integer"),
-        ("train.mask.sampling.balance", 1.5, "sampling.balance = 1.5: input should be less than or equal to 1"),
+        (
+            "train.common.weight_decay",
+            "abc",
+            "train.common.weight_decay = 'abc': input should be a valid number",
+        ),
+        (
+            "train.mask.epochs",
+            "many",
+            "train.mask.epochs = 'many': input should be a valid integer",
+        ),
+        (
+            "train.mask.sampling.balance",
+            1.5,
+            "sampling.balance = 1.5: input should be less than or equal to 1",
+        ),
         ("split.folds", 0, "split.folds = 0: input should be greater than or equal to 1"),
         ("split.by", "people", "split.by = 'people': input should be 'person' or 'photo'"),
         ("check.problems", "ignore", "check.problems = 'ignore': input should be 'stop' or 'skip'"),
@@ -100,7 +129,9 @@ def test_section_of_the_wrong_kind_is_named(problems):
 
 
 def test_all_problems_are_listed_in_one_run(problems):
-    lines = problems({"label.old_form": 1, "split.folds": 0, "train.mask.lr": "abc", "train.mask.epoch": 2})
+    lines = problems(
+        {"label.old_form": 1, "split.folds": 0, "train.mask.lr": "abc", "train.mask.epoch": 2}
+    )
     for part in ("label.old_form", "split.folds", "train.mask.lr", "train.mask.epoch"):
         assert len([line for line in lines if part in line]) == 1
 
@@ -110,10 +141,14 @@ def test_unknown_model_is_listed_beside_a_problem_in_another_section(problems):
 
 
 def test_every_line_names_the_file(problems):
-    assert all("params.yaml: " in line for line in problems({"label.x": 1, "split.folds": 0, "nope": 2}))
+    assert all(
+        "params.yaml: " in line for line in problems({"label.x": 1, "split.folds": 0, "nope": 2})
+    )
 
 
-@pytest.mark.parametrize(("key", "value"), [("models", ["mask", "mask"]), ("folds", [0, 0]), ("seeds", [1, 1])])
+@pytest.mark.parametrize(
+    ("key", "value"), [("models", ["mask", "mask"]), ("folds", [0, 0]), ("seeds", [1, 1])]
+)
 def test_matrix_names_each_thing_once(problems, key, value):
     assert "names something twice" in problems({f"matrix.{key}": value})[0]
 
@@ -130,7 +165,8 @@ def test_model_that_sees_more_than_is_cropped_is_named(problems):
 
 def test_age_borders_must_be_in_order(problems):
     (line,) = problems({"label.young_below": 60})
-    assert "label" in line and "young_below (60) must be less than old_from (60)" in line
+    assert "label" in line
+    assert "young_below (60) must be less than old_from (60)" in line
 
 
 def test_missing_file_says_where_to_run(tmp_path):
@@ -163,7 +199,8 @@ def test_params_cannot_be_changed_after_loading(load):
 @pytest.mark.parametrize("value", [None, 2, " ", ["torchrun"]])
 def test_launch_must_be_a_command(problems, value):
     (line,) = problems({"launch": value})
-    assert f"launch = {value!r}" in line and "use python" in line
+    assert f"launch = {value!r}" in line
+    assert "use python" in line
 
 
 def test_no_knob_has_a_name_that_dvcs_run_cache_is_blind_to():

@@ -30,12 +30,23 @@ def test_matrix_asks_for_each_model_fold_and_seed_in_each_round():
     matrix = MatrixParams(models=["mask", "age"], folds=[1, 0], seeds=[5, 6])
     wanted = runs.runs_by_model(matrix, PseudoLabelParams(models=["age"], confidence=0.9))
     assert list(wanted) == ["mask", "age", "age-round2"]
-    assert [run[:3] for run in wanted["age"]] == [("age", 1, 5), ("age", 1, 6), ("age", 0, 5), ("age", 0, 6)]
+    assert [run[:3] for run in wanted["age"]] == [
+        ("age", 1, 5),
+        ("age", 1, 6),
+        ("age", 0, 5),
+        ("age", 0, 6),
+    ]
     assert wanted["age-round2"] == [run._replace(round=2) for run in wanted["age"]]
 
 
 def test_outs_of_other_runs_are_forgotten(tmp_path, capsys):
-    for name in ("mask/0-0.csv", "mask/1-0.csv", "old/0-0.csv", "live/0-0/scores.csv", "live/1-0/scores.csv"):
+    for name in (
+        "mask/0-0.csv",
+        "mask/1-0.csv",
+        "old/0-0.csv",
+        "live/0-0/scores.csv",
+        "live/1-0/scores.csv",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     (tmp_path / "stray.csv").write_text("")
@@ -49,7 +60,9 @@ def test_forgetting_in_a_folder_that_is_not_there_is_no_error(tmp_path):
     runs.remove_stale_outputs(tmp_path / "none", [])
 
 
-def test_checkpoints_go_when_their_model_is_there_but_not_that_of_the_run_at_hand(tmp_path, monkeypatch):
+def test_checkpoints_go_when_their_model_is_there_but_not_that_of_the_run_at_hand(
+    tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     done, again = runs.Run("age-class", 0, 0), runs.Run("age-class", 0, 0, round=2)
     half, at_hand = runs.Run("age-value", 1, 10), runs.Run("mask", 0, 0)
@@ -67,7 +80,11 @@ def test_checkpoints_go_when_their_model_is_there_but_not_that_of_the_run_at_han
 
 def test_journals_of_predictions_go_when_their_predictions_are_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    done, again, half = runs.Run("age-class", 0, 0), runs.Run("mask", 0, 1, round=2), runs.Run("mask", 0, 1)
+    done, again, half = (
+        runs.Run("age-class", 0, 0),
+        runs.Run("mask", 0, 1, round=2),
+        runs.Run("mask", 0, 1),
+    )
     for run in (done, again, half):
         for which in ("train", "eval"):
             run.journal(which).parent.mkdir(exist_ok=True)

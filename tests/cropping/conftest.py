@@ -43,6 +43,16 @@ def grown(inventory, tmp_path):
         pixels[0, 0] = number
         (images / name).parent.mkdir(exist_ok=True)
         Image.fromarray(pixels).save(images / name)
-    names = ["d/0.png", "a/2.png", "a/0.png", "aa/0.png", "a/3.png", "a/1.png", "b/9.png", "b/4.png", "c/6.png"]
+    names = [
+        "d/0.png",
+        "a/2.png",
+        "a/0.png",
+        "aa/0.png",
+        "a/3.png",
+        "a/1.png",
+        "b/9.png",
+        "b/4.png",
+        "c/6.png",
+    ]
     table = pd.DataFrame({"photo": names, "folder": [name.split("/")[0] for name in names]})
     return probe(table, images, 10**6)[0]

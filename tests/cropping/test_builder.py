@@ -12,20 +12,28 @@ from portrait18.dataset import photos
 from portrait18.dataset.inventory import probe
 
 
-def test_rows_stand_in_the_inventorys_order_with_their_own_crops(inventory, build, find, tmp_path, monkeypatch):
+def test_rows_stand_in_the_inventorys_order_with_their_own_crops(
+    inventory, build, find, tmp_path, monkeypatch
+):
     monkeypatch.setattr(builder, "CHUNK", 3)
     find()
     shuffled = inventory.iloc[[5, 2, 3, 0, 6, 1, 4]].reset_index(drop=True)
     pixels, table = build(shuffled)
     assert table.photo.tolist() == shuffled.photo.tolist()
-    assert pixels.shape == (7, 32, 32, 3) and pixels.dtype == np.uint8
+    assert pixels.shape == (7, 32, 32, 3)
+    assert pixels.dtype == np.uint8
     around = np.load(tmp_path / "store/set_context.npy")
-    assert around.shape == (7, context.NUMBERS) and around.dtype == np.int8
+    assert around.shape == (7, context.NUMBERS)
+    assert around.dtype == np.int8
     for i, name in enumerate(table.photo):
         box = BOXES[int(name[2])]
-        assert (pixels[i] == faces.crop(photos.read(tmp_path / "images" / name), box, 32, 0.4, True)).all()
+        assert (
+            pixels[i] == faces.crop(photos.read(tmp_path / "images" / name), box, 32, 0.4, True)
+        ).all()
         assert tuple(table.loc[i, ["x0", "y0", "x1", "y1", "tilt", "score"]]) == pytest.approx(box)
-        assert (around[i] == context.descriptor(photos.read(tmp_path / "images" / name), box[:4])).all()
+        assert (
+            around[i] == context.descriptor(photos.read(tmp_path / "images" / name), box[:4])
+        ).all()
     assert (table.found == "mtcnn").all()
 
 
@@ -37,26 +45,35 @@ def test_the_lower_thresholds_are_tried_on_the_missed_photos_only(inventory, bui
 
 
 @pytest.mark.parametrize("missed", [0, 3])
-def test_a_missed_photo_gets_the_persons_median_box_scaled_to_its_size(inventory, build, find, tmp_path, missed):
+def test_a_missed_photo_gets_the_persons_median_box_scaled_to_its_size(
+    inventory, build, find, tmp_path, missed
+):
     find(missed={missed: "both"})
     pixels, table = build(inventory)
     assert table.found[missed] == "person"
     size = {3: 2}  # photo 3 is twice as large
     shares = [np.array(BOXES[i][:4]) / size.get(i, 1) for i in range(4) if i != missed]
     box = np.median(shares, axis=0) * size.get(missed, 1)
-    np.testing.assert_allclose(table.loc[missed, ["x0", "y0", "x1", "y1"]].astype(float), box, atol=0.01)
+    np.testing.assert_allclose(
+        table.loc[missed, ["x0", "y0", "x1", "y1"]].astype(float), box, atol=0.01
+    )
     photo = photos.read(tmp_path / f"images/a/{missed}.png")
     assert (pixels[missed] == faces.crop(photo, Face(*box, 0, 0), 32, 0.4, True)).all()
     around = np.load(tmp_path / "store/set_context.npy")[missed]
-    assert (around == context.descriptor(photo, tuple(table.loc[missed, ["x0", "y0", "x1", "y1"]]))).all()
+    assert (
+        around == context.descriptor(photo, tuple(table.loc[missed, ["x0", "y0", "x1", "y1"]]))
+    ).all()
 
 
 @pytest.mark.parametrize("persons_known", [True, False])
-def test_a_photo_without_found_siblings_gets_the_sets_median_box(inventory, build, find, persons_known):
+def test_a_photo_without_found_siblings_gets_the_sets_median_box(
+    inventory, build, find, persons_known
+):
     find(missed={6: "both", 3: "both"})
     _, table = build(inventory if persons_known else inventory.drop(columns="folder"))
     box = np.median([BOXES[i][:4] for i in (0, 1, 2, 4, 5)], axis=0)
-    assert table.found[6] == "median" and table.found[3] == ("person" if persons_known else "median")
+    assert table.found[6] == "median"
+    assert table.found[3] == ("person" if persons_known else "median")
     np.testing.assert_allclose(table.loc[6, ["x0", "y0", "x1", "y1"]].astype(float), box, atol=0.01)
 
 
@@ -68,20 +85,26 @@ def test_nothing_found_anywhere_gives_the_middle_of_each_photo(inventory, build,
 
 
 @pytest.mark.parametrize("method", ["mtcnn", "center"])
-def test_an_undecodable_photo_keeps_its_row_as_a_grey_crop(inventory, build, find, tmp_path, method):
+def test_an_undecodable_photo_keeps_its_row_as_a_grey_crop(
+    inventory, build, find, tmp_path, method
+):
     find()
     (tmp_path / "images/a/1.png").write_bytes(b"no photo")
     inventory.loc[1, ["width", "height"]] = 0
     pixels, table = build(inventory, crop_params(method=method))
-    assert table.found[1] == "none" and (pixels[1] == 127).all()
+    assert table.found[1] == "none"
+    assert (pixels[1] == 127).all()
     assert np.load(tmp_path / "store/set_context.npy").any(1).tolist() == [i != 1 for i in range(7)]
     assert (table.found.drop(1) == method).all()
 
 
-def test_the_center_method_takes_the_middle_square_without_a_detector(inventory, build, find, tmp_path):
+def test_the_center_method_takes_the_middle_square_without_a_detector(
+    inventory, build, find, tmp_path
+):
     finder = find()
     pixels, table = build(inventory, crop_params(method="center", margin=0.4, image_size=60))
-    assert finder.seen == [] and (table.found == "center").all()
+    assert finder.seen == []
+    assert (table.found == "center").all()
     assert (pixels[0] == photos.read(tmp_path / "images/a/0.png")[10:70]).all()
 
 
@@ -90,18 +113,22 @@ def test_mtcnn_crops_the_demo_photos(build, tmp_path):
     names = [f"000018_male_Asian_64/{state}.jpg" for state in ("normal", "mask1")]
     table, _ = probe(pd.DataFrame({"photo": names}), tmp_path / "images", 10**6)
     pixels, found = build(table, crop_params(image_size=64))
-    assert (found.found == "mtcnn").all() and (found.score > 0.9).all()
+    assert (found.found == "mtcnn").all()
+    assert (found.score > 0.9).all()
     again = faces.Detector(0.2, torch.device("cpu"))(pixels.repeat(4, 1).repeat(4, 2))
     assert all(len(of_photo) == 1 for of_photo in again)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_crops_are_the_same_bytes_with_any_number_of_threads(build, tmp_path, monkeypatch, batch_size):
+def test_crops_are_the_same_bytes_with_any_number_of_threads(
+    build, tmp_path, monkeypatch, batch_size
+):
     monkeypatch.setattr(builder, "CHUNK", 4)
     (tmp_path / "images").symlink_to(REPO / "data/demo/train/images")
-    names = sorted(str(path.relative_to(tmp_path / "images")) for path in (tmp_path / "images").glob("00001*/*.jpg"))[
-        :9
-    ]
+    names = sorted(
+        str(path.relative_to(tmp_path / "images"))
+        for path in (tmp_path / "images").glob("00001*/*.jpg")
+    )[:9]
     table, _ = probe(pd.DataFrame({"photo": names}), tmp_path / "images", 10**6)
     usual = torch.get_num_threads()
     try:
@@ -114,20 +141,36 @@ def test_crops_are_the_same_bytes_with_any_number_of_threads(build, tmp_path, mo
     assert equal_files(tmp_path, "1", "3")
 
 
-FOUND = pd.DataFrame({"found": ["mtcnn", "median", "mtcnn", "none", "retry", "person", "mtcnn", "median"]})
+FOUND = pd.DataFrame(
+    {"found": ["mtcnn", "median", "mtcnn", "none", "retry", "person", "mtcnn", "median"]}
+)
 
 
 def test_summary_counts_and_rates():
     summary = builder.summary(FOUND, pd.DataFrame({"mask": [0, 0, 1, 1, 2, 2, 2, 2]}))
-    assert summary["photos"] == 8 and summary["detection_rate"] == 0.5
+    assert summary["photos"] == 8
+    assert summary["detection_rate"] == 0.5
     assert summary["detection_rate_by_mask"] == {"worn": 0.5, "incorrect": 0.5, "none": 0.5}
-    assert summary["found"] == {"mtcnn": 3, "retry": 1, "person": 1, "median": 2, "center": 0, "none": 1}
+    assert summary["found"] == {
+        "mtcnn": 3,
+        "retry": 1,
+        "person": 1,
+        "median": 2,
+        "center": 0,
+        "none": 1,
+    }
 
 
 def test_the_contact_sheets_show_an_even_sample_and_the_blindest_guesses():
     assert builder.examples(FOUND, 3) == {0: "mtcnn", 3: "none", 7: "median"}
     assert list(builder.examples(FOUND, 100)) == list(range(8))
-    assert builder.fallbacks(FOUND, 10) == {3: "none", 1: "median", 7: "median", 5: "person", 4: "retry"}
+    assert builder.fallbacks(FOUND, 10) == {
+        3: "none",
+        1: "median",
+        7: "median",
+        5: "person",
+        4: "retry",
+    }
     assert list(builder.fallbacks(FOUND, 10)) == [3, 1, 7, 5, 4]
     assert list(builder.fallbacks(FOUND, 2)) == [3, 1]
 

@@ -29,8 +29,12 @@ def test_finds_the_one_face_of_a_portrait(detector):
     [found] = detector(demo_photo()[None])
     assert len(found) == 1
     x0, y0, x1, y1, tilt, score = found[0]
-    assert 50 < x0 < 130 and 240 < x1 < 320 and 30 < y0 < 110 and 270 < y1 < 370
-    assert score > 0.95 and abs(tilt) < 10
+    assert 50 < x0 < 130
+    assert 240 < x1 < 320
+    assert 30 < y0 < 110
+    assert 270 < y1 < 370
+    assert score > 0.95
+    assert abs(tilt) < 10
 
 
 @pytest.mark.parametrize("retry", [False, True])
@@ -44,7 +48,8 @@ def test_a_batch_without_faces_gives_empty_lists(detector, retry, pixels):
 
 def test_retry_finds_a_face_that_the_usual_thresholds_miss(detector):
     photo = demo_photo("mask1", "000005_male_Black_79")[None]
-    assert detector(photo) == [[]] and len(detector(photo, retry=True)[0]) >= 1
+    assert detector(photo) == [[]]
+    assert len(detector(photo, retry=True)[0]) >= 1
 
 
 def test_faces_under_the_smallest_size_are_not_looked_for():
@@ -65,8 +70,12 @@ def test_tilt_is_that_of_the_eyes(detector, degrees):
 def test_align_levels_the_eyes_of_a_tilted_face(detector, degrees):
     photo = turned(demo_photo(), degrees)
     found = faces.choose(detector(photo[None])[0], 384, 512)
-    tilts = [detector(faces.crop(photo, found, 256, 0.6, align)[None])[0][0].tilt for align in (False, True)]
-    assert abs(tilts[0]) > 10 and abs(tilts[1]) < 3
+    tilts = [
+        detector(faces.crop(photo, found, 256, 0.6, align)[None])[0][0].tilt
+        for align in (False, True)
+    ]
+    assert abs(tilts[0]) > 10
+    assert abs(tilts[1]) < 3
 
 
 @pytest.mark.parametrize(
@@ -81,7 +90,9 @@ def test_align_levels_the_eyes_of_a_tilted_face(detector, degrees):
     ids=["larger", "central", "surer", "much larger though less sure", "much surer though smaller"],
 )
 def test_choose_prefers(worse, better):
-    assert faces.choose([worse, better], 100, 100) == faces.choose([better, worse], 100, 100) == better
+    assert (
+        faces.choose([worse, better], 100, 100) == faces.choose([better, worse], 100, 100) == better
+    )
 
 
 def test_choose_of_nothing_is_none():
@@ -94,7 +105,8 @@ def test_margin_widens_the_view_by_its_share(size, margin):
     photo = np.zeros((400, 300, 3), np.uint8)
     photo[150:250, 100:200] = 255
     cut = faces.crop(photo, face(100, 150, 200, 250), size, margin, True)
-    assert cut.shape == (size, size, 3) and cut.dtype == np.uint8
+    assert cut.shape == (size, size, 3)
+    assert cut.dtype == np.uint8
     side = size * np.sqrt(cut.mean() / 255)
     assert side == pytest.approx(size / (1 + margin), abs=0.02 * size)
 
@@ -105,7 +117,8 @@ def test_the_square_has_the_longer_side_and_the_boxs_center():
     light = faces.crop(photo, face(150, 100, 250, 300), 100, 0, False)[..., 0] > 127
     assert light.any(1).all()
     columns = np.flatnonzero(light.any(0))
-    assert columns[0] == pytest.approx(25, abs=1) and columns[-1] == pytest.approx(74, abs=1)
+    assert columns[0] == pytest.approx(25, abs=1)
+    assert columns[-1] == pytest.approx(74, abs=1)
 
 
 @pytest.mark.parametrize("tilt", [20.0, -35.0])
@@ -118,15 +131,19 @@ def test_align_turns_by_the_tilt(tilt):
         cv2.circle(dot, (round(x), round(y)), 4, 255, -1)
         photo[..., channel] = dot
     cut = faces.crop(photo, face(50, 50, 150, 150, tilt), 128, 0.2, align=True)
-    left, right = ([np.average(i, weights=cut[..., c]) for i in np.indices(cut.shape[:2])] for c in (0, 1))
-    assert left[0] == pytest.approx(right[0], abs=1.5) and left[1] < right[1]
+    left, right = (
+        [np.average(i, weights=cut[..., c]) for i in np.indices(cut.shape[:2])] for c in (0, 1)
+    )
+    assert left[0] == pytest.approx(right[0], abs=1.5)
+    assert left[1] < right[1]
 
 
 def test_beyond_the_edge_the_border_is_repeated():
     photo = np.full((100, 100, 3), 200, np.uint8)
     photo[:, 0] = 10
     cut = faces.crop(photo, face(-50, 0, 50, 100), 100, 0, False)
-    assert (cut[:, :49] == 10).all() and (cut[:, 52:] == 200).all()
+    assert (cut[:, :49] == 10).all()
+    assert (cut[:, 52:] == 200).all()
 
 
 @pytest.mark.parametrize("side", [96, 100, 333])
@@ -134,13 +151,16 @@ def test_shrinking_averages_a_checkerboard_to_grey(side):
     board = np.indices((400, 400)).sum(0) % 2 * 255
     photo = np.repeat(board[..., None], 3, 2).astype(np.uint8)
     cut = faces.crop(photo, face(20, 20, 20 + side, 20 + side), 32, 0, False).astype(int)
-    assert abs(cut.mean() - 127.5) < 2 and np.abs(cut - 127.5).max() < 50
+    assert abs(cut.mean() - 127.5) < 2
+    assert np.abs(cut - 127.5).max() < 50
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_boxes_are_the_same_on_the_gpu(detector):
-    batch = np.stack([demo_photo(state) for state in ("normal", "incorrect_mask", "mask1", "mask2")])
+    batch = np.stack(
+        [demo_photo(state) for state in ("normal", "incorrect_mask", "mask1", "mask2")]
+    )
     on_gpu = faces.Detector(0.2, torch.device("cuda"))(batch)
     for ours, theirs in zip(detector(batch), on_gpu, strict=True):
         np.testing.assert_allclose([f[:4] for f in theirs], [f[:4] for f in ours], atol=1)

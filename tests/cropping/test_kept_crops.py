@@ -6,7 +6,9 @@ from cropped import MISSED, equal_files
 pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
-def test_a_finished_store_is_a_link_that_the_next_run_does_not_write_to(inventory, grown, build, find, tmp_path):
+def test_a_finished_store_is_a_link_that_the_next_run_does_not_write_to(
+    inventory, grown, build, find, tmp_path
+):
     find(missed=MISSED)
     build(inventory)
     store, work = tmp_path / "store/set.npy", tmp_path / "work-store"
@@ -24,7 +26,9 @@ def test_a_finished_store_is_a_link_that_the_next_run_does_not_write_to(inventor
     assert sorted(p.suffix for p in work.iterdir()) == [".jsonl", ".npy"]
 
 
-def test_where_links_are_not_possible_the_pixels_are_copied(inventory, grown, build, find, tmp_path, monkeypatch):
+def test_where_links_are_not_possible_the_pixels_are_copied(
+    inventory, grown, build, find, tmp_path, monkeypatch
+):
     find()
     build(grown, to="from scratch")
 
@@ -35,10 +39,13 @@ def test_where_links_are_not_possible_the_pixels_are_copied(inventory, grown, bu
     build(inventory)
     finder = find()
     build(grown)
-    assert sorted(finder.seen) == [11, 12, 13, 14] and equal_files(tmp_path, "store", "from scratch")
+    assert sorted(finder.seen) == [11, 12, 13, 14]
+    assert equal_files(tmp_path, "store", "from scratch")
 
 
-@pytest.mark.parametrize("damage", ["pixels gone", "pixels cut", "record cut", "record of an earlier version"])
+@pytest.mark.parametrize(
+    "damage", ["pixels gone", "pixels cut", "record cut", "record of an earlier version"]
+)
 def test_a_damaged_last_run_costs_time_alone(inventory, build, find, tmp_path, damage):
     find()
     build(inventory, to="undisturbed")
@@ -60,7 +67,9 @@ def test_a_damaged_last_run_costs_time_alone(inventory, build, find, tmp_path, d
 
 
 @pytest.mark.parametrize("size", [0, 1000, None])
-def test_a_killed_run_whose_pixels_are_damaged_or_gone_is_begun_anew(inventory, build, find, killed, tmp_path, size):
+def test_a_killed_run_whose_pixels_are_damaged_or_gone_is_begun_anew(
+    inventory, build, find, killed, tmp_path, size
+):
     find()
     build(inventory, to="undisturbed")
     killed(inventory, stop_at=4)
@@ -68,4 +77,5 @@ def test_a_killed_run_whose_pixels_are_damaged_or_gone_is_begun_anew(inventory, 
     os.truncate(pixels, size) if size is not None else pixels.unlink()
     finder = find()
     build(inventory)
-    assert sorted(finder.seen) == list(range(7)) and equal_files(tmp_path, "store", "undisturbed")
+    assert sorted(finder.seen) == list(range(7))
+    assert equal_files(tmp_path, "store", "undisturbed")

@@ -12,7 +12,9 @@ from portrait18.dataset.inventory import probe
 pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(inventory, build, find, killed, tmp_path):
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
+    inventory, build, find, killed, tmp_path
+):
     missed = {3: "both", 6: "both"}
     find(missed=missed)
     build(inventory, to="undisturbed")
@@ -24,7 +26,9 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(inventory, build, fin
     assert equal_files(tmp_path, "store", "undisturbed")
 
 
-def test_a_journal_line_cut_off_by_a_kill_costs_one_chunk_only(inventory, build, find, killed, tmp_path):
+def test_a_journal_line_cut_off_by_a_kill_costs_one_chunk_only(
+    inventory, build, find, killed, tmp_path
+):
     find()
     build(inventory, to="undisturbed")
     for stop_at, rest in ((2, '[[2, "key", ["mtcnn", 10.'), (6, "")):
@@ -33,10 +37,13 @@ def test_a_journal_line_cut_off_by_a_kill_costs_one_chunk_only(inventory, build,
             file.write(rest)
     finder = find()
     build(inventory)
-    assert finder.seen == [6] and equal_files(tmp_path, "store", "undisturbed")
+    assert finder.seen == [6]
+    assert equal_files(tmp_path, "store", "undisturbed")
 
 
-def test_only_new_and_changed_photos_go_through_the_detector(inventory, grown, build, find, tmp_path, capsys):
+def test_only_new_and_changed_photos_go_through_the_detector(
+    inventory, grown, build, find, tmp_path, capsys
+):
     finder = find(missed=MISSED)
     build(grown, to="from scratch")
     assert set(finder.seen) == {0, 2, 3, 4, 6, 11, 12, 13, 14}
@@ -47,9 +54,14 @@ def test_only_new_and_changed_photos_go_through_the_detector(inventory, grown, b
     capsys.readouterr()
     build(grown)
     assert sorted(finder.seen) == [11, 12, 13, 14]
-    assert "5 of 9 photos are as in the last run: their crops are taken over" in capsys.readouterr().out
+    assert (
+        "5 of 9 photos are as in the last run: their crops are taken over"
+        in capsys.readouterr().out
+    )
     assert equal_files(tmp_path, "store", "from scratch")
-    assert "person" in before and "median" in before, "photos without a face must be among those taken over"
+    assert "person" in before and "median" in before, (
+        "photos without a face must be among those taken over"
+    )
 
 
 def test_what_is_compared_with_is_the_last_run(inventory, grown, build, find):
@@ -67,7 +79,8 @@ def test_nothing_new_runs_no_detector(inventory, build, find, tmp_path):
     shutil.copytree(tmp_path / "store", tmp_path / "before")
     finder = find()
     build(inventory)
-    assert finder.seen == [] and equal_files(tmp_path, "store", "before")
+    assert finder.seen == []
+    assert equal_files(tmp_path, "store", "before")
 
 
 @pytest.mark.parametrize("stop_at", [11, 12, 13, 14])
@@ -92,7 +105,8 @@ def test_a_run_killed_while_it_takes_over_ends_with_the_same_bytes(
     finder = find(missed=MISSED)
     build(grown)
     # A chunk is two photos: what came before the one that the kill met is not looked at again.
-    assert set(seen) | set(finder.seen) == {11, 12, 13, 14} and len(set(seen) & set(finder.seen)) <= 1
+    assert set(seen) | set(finder.seen) == {11, 12, 13, 14}
+    assert len(set(seen) & set(finder.seen)) <= 1
     assert equal_files(tmp_path, "store", "from scratch")
 
 
@@ -109,7 +123,9 @@ def test_work_of_a_killed_run_is_kept_when_photos_change_before_the_next(
 
 
 @pytest.mark.parametrize("moment", ["replace", "link"])
-def test_a_kill_at_the_very_end_costs_no_crop(inventory, build, find, tmp_path, monkeypatch, moment):
+def test_a_kill_at_the_very_end_costs_no_crop(
+    inventory, build, find, tmp_path, monkeypatch, moment
+):
     find(missed=MISSED)
     build(inventory, to="undisturbed")
 
@@ -125,12 +141,15 @@ def test_a_kill_at_the_very_end_costs_no_crop(inventory, build, find, tmp_path, 
         build(inventory)
     finder = find()
     build(inventory)
-    assert finder.seen == [] and equal_files(tmp_path, "store", "undisturbed")
+    assert finder.seen == []
+    assert equal_files(tmp_path, "store", "undisturbed")
 
 
 @pytest.mark.parametrize("change", ["params", "code", "library", "device"])
 @pytest.mark.parametrize("when", ["killed", "finished"])
-def test_crops_made_otherwise_are_not_used(inventory, build, find, killed, tmp_path, monkeypatch, change, when):
+def test_crops_made_otherwise_are_not_used(
+    inventory, build, find, killed, tmp_path, monkeypatch, change, when
+):
     killed(inventory, stop_at=4)
     if when == "finished":
         find()
@@ -141,7 +160,9 @@ def test_crops_made_otherwise_are_not_used(inventory, build, find, killed, tmp_p
     finder = find()
     where = torch.device("meta" if change == "device" else "cpu")
     code = "changed" if change == "code" else ""
-    builder.build(inventory, tmp_path / "store", "set", params, tmp_path / "work-store", where, code)
+    builder.build(
+        inventory, tmp_path / "store", "set", params, tmp_path / "work-store", where, code
+    )
     assert sorted(finder.seen) == list(range(7))
     build(inventory, params, to="undisturbed")
     assert equal_files(tmp_path, "store", "undisturbed")
@@ -155,7 +176,8 @@ def test_a_kill_after_a_change_leaves_no_wrong_pixels(inventory, build, find, ki
         killed(inventory, crop_params(margin=0.8), stop_at=stop_at)
         finder = find()
         build(inventory)
-        assert finder.seen == [] and equal_files(tmp_path, "store", "undisturbed")
+        assert finder.seen == []
+        assert equal_files(tmp_path, "store", "undisturbed")
 
 
 def test_twins_and_undecodable_photos_are_taken_over_too(inventory, build, find, tmp_path):
@@ -168,4 +190,6 @@ def test_twins_and_undecodable_photos_are_taken_over_too(inventory, build, find,
     shutil.copytree(tmp_path / "store", tmp_path / "before")
     finder = find()
     _, found = build(table)
-    assert finder.seen == [] and found.found[4] == "none" and equal_files(tmp_path, "store", "before")
+    assert finder.seen == []
+    assert found.found[4] == "none"
+    assert equal_files(tmp_path, "store", "before")

@@ -19,7 +19,10 @@ from portrait18.dataset import classes
     ],
 )
 def test_class_numbers_are_the_competition_s(mask, gender, age, number):
-    parts = [task.classes.index(c) for task, c in zip(classes.TASKS.values(), (mask, gender, age), strict=True)]
+    parts = [
+        task.classes.index(c)
+        for task, c in zip(classes.TASKS.values(), (mask, gender, age), strict=True)
+    ]
     assert classes.encode(*parts) == number
     assert classes.decode(number) == dict(zip(("mask", "gender", "age"), parts, strict=True))
 
@@ -49,12 +52,18 @@ def test_age_borders_are_30_and_60(years, group):
 
 
 def test_age_borders_can_be_moved():
-    assert classes.age_group(np.array([24, 25, 57, 58]), young_below=25, old_from=58).tolist() == [0, 1, 1, 2]
+    assert classes.age_group(np.array([24, 25, 57, 58]), young_below=25, old_from=58).tolist() == [
+        0,
+        1,
+        1,
+        2,
+    ]
 
 
 def test_probability_columns_carry_task_and_class():
     assert classes.MASK.columns == ["mask_worn", "mask_incorrect", "mask_none"]
-    assert classes.ALL.columns[0] == "all_0" and len(classes.ALL.columns) == 18
+    assert classes.ALL.columns[0] == "all_0"
+    assert len(classes.ALL.columns) == 18
 
 
 def test_joint_puts_the_product_at_the_class_number():
@@ -67,7 +76,9 @@ def test_joint_puts_the_product_at_the_class_number():
 
 def test_marginals_undo_joint():
     rng = np.random.default_rng(1)
-    parts = {name: rng.dirichlet(np.ones(len(task.classes)), 5) for name, task in classes.TASKS.items()}
+    parts = {
+        name: rng.dirichlet(np.ones(len(task.classes)), 5) for name, task in classes.TASKS.items()
+    }
     found = classes.marginals(classes.joint(**parts))
     for name, part in parts.items():
         np.testing.assert_allclose(found[name], part)

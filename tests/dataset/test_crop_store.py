@@ -19,9 +19,14 @@ def folder(tmp_path):
 
 def test_crops_come_as_a_read_only_memory_map_with_their_table(folder):
     pixels, table = crop_store.load(folder, "set")
-    assert isinstance(pixels, np.memmap) and not pixels.flags.writeable
+    assert isinstance(pixels, np.memmap)
+    assert not pixels.flags.writeable
     assert pixels[1, 1, 1].tolist() == [21, 22, 23]
-    assert table.photo.tolist() == ["000001", "NA"] and table.digest.tolist() == ["0123456789012345", "1e5"]
+    assert table.photo.tolist() == ["000001", "NA"]
+    assert table.digest.tolist() == [
+        "0123456789012345",
+        "1e5",
+    ]
     assert table.x0.tolist() == [1.5, 2.0]
 
 
@@ -32,13 +37,22 @@ def test_a_truncated_store_is_named_in_one_line(folder, kept):
 
 
 def refused(folder):
-    with pytest.raises(UserError, match=r"set\.npy is damaged .*run make mend, then dvc repro") as caught:
+    with pytest.raises(
+        UserError, match=r"set\.npy is damaged .*run make mend, then dvc repro"
+    ) as caught:
         crop_store.load(folder, "set")
-    assert len(caught.value.problems) == 1 and "\n" not in str(caught.value)
+    assert len(caught.value.problems) == 1
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    "header", [b"\xff" * 60, b"{" * 60, b"(" * 60, b"{'descr': '|u1', 'fortran_order': False, 'shape': (9**99,), }"]
+    "header",
+    [
+        b"\xff" * 60,
+        b"{" * 60,
+        b"(" * 60,
+        b"{'descr': '|u1', 'fortran_order': False, 'shape': (9**99,), }",
+    ],
 )
 def test_a_header_of_garbage_is_named_in_one_line(folder, header):
     data = bytearray((folder / "set.npy").read_bytes())
@@ -79,9 +93,14 @@ def test_a_missing_store_is_named(folder):
 
 
 def test_joined_stores_read_as_one_array():
-    parts = [np.random.default_rng(i).integers(0, 256, (n, 4, 4, 3), np.uint8) for i, n in enumerate((3, 1, 5))]
+    parts = [
+        np.random.default_rng(i).integers(0, 256, (n, 4, 4, 3), np.uint8)
+        for i, n in enumerate((3, 1, 5))
+    ]
     joined, whole = crop_store.Joined(parts), np.concatenate(parts)
-    assert joined.shape == whole.shape and len(joined) == 9
+    assert joined.shape == whole.shape
+    assert len(joined) == 9
     assert all((joined[i] == whole[i]).all() for i in range(9))
     assert (joined[np.array([8, 0, 3, 3])] == whole[[8, 0, 3, 3]]).all()
-    assert (joined[2:6] == whole[2:6]).all() and (joined[6:99] == whole[6:]).all()
+    assert (joined[2:6] == whole[2:6]).all()
+    assert (joined[6:99] == whole[6:]).all()

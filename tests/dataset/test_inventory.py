@@ -34,7 +34,13 @@ def test_sound_data_set_has_a_row_for_each_photo_and_no_problems(tmp_path, make_
     assert len(table) == 7 * len(PEOPLE)
     assert table.photo.is_monotonic_increasing
     row = table.set_index("photo").loc[f"{PEOPLE[3]}/incorrect_mask.jpg"]
-    assert row.to_dict() == {"folder": PEOPLE[3], "person": "000004", "gender": 1, "age": 22, "mask": 1}
+    assert row.to_dict() == {
+        "folder": PEOPLE[3],
+        "person": "000004",
+        "gender": 1,
+        "age": 22,
+        "mask": 1,
+    }
 
 
 def test_every_missing_part_of_the_layout_is_named_with_where_to_put_it(tmp_path):
@@ -42,7 +48,8 @@ def test_every_missing_part_of_the_layout_is_named_with_where_to_put_it(tmp_path
         inventory.require_layout(tmp_path / "nowhere", EXTRA)
     parts = ("train/train.csv", "train/images", "eval/info.csv", "eval/images")
     for line, part in zip(caught.value.problems, parts, strict=True):
-        assert f"nowhere/{part} is missing" in line and "data.root" in line
+        assert f"nowhere/{part} is missing" in line
+        assert "data.root" in line
 
 
 def test_complete_layout_passes(root):
@@ -53,7 +60,8 @@ def test_folder_that_does_not_parse_is_named_and_left_out(root):
     (root / "train/images/000003_male_25").mkdir()
     table, problems = inventory.list_train(root)
     assert len(problems) == 1
-    assert "000003_male_25" in problems[0] and "<id>_<male|female>_<race>_<age>" in problems[0]
+    assert "000003_male_25" in problems[0]
+    assert "<id>_<male|female>_<race>_<age>" in problems[0]
     assert set(table.folder) == {WHO, OTHER}
 
 
@@ -74,7 +82,8 @@ def test_row_without_folder_is_named(root):
 def test_folder_without_row_is_named(root):
     write_train_csv(root, [WHO])
     _, problems = inventory.list_train(root)
-    assert len(problems) == 1 and f"no row for folder {OTHER}" in problems[0]
+    assert len(problems) == 1
+    assert f"no row for folder {OTHER}" in problems[0]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +96,8 @@ def test_row_that_disagrees_with_its_path_is_named(root, old, new):
     (root / "train/train.csv").write_text("\n".join([head, one, two.replace(old, new, 1), ""]))
     _, problems = inventory.list_train(root)
     assert len(problems) == 1
-    assert "train.csv line 3" in problems[0] and f"disagrees with its path {OTHER}" in problems[0]
+    assert "train.csv line 3" in problems[0]
+    assert f"disagrees with its path {OTHER}" in problems[0]
 
 
 def test_folder_that_disagrees_with_its_row_is_left_out(root):
@@ -103,14 +113,16 @@ def test_folder_without_row_is_left_out(root):
 def test_row_listed_twice_is_named(root):
     write_train_csv(root, [WHO, OTHER, WHO])
     _, problems = inventory.list_train(root)
-    assert len(problems) == 1 and f"line 4: path {WHO} is listed twice" in problems[0]
+    assert len(problems) == 1
+    assert f"line 4: path {WHO} is listed twice" in problems[0]
 
 
 @pytest.mark.parametrize("state", MASK_STATES)
 def test_missing_photo_is_named(root, folder, state):
     (folder / f"{state}.jpg").unlink()
     table, problems = inventory.list_train(root)
-    assert len(problems) == 1 and f"{folder}/{state}.jpg is missing" in problems[0]
+    assert len(problems) == 1
+    assert f"{folder}/{state}.jpg is missing" in problems[0]
     assert len(table) == 13
 
 
@@ -118,7 +130,8 @@ def test_missing_photo_is_named(root, folder, state):
 def test_junk_in_a_folder_is_ignored(root, folder, name):
     (folder / name).write_bytes(b"junk")
     table, problems = inventory.list_train(root)
-    assert problems == [] and len(table) == 14
+    assert problems == []
+    assert len(table) == 14
 
 
 @pytest.mark.parametrize("name", ["._" + WHO, ".DS_Store", "Thumbs.db"])
@@ -138,17 +151,28 @@ def test_file_beside_the_folders_is_named(root):
 
 
 def test_extensions_may_be_mixed_in_one_folder(root, folder):
-    for state, suffix in (("normal", ".png"), ("mask1", ".jpeg"), ("mask2", ".JPG"), ("mask3", ".PNG")):
+    for state, suffix in (
+        ("normal", ".png"),
+        ("mask1", ".jpeg"),
+        ("mask2", ".JPG"),
+        ("mask3", ".PNG"),
+    ):
         (folder / f"{state}.jpg").rename(folder / f"{state}{suffix}")
     table, problems = inventory.list_train(root)
     assert problems == []
-    assert {f"{WHO}/normal.png", f"{WHO}/mask1.jpeg", f"{WHO}/mask2.JPG", f"{WHO}/mask3.PNG"} <= set(table.photo)
+    assert {
+        f"{WHO}/normal.png",
+        f"{WHO}/mask1.jpeg",
+        f"{WHO}/mask2.JPG",
+        f"{WHO}/mask3.PNG",
+    } <= set(table.photo)
 
 
 def test_two_files_for_one_state_are_refused(root, folder):
     (folder / "mask1.png").write_bytes(photo_bytes(kind="PNG"))
     table, problems = inventory.list_train(root)
-    assert len(problems) == 1 and "mask1.png stands beside mask1.jpg" in problems[0]
+    assert len(problems) == 1
+    assert "mask1.png stands beside mask1.jpg" in problems[0]
     assert len(table) == 14
 
 
@@ -157,14 +181,16 @@ def test_unknown_file_is_named_with_the_allowed_names(root, folder, name):
     (folder / name).write_bytes(photo_bytes())
     _, problems = inventory.list_train(root)
     assert len(problems) == 1
-    assert f"{folder / name} is not a known photo" in problems[0] and "incorrect_mask" in problems[0]
+    assert f"{folder / name} is not a known photo" in problems[0]
+    assert "incorrect_mask" in problems[0]
 
 
 def test_one_id_may_stand_for_two_folders(tmp_path, make_dataset):
     twice = ["003397_male_Asian_25", "003397_male_Asian_60"]
     table, problems = inventory.list_train(make_dataset(tmp_path, people=twice))
     assert problems == []
-    assert set(table.person) == {"003397"} and table.folder.nunique() == 2
+    assert set(table.person) == {"003397"}
+    assert table.folder.nunique() == 2
 
 
 def test_all_problems_are_found_in_one_go(root, folder):

@@ -12,7 +12,8 @@ def root(tmp_path, make_dataset):
 
 def test_eval_photos_stay_in_the_order_of_info_csv(root):
     table, problems, extra = inventory.list_eval(root)
-    assert table.photo.tolist() == ["b.jpg", "a.jpg"] and problems == extra == []
+    assert table.photo.tolist() == ["b.jpg", "a.jpg"]
+    assert problems == extra == []
 
 
 def test_eval_photo_names_stay_text(root):
@@ -20,25 +21,32 @@ def test_eval_photo_names_stay_text(root):
     assert inventory.list_eval(root)[0].photo.tolist() == ["NA", "000001", "null", "1e5", "True"]
 
 
-@pytest.mark.parametrize("name", ["../a.jpg", "/etc/passwd", "sub/a.jpg", "..", ".", "..\\a.jpg", '""'])
+@pytest.mark.parametrize(
+    "name", ["../a.jpg", "/etc/passwd", "sub/a.jpg", "..", ".", "..\\a.jpg", '""']
+)
 def test_image_id_with_a_path_is_refused(root, name):
     write_info_csv(root, ["a.jpg", name])
     _, problems, _ = inventory.list_eval(root)
-    assert len(problems) == 1 and "info.csv line 3" in problems[0] and "plain file name" in problems[0]
+    assert len(problems) == 1
+    assert "info.csv line 3" in problems[0]
+    assert "plain file name" in problems[0]
 
 
 def test_image_id_listed_twice_is_refused(root):
     write_info_csv(root, ["a.jpg", "b.jpg", "a.jpg"])
     _, problems, _ = inventory.list_eval(root)
-    assert len(problems) == 1 and "line 4: ImageID a.jpg is listed twice" in problems[0]
+    assert len(problems) == 1
+    assert "line 4: ImageID a.jpg is listed twice" in problems[0]
 
 
 def test_eval_photo_that_is_not_listed_gets_a_line(root):
     (root / "eval/images/new.jpg").write_bytes(photo_bytes())
     (root / "eval/images/._a.jpg").write_bytes(b"junk")
     table, problems, extra = inventory.list_eval(root)
-    assert len(table) == 2 and problems == []
-    assert len(extra) == 1 and "new.jpg is not in info.csv" in extra[0]
+    assert len(table) == 2
+    assert problems == []
+    assert len(extra) == 1
+    assert "new.jpg is not in info.csv" in extra[0]
 
 
 def test_info_csv_without_image_ids_is_refused(root):

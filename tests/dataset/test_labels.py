@@ -12,7 +12,9 @@ from portrait18.dataset import labels
 from portrait18.dataset.classes import MASK_STATES as MASK_OF
 from portrait18.dataset.classes import encode
 
-NO_FIXES = pd.DataFrame(columns=["person", "photo", "column", "value", "agreement", "why"], dtype=str)
+NO_FIXES = pd.DataFrame(
+    columns=["person", "photo", "column", "value", "agreement", "why"], dtype=str
+)
 HEAD = "person,photo,column,value,agreement,why\n"
 
 
@@ -20,8 +22,13 @@ def inventory(*folders: str) -> pd.DataFrame:
     rows = []
     for folder in folders:
         person, gender, _, age = folder.split("_")
-        rows += [(f"{folder}/{s}.jpg", folder, person, int(gender == "female"), int(age), MASK_OF[s]) for s in MASK_STATES]
-    return pd.DataFrame(rows, columns=["photo", "folder", "person", "gender", "age", "mask"]).assign(extra=0)
+        rows += [
+            (f"{folder}/{s}.jpg", folder, person, int(gender == "female"), int(age), MASK_OF[s])
+            for s in MASK_STATES
+        ]
+    return pd.DataFrame(
+        rows, columns=["photo", "folder", "person", "gender", "age", "mask"]
+    ).assign(extra=0)
 
 
 def label_params(**changes) -> LabelParams:
@@ -36,10 +43,12 @@ def fixes(tmp_path: Path, *rows: str) -> pd.DataFrame:
 def test_competition_s_counts_per_class_come_out():
     cell = [549, 410, 83, 732, 817, 109]
     kinds = [(g, a) for g in ("male", "female") for a in (25, 45, 60)]
-    folders = [f"{g}{a}-{i}_{g}_Asian_{a}" for (g, a), n in zip(kinds, cell, strict=True) for i in range(n)]
+    folders = [
+        f"{g}{a}-{i}_{g}_Asian_{a}" for (g, a), n in zip(kinds, cell, strict=True) for i in range(n)
+    ]
     table, _ = labels.make(inventory(*folders), NO_FIXES, label_params())
     by_column, by_class = labels.counts(table)
-    assert by_class.photos.tolist() == [2745, 2050, 415, 3660, 4085, 545] + cell + cell
+    assert by_class.photos.tolist() == [2745, 2050, 415, 3660, 4085, 545, *cell, *cell]
     by_column = by_column.set_index(["column", "value"])
     assert by_column.loc[("gender", "female")].tolist() == [1658, 1658 * 7]
     assert by_column.loc[("mask", "incorrect")].tolist() == [2700, 2700]
@@ -62,11 +71,15 @@ def test_moved_border_changes_what_training_is_told_and_nothing_else(changes, ag
     before, _ = labels.make(people, NO_FIXES, label_params())
     after, _ = labels.make(people, NO_FIXES, label_params(**changes))
     assert after.age_target.iloc[0] == target
-    pd.testing.assert_frame_equal(before.drop(columns="age_target"), after.drop(columns="age_target"))
+    pd.testing.assert_frame_equal(
+        before.drop(columns="age_target"), after.drop(columns="age_target")
+    )
 
 
 def test_dropped_ages_keep_their_rows_out_of_training():
-    table, _ = labels.make(inventory("1_male_Asian_57", "2_male_Asian_56"), NO_FIXES, label_params(drop_ages=[57, 58]))
+    table, _ = labels.make(
+        inventory("1_male_Asian_57", "2_male_Asian_56"), NO_FIXES, label_params(drop_ages=[57, 58])
+    )
     assert len(table) == 14
     assert table.groupby("age").train.unique().map(list).to_dict() == {56: [1], 57: [0]}
 
@@ -76,24 +89,43 @@ def test_dropping_every_age_is_refused():
         labels.make(inventory("1_male_Asian_57"), NO_FIXES, label_params(drop_ages=[57]))
 
 
-@pytest.mark.parametrize(("trust", "genders"), [("none", [0, 0]), ("high_confidence", [1, 0]), ("all", [1, 1])])
+@pytest.mark.parametrize(
+    ("trust", "genders"), [("none", [0, 0]), ("high_confidence", [1, 0]), ("all", [1, 1])]
+)
 def test_fixes_are_used_as_far_as_they_are_trusted(tmp_path, trust, genders):
-    table = fixes(tmp_path, "1,,gender,female,high_confidence,recorded as male", "2,,gender,female,some,recorded as male")
-    made, report = labels.make(inventory("1_male_Asian_25", "2_male_Asian_25"), table, label_params(fixes=trust))
-    assert made.groupby("person").gender.unique().map(list).to_dict() == {"1": [genders[0]], "2": [genders[1]]}
+    table = fixes(
+        tmp_path,
+        "1,,gender,female,high_confidence,recorded as male",
+        "2,,gender,female,some,recorded as male",
+    )
+    made, report = labels.make(
+        inventory("1_male_Asian_25", "2_male_Asian_25"), table, label_params(fixes=trust)
+    )
+    assert made.groupby("person").gender.unique().map(list).to_dict() == {
+        "1": [genders[0]],
+        "2": [genders[1]],
+    }
     assert len(report["fixed"]) == 7 * sum(genders)
 
 
 def test_fix_of_a_person_changes_the_class_of_all_their_photos(tmp_path):
     table = fixes(tmp_path, "1,,gender,female,high_confidence,")
-    made, _ = labels.make(inventory("1_male_Asian_25"), table, label_params(fixes="high_confidence"))
+    made, _ = labels.make(
+        inventory("1_male_Asian_25"), table, label_params(fixes="high_confidence")
+    )
     assert made["class"].tolist() == [encode(MASK_OF[s], 1, 0) for s in MASK_STATES]
 
 
 def test_fix_of_a_photo_leaves_the_person_s_others_alone(tmp_path):
-    swap = fixes(tmp_path, "1,normal,mask,incorrect,high_confidence,swapped", "1,incorrect_mask,mask,none,high_confidence,swapped")
-    made, report = labels.make(inventory("1_male_Asian_25", "2_male_Asian_25"), swap, label_params(fixes="high_confidence"))
-    assert made["mask"].tolist() == [1, 2, 0, 0, 0, 0, 0] + [2, 1, 0, 0, 0, 0, 0]
+    swap = fixes(
+        tmp_path,
+        "1,normal,mask,incorrect,high_confidence,swapped",
+        "1,incorrect_mask,mask,none,high_confidence,swapped",
+    )
+    made, report = labels.make(
+        inventory("1_male_Asian_25", "2_male_Asian_25"), swap, label_params(fixes="high_confidence")
+    )
+    assert made["mask"].tolist() == [1, 2, 0, 0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0]
     assert report["fixed"] == [
         {"photo": "1_male_Asian_25/normal.jpg", "column": "mask", "value": "incorrect"},
         {"photo": "1_male_Asian_25/incorrect_mask.jpg", "column": "mask", "value": "none"},
@@ -102,13 +134,19 @@ def test_fix_of_a_photo_leaves_the_person_s_others_alone(tmp_path):
 
 def test_fix_of_what_is_right_already_is_not_reported(tmp_path):
     table = fixes(tmp_path, "1,,gender,male,high_confidence,")
-    _, report = labels.make(inventory("1_male_Asian_25"), table, label_params(fixes="high_confidence"))
+    _, report = labels.make(
+        inventory("1_male_Asian_25"), table, label_params(fixes="high_confidence")
+    )
     assert report["fixed"] == []
 
 
 def test_fix_finds_ids_by_their_text(tmp_path):
     people = inventory("1_male_Asian_25", "000001_male_Asian_25")
-    made, _ = labels.make(people, fixes(tmp_path, "000001,,gender,female,high_confidence,"), label_params(fixes="high_confidence"))
+    made, _ = labels.make(
+        people,
+        fixes(tmp_path, "000001,,gender,female,high_confidence,"),
+        label_params(fixes="high_confidence"),
+    )
     assert made.groupby("person").gender.max().to_dict() == {"000001": 1, "1": 0}
 
 
@@ -118,8 +156,14 @@ def test_fix_finds_ids_by_their_text(tmp_path):
         ("1,,sex,male,high_confidence,", "line 2: column 'sex' must be one of ['mask', 'gender']"),
         ("1,,age,60,high_confidence,", "line 2: column 'age' must be one of"),
         ("1,,gender,man,high_confidence,", "line 2: value 'man' must be one of ['male', 'female']"),
-        ("1,,mask,male,high_confidence,", "line 2: value 'male' must be one of ['worn', 'incorrect', 'none']"),
-        ("1,,gender,male,maybe,", "line 2: agreement 'maybe' must be one of ['high_confidence', 'some']"),
+        (
+            "1,,mask,male,high_confidence,",
+            "line 2: value 'male' must be one of ['worn', 'incorrect', 'none']",
+        ),
+        (
+            "1,,gender,male,maybe,",
+            "line 2: agreement 'maybe' must be one of ['high_confidence', 'some']",
+        ),
         ("1,,gender,male", "line 2 has 4 cells, its header 6"),
         ("1,normla,mask,none,high_confidence,", "line 2: photo 'normla'"),
         ("1,,gender,male,high_confidence,too,many", "fixes.csv"),
@@ -128,18 +172,32 @@ def test_fix_finds_ids_by_their_text(tmp_path):
 def test_malformed_fix_is_named_with_what_is_allowed(tmp_path, row, says):
     with pytest.raises(UserError) as caught:
         fixes(tmp_path, row)
-    assert says in str(caught.value) and "\n" not in str(caught.value)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_row_of_fixes_with_too_many_fields_is_refused_anywhere(tmp_path):
     with pytest.raises(UserError, match="fixes.csv"):
-        fixes(tmp_path, "1,,gender,male,high_confidence,", "1,,gender,male,high_confidence,recorded, as female")
+        fixes(
+            tmp_path,
+            "1,,gender,male,high_confidence,",
+            "1,,gender,male,high_confidence,recorded, as female",
+        )
 
 
 def test_all_malformed_fixes_are_listed_together(tmp_path):
     with pytest.raises(UserError) as caught:
-        fixes(tmp_path, "1,,sex,male,high_confidence,", "1,,gender,male,high_confidence,", "1,,gender,man,maybe,")
-    assert [line.split(": ")[0][-6:] for line in caught.value.problems] == ["line 2", "line 4", "line 4"]
+        fixes(
+            tmp_path,
+            "1,,sex,male,high_confidence,",
+            "1,,gender,male,high_confidence,",
+            "1,,gender,man,maybe,",
+        )
+    assert [line.split(": ")[0][-6:] for line in caught.value.problems] == [
+        "line 2",
+        "line 4",
+        "line 4",
+    ]
 
 
 def test_fixes_with_other_columns_are_refused(tmp_path):
@@ -158,13 +216,17 @@ def test_id_of_two_folders_is_suspect():
     people = inventory("003397_male_Asian_25", "003397_male_Asian_60", "1_male_Asian_25")
     _, report = labels.make(people, NO_FIXES, label_params())
     (line,) = [line for line in report["suspect"] if "2 folders" in line]
-    assert all(part in line for part in ("id 003397 ", "003397_male_Asian_25", "003397_male_Asian_60"))
+    assert all(
+        part in line for part in ("id 003397 ", "003397_male_Asian_25", "003397_male_Asian_60")
+    )
 
 
 def test_child_and_absent_class_are_suspect():
     _, report = labels.make(inventory("1_male_Asian_9"), NO_FIXES, label_params())
     assert any("1_male_Asian_9: age 9" in line for line in report["suspect"])
-    assert any(line.startswith("class 17 (none female >=60) has no photo") for line in report["suspect"])
+    assert any(
+        line.startswith("class 17 (none female >=60) has no photo") for line in report["suspect"]
+    )
     assert not any(line.startswith("class 0 ") for line in report["suspect"])
 
 

@@ -22,10 +22,17 @@ def png_header(width: int, height: int) -> bytes:
     """A PNG of a few bytes that claims any size."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
 
     start = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", start) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", start)
+        + chunk(b"IDAT", zlib.compress(b""))
+        + chunk(b"IEND", b"")
+    )
 
 
 def sixteen_bits(image: Image.Image) -> Image.Image:
@@ -49,7 +56,9 @@ def test_photo_too_large_is_refused_by_its_header():
 
 
 def test_photo_too_large_for_pillow_is_refused_like_any_other():
-    with pytest.raises(photos.BadPhoto, match="30000x30000 px, at most 50000000 .*check.max_pixels"):
+    with pytest.raises(
+        photos.BadPhoto, match="30000x30000 px, at most 50000000 .*check.max_pixels"
+    ):
         photos.decode(png_header(30000, 30000))
 
 
@@ -69,7 +78,9 @@ def test_max_pixels_is_the_limit():
 
 @pytest.mark.parametrize(("width", "height"), [(19, 64), (64, 19)])
 def test_photo_too_small_is_refused(width, height):
-    with pytest.raises(photos.BadPhoto, match=f"{width}x{height} px, each side must have at least 20"):
+    with pytest.raises(
+        photos.BadPhoto, match=f"{width}x{height} px, each side must have at least 20"
+    ):
         photos.decode(photo_bytes(width=width, height=height))
 
 
@@ -94,20 +105,38 @@ NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 48, 3), n
         encoded(NOISE, "GIF", save_all=True, append_images=[NOISE.rotate(90)]),
         encoded(NOISE, "PNG", save_all=True, append_images=[NOISE.rotate(90)]),
     ],
-    ids=["JPEG", "CMYK JPEG", "grey JPEG", "RGBA", "LA", "palette", "1-bit", "16-bit", "animated GIF", "animated PNG"],
+    ids=[
+        "JPEG",
+        "CMYK JPEG",
+        "grey JPEG",
+        "RGBA",
+        "LA",
+        "palette",
+        "1-bit",
+        "16-bit",
+        "animated GIF",
+        "animated PNG",
+    ],
 )
 def test_every_kind_of_photo_becomes_uint8_rgb(data):
     pixels = photos.decode(data)
-    assert pixels.shape == (64, 48, 3) and pixels.dtype == np.uint8
+    assert pixels.shape == (64, 48, 3)
+    assert pixels.dtype == np.uint8
     assert pixels.std() > 10
 
 
 def test_colors_stay_in_the_order_red_green_blue():
-    assert photos.decode(encoded(Image.new("RGB", (32, 32), (200, 100, 50))))[5, 5].tolist() == [200, 100, 50]
+    assert photos.decode(encoded(Image.new("RGB", (32, 32), (200, 100, 50))))[5, 5].tolist() == [
+        200,
+        100,
+        50,
+    ]
 
 
 def test_cmyk_keeps_its_colors():
-    cyan = photos.decode(encoded(Image.new("CMYK", (32, 32), (255, 0, 0, 0)), "JPEG"))[5, 5].astype(int)
+    cyan = photos.decode(encoded(Image.new("CMYK", (32, 32), (255, 0, 0, 0)), "JPEG"))[5, 5].astype(
+        int
+    )
     assert np.abs(cyan - [0, 255, 255]).max() < 10
 
 
@@ -119,7 +148,9 @@ def test_sixteen_bits_are_scaled_not_clipped():
 
 @pytest.mark.parametrize("kind", [np.float32, np.int32])
 def test_more_than_sixteen_bits_are_refused_not_clipped(kind):
-    ramp = np.broadcast_to(np.linspace(0, 1 if kind is np.float32 else 2**31 - 1, 48).astype(kind), (32, 48))
+    ramp = np.broadcast_to(
+        np.linspace(0, 1 if kind is np.float32 else 2**31 - 1, 48).astype(kind), (32, 48)
+    )
     with pytest.raises(photos.BadPhoto, match="more than 16 bits"):
         photos.decode(encoded(Image.fromarray(ramp), "TIFF"))
 
@@ -127,7 +158,9 @@ def test_more_than_sixteen_bits_are_refused_not_clipped(kind):
 def test_a_file_larger_than_any_photo_of_the_limit_is_not_read(tmp_path):
     with open(tmp_path / "a.jpg", "wb") as file:
         file.truncate(2**40)
-    with pytest.raises(photos.BadPhoto, match="has 1099511627776 bytes, at most 400000000 are read"):
+    with pytest.raises(
+        photos.BadPhoto, match="has 1099511627776 bytes, at most 400000000 are read"
+    ):
         photos.read(tmp_path / "a.jpg")
 
 
@@ -140,7 +173,9 @@ def test_a_jpeg_of_many_scans_which_decodes_for_hours_is_refused_at_once():
         return whole[:-2] + (scans - 10) * scan + b"\xff\xd9" + behind  # Pillow writes 10
 
     assert photos.decode(of(100)).shape == (64, 48, 3)
-    with pytest.raises(photos.BadPhoto, match="has more than 100 scans and would decode slowly; save it anew"):
+    with pytest.raises(
+        photos.BadPhoto, match="has more than 100 scans and would decode slowly; save it anew"
+    ):
         photos.decode(of(101))
     with pytest.raises(photos.BadPhoto, match="scans"):
         photos.decode(of(1_000_000))
@@ -197,13 +232,17 @@ def test_probe_gives_size_and_digest_and_names_bad_photos(tmp_path):
     assert found.width.tolist() == [48, 0, 0, 0, 48]
     assert found.height.tolist() == [64, 0, 0, 0, 64]
     assert found.digest[0] == found.digest[4] != ""
-    assert [line.split(" ")[0] for line in bad] == [str(tmp_path / name) for name in table.photo[1:4]]
+    assert [line.split(" ")[0] for line in bad] == [
+        str(tmp_path / name) for name in table.photo[1:4]
+    ]
     assert "is missing" in bad[1]
 
 
 def test_probe_of_no_photos_is_empty(tmp_path):
     found, bad = inventory.probe(pd.DataFrame({"photo": []}), tmp_path, 100)
-    assert len(found) == 0 and {"width", "height", "digest"} <= set(found) and bad == []
+    assert len(found) == 0
+    assert {"width", "height", "digest"} <= set(found)
+    assert bad == []
 
 
 def test_folder_names_are_parsed():
@@ -214,7 +253,13 @@ def test_folder_names_are_parsed():
 
 @pytest.mark.parametrize(
     "name",
-    ["1_femal_Asian_45", "1_female_45", "1_female_Asian_old", "_female_Asian_45", "1_female_Asian_45_2"],
+    [
+        "1_femal_Asian_45",
+        "1_female_45",
+        "1_female_Asian_old",
+        "_female_Asian_45",
+        "1_female_Asian_45_2",
+    ],
 )
 def test_folder_that_does_not_parse_is_named(name):
     with pytest.raises(ValueError, match=f"'{name}' does not parse; expected <id>_<male|female>"):

@@ -74,7 +74,9 @@ def test_seed_decides_the_split():
 def test_appended_people_leave_the_others_where_they_are(folds, added):
     table = labels(53)
     before = assign(table, split_params(folds))
-    after = assign(pd.concat([table, labels(added, first=54)], ignore_index=True), split_params(folds))
+    after = assign(
+        pd.concat([table, labels(added, first=54)], ignore_index=True), split_params(folds)
+    )
     assert len(after) == 53 + added
     pd.testing.assert_frame_equal(before, after.head(53))
 
@@ -88,9 +90,12 @@ def test_people_listed_last_leave_the_others_where_they_are_whatever_their_ids(f
     first = assign(table[table.person.isin(before)], split_params(folds, by), before)
     then = assign(table, split_params(folds, by), [*after, before[7]])
     merged = first.merge(then, on=by, suffixes=("_first", "_then"))
-    assert len(merged) == len(first) and (merged.fold_first == merged.fold_then).all()
+    assert len(merged) == len(first)
+    assert (merged.fold_first == merged.fold_then).all()
     people = then.assign(person=then[by].str[:6]).drop_duplicates("person")
-    assert (people.fold[~people.person.isin(before)] >= 0).sum() > 3, "new people are held out as others are"
+    assert (people.fold[~people.person.isin(before)] >= 0).sum() > 3, (
+        "new people are held out as others are"
+    )
 
 
 def test_people_who_share_an_id_stay_in_one_fold():
@@ -103,7 +108,8 @@ def test_people_who_share_an_id_stay_in_one_fold():
 def test_split_by_photo_spreads_people_over_folds():
     table = labels(50)
     assigned = assign(table, split_params(by="photo"))
-    assert list(assigned) == ["photo", "fold"] and len(assigned) == len(table)
+    assert list(assigned) == ["photo", "fold"]
+    assert len(assigned) == len(table)
     fold = splits.held_out(table, assigned)
     assert (table.assign(fold=fold).groupby("person").fold.nunique() > 1).any()
 
@@ -118,7 +124,8 @@ def test_too_few_people_are_refused_with_both_numbers(folds):
 def test_too_few_people_to_hold_out_any_does_not_advise_fewer_folds_than_one():
     with pytest.raises(UserError, match="9 persons are too few") as caught:
         assign(labels(9), split_params(folds=1))
-    assert "5 folds" not in str(caught.value) and "lower split.folds" not in str(caught.value)
+    assert "5 folds" not in str(caught.value)
+    assert "lower split.folds" not in str(caught.value)
 
 
 @pytest.mark.parametrize("folds", [1, 5])

@@ -21,7 +21,9 @@ def test_names_and_ids_stay_text(tmp_path):
 
 
 def test_columns_of_digits_stay_text_where_they_are_names(tmp_path):
-    written = pd.DataFrame({name: ["000001", "000002"] for name in ("photo", "folder", "person", "digest", "set")})
+    written = pd.DataFrame(
+        {name: ["000001", "000002"] for name in ("photo", "folder", "person", "digest", "set")}
+    )
     write_csv(written, tmp_path / "t.csv")
     assert tables.read(tmp_path / "t.csv").to_dict("list") == written.to_dict("list")
 
@@ -29,22 +31,27 @@ def test_columns_of_digits_stay_text_where_they_are_names(tmp_path):
 def test_numbers_stay_numbers(tmp_path):
     write_csv(pd.DataFrame({"fold": [0, -1], "score": [0.5, 1.0]}), tmp_path / "t.csv")
     table = tables.read(tmp_path / "t.csv")
-    assert table.fold.dtype == np.int64 and table.score.tolist() == [0.5, 1.0]
+    assert table.fold.dtype == np.int64
+    assert table.score.tolist() == [0.5, 1.0]
 
 
 def test_empty_years_are_missing_numbers(tmp_path):
     write_csv(pd.DataFrame({"photo": ["a", "b"], "years": [41.5, np.nan]}), tmp_path / "t.csv")
     years = tables.read(tmp_path / "t.csv").years
-    assert years[0] == 41.5 and np.isnan(years[1])
+    assert years[0] == 41.5
+    assert np.isnan(years[1])
 
 
 @pytest.mark.parametrize("kept", [0, 3, 14, 20, -1])
 def test_a_table_cut_in_the_middle_is_named_in_one_line(tmp_path, kept):
     write_csv(pd.DataFrame({"photo": ["a", "b"], "years": [41.5, 30.25]}), tmp_path / "t.csv")
     (tmp_path / "t.csv").write_bytes((tmp_path / "t.csv").read_bytes()[:kept])
-    with pytest.raises(UserError, match=r"t\.csv is damaged .*run make mend, then dvc repro") as caught:
+    with pytest.raises(
+        UserError, match=r"t\.csv is damaged .*run make mend, then dvc repro"
+    ) as caught:
         tables.read(tmp_path / "t.csv")
-    assert len(caught.value.problems) == 1 and "\n" not in str(caught.value)
+    assert len(caught.value.problems) == 1
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("data", [b"photo\n\xff\xfe\n", b"photo\na,b\nc,d,e\n", b"\n"])

@@ -24,12 +24,18 @@ def by_the_pipeline(ensemble, crops, flip=True, tta_scales=(1.0, 0.8)):
         for run in (run for run in RUNS if run.model == name):
             model = inference.load(run.weights, CPU)
             rows = np.arange(len(crops))
-            said, years = inference.predict(model.network, model.target, crops, rows, 32, 4, flip, tta_scales)
-            table = pd.DataFrame(said, columns=model.target.task.columns).assign(set="eval", photo=rows)
+            said, years = inference.predict(
+                model.network, model.target, crops, rows, 32, 4, flip, tta_scales
+            )
+            table = pd.DataFrame(said, columns=model.target.task.columns).assign(
+                set="eval", photo=rows
+            )
             members.append(table if years is None else table.assign(years=years))
         tables[name] = ensembling.average(members)
     votes = {
-        name: ensembling.Votes(np.stack([ensembling.probabilities_of(task, tables[m]) for m in ABLE[name]]))
+        name: ensembling.Votes(
+            np.stack([ensembling.probabilities_of(task, tables[m]) for m in ABLE[name]])
+        )
         for name, task in TASKS.items()
     }
     years = tables["years"].years.to_numpy()
@@ -53,27 +59,42 @@ def test_answers_are_the_pipelines(load_bundle, how):
     assert (answers.number == table["class"]).all()
     likeliest = joint(answers.mask, answers.gender, answers.age).argmax(1)
     assert (answers.number == likeliest).all() == (how == "plain")
-    assert np.abs(answers.mask - answers.mask[0]).max() > 0.01, "crops that differ must be told apart"
+    assert np.abs(answers.mask - answers.mask[0]).max() > 0.01, (
+        "crops that differ must be told apart"
+    )
 
 
 def test_one_network_for_all_answers_the_18_classes_at_once(load_bundle):
     run = RUNS[-1]
-    ensemble = soft(choices={"all": soft().choices["mask"]._replace(weights=np.ones(1), offsets=np.eye(18)[4] * 9)})
+    ensemble = soft(
+        choices={
+            "all": soft().choices["mask"]._replace(weights=np.ones(1), offsets=np.eye(18)[4] * 9)
+        }
+    )
     loaded = load_bundle(ensemble=ensemble, models={"all": ["all"]}, runs=[run])
     answers = loaded.answers(noise(3))
     model = inference.load(run.weights, CPU)
-    said, _ = inference.predict(model.network, model.target, noise(3), np.arange(3), 32, 4, True, [1.0, 0.8])
-    np.testing.assert_allclose(answers.gender[:, 1], said.reshape(3, 3, 2, 3)[:, :, 1].sum((1, 2)), rtol=1e-5)
-    assert answers.number.tolist() == [4, 4, 4] and answers.years is None
+    said, _ = inference.predict(
+        model.network, model.target, noise(3), np.arange(3), 32, 4, True, [1.0, 0.8]
+    )
+    np.testing.assert_allclose(
+        answers.gender[:, 1], said.reshape(3, 3, 2, 3)[:, :, 1].sum((1, 2)), rtol=1e-5
+    )
+    assert answers.number.tolist() == [4, 4, 4]
+    assert answers.years is None
     assert said.shape[1] == len(ALL.classes)
 
 
 def test_no_crops_have_no_answers(load_bundle):
     answers = load_bundle().answers(np.zeros((0, 40, 40, 3), np.uint8))
-    assert answers.mask.shape == (0, 3) and answers.gender.shape == (0, 2) and answers.number.shape == (0,)
+    assert answers.mask.shape == (0, 3)
+    assert answers.gender.shape == (0, 2)
+    assert answers.number.shape == (0,)
 
 
-@pytest.mark.parametrize("crops", [np.zeros((2, 32, 32, 3), np.uint8), np.zeros((2, 40, 40, 3), np.float32)])
+@pytest.mark.parametrize(
+    "crops", [np.zeros((2, 32, 32, 3), np.uint8), np.zeros((2, 40, 40, 3), np.float32)]
+)
 def test_crops_of_another_size_or_kind_are_refused(load_bundle, crops):
     with pytest.raises(ValueError, match=r"must be uint8 \(N, 40, 40, 3\)"):
         load_bundle().answers(crops)
@@ -89,7 +110,8 @@ def test_every_face_of_every_photo_is_cut_the_largest_first(load_bundle):
     two, one, none = loaded.crops([pair, near, np.full_like(near, 90)])
     assert [len(found) for found in (two, one, none)] == [2, 1, 0]
     large, small = (found.face for found in two)
-    assert large.side > 1.2 * small.side and large.x0 > width > small.x1
+    assert large.side > 1.2 * small.side
+    assert large.x0 > width > small.x1
     assert [found.how for found in two] == ["mtcnn", "mtcnn"]
     (single,) = one
     [found] = faces.Detector(0.2, CPU)(near[None])
@@ -104,23 +126,35 @@ def test_a_face_found_at_the_lower_thresholds_only_is_the_pipelines(load_bundle)
     [[found]] = load_bundle().crops([photo])
     candidates = faces.Detector(0.2, CPU)(photo[None], retry=True)[0]
     assert found.how == "retry"
-    np.testing.assert_allclose(found.face, faces.choose(candidates, photo.shape[1], photo.shape[0]), atol=0.05)
+    np.testing.assert_allclose(
+        found.face, faces.choose(candidates, photo.shape[1], photo.shape[0]), atol=0.05
+    )
 
 
 def test_at_the_lower_thresholds_the_most_plausible_face_alone_counts(load_bundle):
     loaded = load_bundle()
-    edge, middle = faces.Face(0.0, 0.0, 60.0, 60.0, 0.0, 0.5), faces.Face(70.0, 70.0, 130.0, 130.0, 0.0, 0.5)
+    edge, middle = (
+        faces.Face(0.0, 0.0, 60.0, 60.0, 0.0, 0.5),
+        faces.Face(70.0, 70.0, 130.0, 130.0, 0.0, 0.5),
+    )
     photo = np.zeros((200, 200, 3), np.uint8)
     for first, wanted in ((False, [middle]), (True, [edge, middle])):
-        loaded._detector = lambda batch, retry, first=first: [[edge, middle] if retry or first else []]
+        loaded._detector = lambda batch, retry, first=first: [
+            [edge, middle] if retry or first else []
+        ]
         assert [found.face for found in loaded.crops([photo])[0]] == wanted
 
 
 def test_a_photo_without_a_face_is_taken_for_a_portrait_only_if_asked(load_bundle):
-    loaded, photo = load_bundle(), np.random.default_rng(0).integers(0, 256, (200, 100, 3), np.uint8)
+    loaded, photo = (
+        load_bundle(),
+        np.random.default_rng(0).integers(0, 256, (200, 100, 3), np.uint8),
+    )
     assert loaded.crops([photo]) == [[]]
     [[found]] = loaded.crops([photo], whole=True)
-    assert found.how == "median" and found.face[:4] == (20.0, 20.0, 70.0, 120.0) and found.face.score == 0
+    assert found.how == "median"
+    assert found.face[:4] == (20.0, 20.0, 70.0, 120.0)
+    assert found.face.score == 0
     assert BOX == (0.2, 0.1, 0.7, 0.6)
     np.testing.assert_array_equal(found.crop, faces.crop(photo, found.face, 40, 0.4, True))
     [[face]] = loaded.crops([demo_photo()], whole=True)
@@ -141,10 +175,14 @@ def test_smaller_faces_are_found_where_they_are_asked_for(load_bundle):
     photo = np.full((512, 384, 3), 128, np.uint8)
     photo[200:328, 140:236] = cv2.resize(demo_photo(), (96, 128), interpolation=cv2.INTER_AREA)
     assert all(
-        found.how != "mtcnn" for found in load_bundle(crop=crop_params(image_size=40, min_face=0.5)).crops([photo])[0]
+        found.how != "mtcnn"
+        for found in load_bundle(crop=crop_params(image_size=40, min_face=0.5)).crops([photo])[0]
     )
-    [[found]] = load_bundle(crop=crop_params(image_size=40, min_face=0.5), min_face=0.1).crops([photo])
-    assert found.how == "mtcnn" and 140 < found.face.x0 < found.face.x1 < 236
+    [[found]] = load_bundle(crop=crop_params(image_size=40, min_face=0.5), min_face=0.1).crops(
+        [photo]
+    )
+    assert found.how == "mtcnn"
+    assert 140 < found.face.x0 < found.face.x1 < 236
 
 
 def test_a_record_says_what_was_decided_and_how_likely_each_class_is(load_bundle):
@@ -159,11 +197,19 @@ def test_a_record_says_what_was_decided_and_how_likely_each_class_is(load_bundle
     )
     record = bundle.record(found, answers, 1)
     assert json.loads(json.dumps(record)) == record
-    assert record["box"] == [1.0, 2.0, 30.5, 40.0] and record["score"] == 0.99 and record["found"] == "mtcnn"
-    assert record["class"] == 11 and record["name"] == NAMES[11] == "incorrect female >=60"
-    assert record["mask"] == {"answer": "incorrect", "probabilities": {"worn": 0.2, "incorrect": 0.5, "none": 0.3}}
-    assert record["age"]["answer"] == "old" and record["age"]["probabilities"]["young"] == 0.6
-    assert record["gender"]["probabilities"] == {"male": 0.25, "female": 0.75} and record["years"] == 61.23
+    assert record["box"] == [1.0, 2.0, 30.5, 40.0]
+    assert record["score"] == 0.99
+    assert record["found"] == "mtcnn"
+    assert record["class"] == 11
+    assert record["name"] == NAMES[11] == "incorrect female >=60"
+    assert record["mask"] == {
+        "answer": "incorrect",
+        "probabilities": {"worn": 0.2, "incorrect": 0.5, "none": 0.3},
+    }
+    assert record["age"]["answer"] == "old"
+    assert record["age"]["probabilities"]["young"] == 0.6
+    assert record["gender"]["probabilities"] == {"male": 0.25, "female": 0.75}
+    assert record["years"] == 61.23
     assert bundle.record(found, answers._replace(years=None), 1)["years"] is None
 
 
@@ -184,7 +230,9 @@ def spoil(folder, how):
         path.write_text(json.dumps(value))
     elif how == "two weights":
         (folder / "mask-0-0.safetensors").unlink()
-        (folder / "gender-0-0.safetensors").write_bytes((folder / "all-0-0.safetensors").read_bytes())
+        (folder / "gender-0-0.safetensors").write_bytes(
+            (folder / "all-0-0.safetensors").read_bytes()
+        )
     return folder
 
 
@@ -196,7 +244,10 @@ def spoil(folder, how):
         ("format", "another version .*format"),
         ("outside", "networks.0.file"),
         ("choice", "KeyError: 'weights'|missing"),
-        ("two weights", r"(?s)mask-0-0.safetensors is missing.*gender-0-0.safetensors is not the file"),
+        (
+            "two weights",
+            r"(?s)mask-0-0.safetensors is missing.*gender-0-0.safetensors is not the file",
+        ),
     ],
 )
 def test_a_bundle_that_is_not_whole_is_refused_in_plain_lines(make_bundle, how, message):
@@ -220,7 +271,11 @@ def test_the_two_calls_work_from_another_thread(load_bundle):
 
 def test_answers_to_crops_of_several_requests_are_those_to_each(load_bundle):
     loaded, crops = load_bundle(), noise(6)
-    together, first, second = loaded.answers(crops), loaded.answers(crops[:2]), loaded.answers(crops[2:])
+    together, first, second = (
+        loaded.answers(crops),
+        loaded.answers(crops[:2]),
+        loaded.answers(crops[2:]),
+    )
     for name in TASKS:
         apart = np.concatenate([getattr(first, name), getattr(second, name)])
         np.testing.assert_allclose(getattr(together, name), apart, rtol=1e-4)

@@ -18,10 +18,10 @@ from portrait18.models import backbones, inference, targets
 #: Every way to pose a task, and what more it needs.
 TARGETS = {
     "classes": {},
-    "heads": dict(task="all", target="heads"),
-    "value": dict(task="age", target="value", loss="gaussian"),
-    "distribution": dict(task="age", target="distribution"),
-    "rank": dict(task="age", target="rank", loss="cumulative"),
+    "heads": {"task": "all", "target": "heads"},
+    "value": {"task": "age", "target": "value", "loss": "gaussian"},
+    "distribution": {"task": "age", "target": "distribution"},
+    "rank": {"task": "age", "target": "rank", "loss": "cumulative"},
 }
 SIZE = 32
 
@@ -84,7 +84,9 @@ def test_a_real_network_without_flip(tmp_path):
     crops = noise(3, 40)[:, :SIZE, :SIZE]
     [found], [wanted] = told(path, crops), expected(model, crops, False)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
-    assert np.abs(wanted - expected(model, crops, True)[0]).max() > 1e-4, "with flip it would be another"
+    assert np.abs(wanted - expected(model, crops, True)[0]).max() > 1e-4, (
+        "with flip it would be another"
+    )
     onnx.checker.check_model(str(path), full_check=True)
     proto = onnx.load(path)
     assert [value.name for value in proto.graph.input] == ["crops"]
@@ -101,8 +103,11 @@ def assert_nothing_of_this_machine(path):
 
 def test_equal_networks_have_equal_bytes_in_every_process(tmp_path):
     onnx_export.write(small(), True, tmp_path / "here.onnx")
-    code = f"import sys; sys.path[:0] = {[str(REPO), str(REPO / 'tests'), str(REPO / 'tests/deployment')]}\n" + (
-        "from test_onnx_export import onnx_export, small; onnx_export.write(small(), True, 'there.onnx')"
+    code = (
+        f"import sys; sys.path[:0] = {[str(REPO), str(REPO / 'tests'), str(REPO / 'tests/deployment')]}\n"
+        + (
+            "from test_onnx_export import onnx_export, small; onnx_export.write(small(), True, 'there.onnx')"
+        )
     )
     env = {**os.environ, "PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, check=True)

@@ -32,19 +32,25 @@ def test_the_folder_holds_the_networks_as_they_were_trained_and_says_what_they_a
             "task": {"years": "age"}.get(run.name, run.name),
             "size": 32,
         }
-    assert told["classes"]["mask"] == ["worn", "incorrect", "none"] and len(told["classes"]["all"]) == 18
+    assert told["classes"]["mask"] == ["worn", "incorrect", "none"]
+    assert len(told["classes"]["all"]) == 18
     assert told["predict"] == {"batch_size": 4, "flip": True, "tta_scales": [1.0, 0.8]}
-    assert told["crop"]["image_size"] == 40 and told["median_box"] == [0.2, 0.1, 0.7, 0.6]
+    assert told["crop"]["image_size"] == 40
+    assert told["median_box"] == [0.2, 0.1, 0.7, 0.6]
 
 
 def test_the_folder_says_what_it_was_made_of(make_bundle):
     told = json.loads((make_bundle() / "bundle.json").read_text())
-    assert told["metrics"] == {"macro_f1": 0.5} and told["params"]["group"] == {"by": "none"}
-    assert told["params"]["train"]["years"]["target"] == "value" and "workers" not in told["params"]["train"]["years"]
+    assert told["metrics"] == {"macro_f1": 0.5}
+    assert told["params"]["group"] == {"by": "none"}
+    assert told["params"]["train"]["years"]["target"] == "value"
+    assert "workers" not in told["params"]["train"]["years"]
     assert told["made_of"]["labels.csv"] == hashlib.sha256(b"photo\n").hexdigest()
     before = told["made_of"]["params"]
     assert json.loads((make_bundle() / "bundle.json").read_text())["made_of"]["params"] == before
-    other = json.loads((make_bundle(crop=crop_params(image_size=40, margin=0.5)) / "bundle.json").read_text())
+    other = json.loads(
+        (make_bundle(crop=crop_params(image_size=40, margin=0.5)) / "bundle.json").read_text()
+    )
     assert other["made_of"]["params"] != before
 
 
@@ -58,12 +64,17 @@ def test_equal_networks_give_equal_bytes_and_nothing_of_before_stays(make_bundle
 def test_onnx_files_are_written_and_named_where_asked_for(make_bundle, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        packing.onnx_export, "write", lambda model, flip, path: asked.append((model.params.task, flip, path.name))
+        packing.onnx_export,
+        "write",
+        lambda model, flip, path: asked.append((model.params.task, flip, path.name)),
     )
     folder = make_bundle(onnx=True, flip=False, runs=RUNS[2:4])
     assert asked == [("gender", False, "gender-0-0.onnx"), ("age", False, "years-0-0.onnx")]
     told = json.loads((folder / "bundle.json").read_text())
-    assert [network["onnx"] for network in told["networks"]] == ["gender-0-0.onnx", "years-0-0.onnx"]
+    assert [network["onnx"] for network in told["networks"]] == [
+        "gender-0-0.onnx",
+        "years-0-0.onnx",
+    ]
 
 
 def test_networks_that_saw_other_crops_do_not_go_together(make_bundle, monkeypatch):

@@ -12,7 +12,15 @@ from portrait18.deployment import photo_listing
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("b.jpg", "a.PNG", "notes.txt", ".hidden.jpg", "sub/c.webp", "sub/.git/d.jpg", "sub/._e.jpg"):
+    for name in (
+        "b.jpg",
+        "a.PNG",
+        "notes.txt",
+        ".hidden.jpg",
+        "sub/c.webp",
+        "sub/.git/d.jpg",
+        "sub/._e.jpg",
+    ):
         path = tmp_path / "all" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(photo_bytes())
@@ -60,7 +68,8 @@ def test_chunks_hold_every_photo_in_order_and_say_which_are_bad(folder, monkeypa
     assert [path for chunk in found for path, _ in chunk] == paths
     for path, photo in (pair for chunk in found for pair in chunk):
         if path.name == "4.jpg":
-            assert isinstance(photo, photos.BadPhoto) and "cannot be decoded" in str(photo)
+            assert isinstance(photo, photos.BadPhoto)
+            assert "cannot be decoded" in str(photo)
         else:
             np.testing.assert_array_equal(photo, photos.read(path))
 

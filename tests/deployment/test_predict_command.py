@@ -45,18 +45,25 @@ def predict(folder, capsys):
 
 def test_a_line_for_each_face_and_one_for_a_photo_without(predict):
     status, out, err = predict("photos")
-    assert status == 0 and err == []
+    assert status == 0
+    assert err == []
     first, second, third, fourth = out
-    assert first.startswith("photos/pair.png  face 1 of 2  mask ") and "  face 2 of 2  mask " in second
-    assert third.startswith("photos/sub/one.png  face 1 of 1") and fourth == "photos/zero.jpg  no face found"
-    assert "% " in first and "  class " in first and "  box " in first
+    assert first.startswith("photos/pair.png  face 1 of 2  mask ")
+    assert "  face 2 of 2  mask " in second
+    assert third.startswith("photos/sub/one.png  face 1 of 1")
+    assert fourth == "photos/zero.jpg  no face found"
+    assert "% " in first
+    assert "  class " in first
+    assert "  box " in first
 
 
 def test_json_has_every_face_with_the_bundles_answers(predict):
     status, out, _ = predict("photos", "--json")
     pair, one, zero = map(json.loads, out)
-    assert status == 0 and zero == {"photo": "photos/zero.jpg", "faces": []}
-    assert pair["photo"] == "photos/pair.png" and len(pair["faces"]) == 2
+    assert status == 0
+    assert zero == {"photo": "photos/zero.jpg", "faces": []}
+    assert pair["photo"] == "photos/pair.png"
+    assert len(pair["faces"]) == 2
     loaded = bundle.load("bundle", CPU)
     [[found]] = loaded.crops([photos.read("photos/sub/one.png")])
     expected = bundle.record(found, loaded.answers(found.crop[None]), 0)
@@ -64,7 +71,8 @@ def test_json_has_every_face_with_the_bundles_answers(predict):
     assert face["box"] == pytest.approx(expected["box"], abs=0.05)
     for name, task in TASKS.items():
         told = face[name]["probabilities"]
-        assert told == pytest.approx(expected[name]["probabilities"], abs=1e-3) and list(told) == list(task.classes)
+        assert told == pytest.approx(expected[name]["probabilities"], abs=1e-3)
+        assert list(told) == list(task.classes)
     sides = [box[2] - box[0] for box in (face["box"] for face in pair["faces"])]
     assert all(side > 100 for side in sides)
     left = {face["box"][0] < demo_photo().shape[1] for face in pair["faces"]}
@@ -83,7 +91,8 @@ def test_csv_has_a_row_for_each_face_and_for_each_photo_without(predict):
     ]
     face, row = json.loads(lines[0])["faces"][1], rows[1]
     assert [float(row[c]) for c in ("x0", "y0", "x1", "y1")] == pytest.approx(face["box"], abs=0.05)
-    assert row["mask"] == face["mask"]["answer"] and row["name"] == NAMES[int(row["class"])] == face["name"]
+    assert row["mask"] == face["mask"]["answer"]
+    assert row["name"] == NAMES[int(row["class"])] == face["name"]
     assert float(row["age_old"]) == pytest.approx(face["age"]["probabilities"]["old"], abs=1e-3)
     assert float(row["years"]) == pytest.approx(face["years"], abs=0.1)
     assert set(list(rows[3].values())[2:]) == {""}
@@ -93,21 +102,27 @@ def test_bad_photos_are_listed_at_the_end_and_the_others_answered(predict, folde
     (folder / "photos/bad.jpg").write_text("no photo")
     (folder / "photos/torn.png").write_bytes((folder / "photos/pair.png").read_bytes()[:999])
     status, out, err = predict("photos", "--json")
-    assert status == 3 and len(out) == 3
+    assert status == 3
+    assert len(out) == 3
     assert err[0] == "2 of 5 photos could not be read:"
-    assert err[1].startswith("  photos/bad.jpg cannot be decoded") and err[2].startswith("  photos/torn.png cannot")
+    assert err[1].startswith("  photos/bad.jpg cannot be decoded")
+    assert err[2].startswith("  photos/torn.png cannot")
 
 
 def test_a_bad_photo_s_name_breaks_no_line_and_steers_no_terminal(predict, folder):
     (folder / "photos/a\nb\x1b[2J.jpg").write_text("no photo")
     status, _, err = predict("photos")
-    assert status == 3 and len(err) == 2 and err[1].startswith(r"  photos/a\nb\x1b[2J.jpg cannot be decoded")
+    assert status == 3
+    assert len(err) == 2
+    assert err[1].startswith(r"  photos/a\nb\x1b[2J.jpg cannot be decoded")
 
 
 def test_without_a_face_the_whole_photo_counts_where_asked(predict):
     _, [line], _ = predict("photos/zero.jpg", "--whole", "--json")
     [face] = json.loads(line)["faces"]
-    assert face["found"] == "median" and face["box"] == [20.0, 12.0, 70.0, 72.0] and face["score"] == 0
+    assert face["found"] == "median"
+    assert face["box"] == [20.0, 12.0, 70.0, 72.0]
+    assert face["score"] == 0
     _, [line], _ = predict("photos/zero.jpg", "--whole")
     assert "no face found: guessed" in line
 
@@ -116,12 +131,16 @@ def test_drawn_copies_lie_as_the_photos_do_and_show_the_answers(predict, folder)
     before = (folder / "photos/pair.png").read_bytes()
     Image.fromarray(demo_photo()).save(folder / "photos/sub/two.bmp")
     status, _, _ = predict("photos", "--draw", "drawn")
-    drawn = sorted(str(path.relative_to(folder / "drawn")) for path in (folder / "drawn").rglob("*.*"))
-    assert status == 0 and drawn == ["pair.png", "sub/one.png", "sub/two.bmp.png", "zero.jpg"]
+    drawn = sorted(
+        str(path.relative_to(folder / "drawn")) for path in (folder / "drawn").rglob("*.*")
+    )
+    assert status == 0
+    assert drawn == ["pair.png", "sub/one.png", "sub/two.bmp.png", "zero.jpg"]
     assert (folder / "photos/pair.png").read_bytes() == before
     changed = np.abs(photos.read(folder / "drawn/pair.png").astype(int) - PAIR).max(2) > 50
     width = demo_photo().shape[1]
-    assert changed[:, :width].sum() > 500 < changed[:, width:].sum() and changed.mean() < 0.4
+    assert changed[:, :width].sum() > 500 < changed[:, width:].sum()
+    assert changed.mean() < 0.4
     assert photos.read(folder / "drawn/zero.jpg").shape == (120, 100, 3)
 
 
@@ -129,7 +148,8 @@ def test_copies_never_take_the_place_of_the_photos(predict, folder, capsys):
     before = (folder / "photos/pair.png").read_bytes()
     with pytest.raises(SystemExit) as stopped:
         predict("photos", "--draw", "photos")
-    assert stopped.value.code == 1 and "name another folder" in capsys.readouterr().err
+    assert stopped.value.code == 1
+    assert "name another folder" in capsys.readouterr().err
     assert (folder / "photos/pair.png").read_bytes() == before
 
 
@@ -139,7 +159,8 @@ def test_copies_stay_in_their_folder_and_none_takes_another_s_place(predict, fol
         Image.fromarray(demo_photo()).save(folder / name)
     with pytest.raises(SystemExit) as stopped:
         predict("a", "--draw", "drawn")
-    assert stopped.value.code == 1 and "two photos would be drawn as drawn/one.tif.png" in capsys.readouterr().err
+    assert stopped.value.code == 1
+    assert "two photos would be drawn as drawn/one.tif.png" in capsys.readouterr().err
     predict("a/one.tif", "a/../photos/zero.jpg", "--draw", "drawn")
     drawn = sorted(str(path.relative_to(folder)) for path in (folder / "drawn").rglob("*.*"))
     assert drawn == ["drawn/a/one.tif.png", "drawn/photos/zero.jpg"]
@@ -150,8 +171,11 @@ def test_a_name_that_is_no_text_is_printed_as_it_is(folder):
         (folder / "photos/zero.jpg").rename(os.fsdecode(bytes(folder) + b"/\xff.jpg"))
     except OSError:
         pytest.skip("this file system has no such names")
-    done = module(folder, "predict", os.fsdecode(b"\xff.jpg"), "--bundle", "bundle", stdout=subprocess.PIPE)
-    assert done.returncode == 0 and os.fsencode(done.stdout) == b"\xff.jpg  no face found\n"
+    done = module(
+        folder, "predict", os.fsdecode(b"\xff.jpg"), "--bundle", "bundle", stdout=subprocess.PIPE
+    )
+    assert done.returncode == 0
+    assert os.fsencode(done.stdout) == b"\xff.jpg  no face found\n"
 
 
 @pytest.mark.parametrize(
@@ -172,14 +196,20 @@ def test_what_cannot_be_done_is_told_in_one_line(predict, capsys, arguments, sta
     with pytest.raises(SystemExit) as stopped:
         predict(*arguments)
     err = capsys.readouterr().err
-    assert stopped.value.code == status and message in err and "Traceback" not in err
+    assert stopped.value.code == status
+    assert message in err
+    assert "Traceback" not in err
 
 
 def test_the_limits_of_the_command_line_reach_the_work(predict, folder):
     status, out, err = predict("photos/zero.jpg", "--max-pixels", "11999")
-    assert status == 3 and out == [] and "at most 11999 px" in err[1]
+    assert status == 3
+    assert out == []
+    assert "at most 11999 px" in err[1]
     small = np.full((512, 384, 3), 128, np.uint8)
-    small[200:328, 140:236] = np.asarray(Image.fromarray(demo_photo()).resize((96, 128), Image.Resampling.BOX))
+    small[200:328, 140:236] = np.asarray(
+        Image.fromarray(demo_photo()).resize((96, 128), Image.Resampling.BOX)
+    )
     Image.fromarray(small).save(folder / "small.png")
     _, [line], _ = predict("small.png", "--min-face", "0.1", "--json")
     assert json.loads(line)["faces"][0]["found"] == "mtcnn"
@@ -208,9 +238,14 @@ def module(folder, *arguments, **how):
 
 def test_as_a_module_with_clean_output_and_a_reader_that_leaves(folder):
     done = module(folder, "predict", "photos", "--bundle", "bundle", "--json", capture_output=True)
-    assert done.returncode == 0 and done.stderr == "" and len(done.stdout.splitlines()) == 3
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert len(done.stdout.splitlines()) == 3
     read, write = os.pipe()
     os.close(read)  # nobody reads
-    done = module(folder, "predict", "photos", "--bundle", "bundle", stdout=write, stderr=subprocess.PIPE)
+    done = module(
+        folder, "predict", "photos", "--bundle", "bundle", stdout=write, stderr=subprocess.PIPE
+    )
     os.close(write)
-    assert done.returncode == 1 and done.stderr == ""
+    assert done.returncode == 1
+    assert done.stderr == ""

@@ -7,7 +7,10 @@ from portrait18.evaluation import analysis
 
 
 def test_baseline_answers_the_most_frequent_class():
-    assert analysis.baseline(np.array([1, 1, 1, 0]), 2) == {"accuracy": 0.75, "macro_f1": pytest.approx(6 / 7 / 2)}
+    assert analysis.baseline(np.array([1, 1, 1, 0]), 2) == {
+        "accuracy": 0.75,
+        "macro_f1": pytest.approx(6 / 7 / 2),
+    }
 
 
 def test_sure_and_right_is_perfectly_calibrated():
@@ -16,8 +19,10 @@ def test_sure_and_right_is_perfectly_calibrated():
 
 def test_calibration_error_is_the_mean_gap_over_photos():
     probabilities = np.array([[0.9, 0.1]] * 4 + [[0.6, 0.4]] * 4)
-    truth = np.array([0, 0, 0, 1] + [0, 0, 0, 0])
-    assert analysis.expected_calibration_error(truth, probabilities) == pytest.approx((0.15 + 0.4) / 2)
+    truth = np.array([0, 0, 0, 1, 0, 0, 0, 0])
+    assert analysis.expected_calibration_error(truth, probabilities) == pytest.approx(
+        (0.15 + 0.4) / 2
+    )
     table = analysis.calibration(truth, probabilities)
     assert list(table) == ["confidence", "accuracy", "photos"]
     np.testing.assert_allclose(table, [[0.6, 1, 4], [0.9, 0.75, 4]])
@@ -61,24 +66,34 @@ def test_groups_score_each_gender_decade_and_mask_state():
     assert found.loc[("gender", "female")].tolist() == [2, 0.5, 0.5, 1, 0]
     assert found.loc[("age decade", "20s")].tolist() == [2, 1, 0.5, 1, 0.5]
     assert found.loc[("age decade", "60s")].tolist() == [1, 0, 1, 1, 0]
-    assert found.loc[("mask", "none"), "photos"] == 1 and ("mask", "incorrect") not in found.index
+    assert found.loc[("mask", "none"), "photos"] == 1
+    assert ("mask", "incorrect") not in found.index
 
 
 def test_age_is_judged_by_decade_with_years_off_and_which_way():
     age, group, answered = np.array([25, 29, 61]), np.array([0, 0, 2]), np.array([0, 1, 2])
     found = analysis.age_by_decade(age, group, answered, np.array([28.0, 27.0, 51.0]))
-    assert list(found) == ["decade", "photos", "wrong_group", "mean_absolute_error_years", "mean_error_years"]
+    assert list(found) == [
+        "decade",
+        "photos",
+        "wrong_group",
+        "mean_absolute_error_years",
+        "mean_error_years",
+    ]
     assert found.to_numpy().tolist() == [["20s", 2, 0.5, 2.5, 0.5], ["60s", 1, 0.0, 10.0, -10.0]]
 
 
 def test_without_years_only_the_groups_are_judged():
     found = analysis.age_by_decade(np.array([25]), np.array([0]), np.array([2]))
-    assert found.wrong_group.tolist() == [1] and found.mean_absolute_error_years.isna().all()
+    assert found.wrong_group.tolist() == [1]
+    assert found.mean_absolute_error_years.isna().all()
 
 
 def photo_of(people: str, answered: list[int], of_truth: list[float]):
     """Mistakes of a set of photos of class 0, each of the person named by a letter."""
-    truth = pd.DataFrame({"photo": [f"{i}.jpg" for i in range(len(people))], "person": list(people), "age": 25})
+    truth = pd.DataFrame(
+        {"photo": [f"{i}.jpg" for i in range(len(people))], "person": list(people), "age": 25}
+    )
     joint = np.zeros((len(people), 18))
     joint[np.arange(len(people)), answered] = 0.6
     joint[:, 0] = of_truth
@@ -87,7 +102,9 @@ def photo_of(people: str, answered: list[int], of_truth: list[float]):
 
 def test_mistakes_are_the_wrong_answers_and_say_what_is_wrong():
     found = photo_of("abcd", [0, 6, encode(0, 1, 2), 1], [0.9, 0.3, 0.1, 0.2])
-    assert found.photo.tolist() == ["2.jpg", "3.jpg", "1.jpg"], "the truth given least probability comes first"
+    assert found.photo.tolist() == ["2.jpg", "3.jpg", "1.jpg"], (
+        "the truth given least probability comes first"
+    )
     assert found.wrong.tolist() == ["gender+age", "age", "mask"]
     assert found.iloc[0].drop(["photo", "wrong"]).to_dict() == {
         "person": "c",
@@ -100,7 +117,12 @@ def test_mistakes_are_the_wrong_answers_and_say_what_is_wrong():
 
 
 def test_each_person_s_worst_mistake_comes_before_anybody_s_second():
-    assert photo_of("aaab", [1, 1, 1, 1], [0.1, 0.3, 0.2, 0.4]).photo.tolist() == ["0.jpg", "3.jpg", "2.jpg", "1.jpg"]
+    assert photo_of("aaab", [1, 1, 1, 1], [0.1, 0.3, 0.2, 0.4]).photo.tolist() == [
+        "0.jpg",
+        "3.jpg",
+        "2.jpg",
+        "1.jpg",
+    ]
 
 
 def test_no_mistake_is_a_table_without_rows():

@@ -20,7 +20,10 @@ def labelled(people: int = 30) -> pd.DataFrame:
     rows = []
     for i in range(people):
         folder = f"{i:06d}_x"
-        rows += [(f"{folder}/{s}.jpg", folder, f"{i:06d}", m, i % 2, AGES[i % 3]) for s, m in STEMS.items()]
+        rows += [
+            (f"{folder}/{s}.jpg", folder, f"{i:06d}", m, i % 2, AGES[i % 3])
+            for s, m in STEMS.items()
+        ]
     table = pd.DataFrame(rows, columns=["photo", "folder", "person", "mask", "gender", "age"])
     return relabelled(table)
 
@@ -72,13 +75,15 @@ def test_the_errors_are_found_and_nothing_else(wrong, joint):
     assert told.loc["gender"].tolist() == ["000007_x/normal.jpg", "000007", "male", "female"]
     assert told.loc["age"].tolist() == ["000012_x/normal.jpg", "000012", "old", "young"]
     years = found.set_index("task").years_from_border
-    assert years["age"] == 62 - 29 and years[["mask", "gender"]].isna().all()
+    assert years["age"] == 62 - 29
+    assert years[["mask", "gender"]].isna().all()
 
 
 def test_right_labels_give_an_empty_table_with_its_header(tmp_path):
     labels = labelled()
     found = audit.suspects(answered(labels), labels)
-    assert found.empty and list(found) == audit.COLUMNS
+    assert found.empty
+    assert list(found) == audit.COLUMNS
     write_csv(found, tmp_path / "suspects.csv")
     assert (tmp_path / "suspects.csv").read_text() == ",".join(audit.COLUMNS) + "\n"
     assert tables.read(tmp_path / "suspects.csv").empty
@@ -90,14 +95,18 @@ def test_quality_is_the_probability_of_the_recorded_label_averaged_over_the_pers
     quality = audit.suspects(answers, recorded).set_index("task").quality
     own = (recorded.person == "000007").to_numpy()
     assert quality["gender"] == pytest.approx(answers.gender_male[own].mean())
-    assert quality["mask"] == pytest.approx(answers.mask_none[recorded.photo == "000004_x/mask1.jpg"].item())
+    assert quality["mask"] == pytest.approx(
+        answers.mask_none[recorded.photo == "000004_x/mask1.jpg"].item()
+    )
 
 
 def test_the_worst_come_first(wrong):
     true, recorded = wrong
     recorded.loc[recorded.person.isin(["000001", "000009"]), "gender"] = 0
     found = audit.suspects(answered(true), relabelled(recorded))
-    assert len(found) == 5 and found.quality.is_monotonic_increasing and found.quality.between(0, 1).all()
+    assert len(found) == 5
+    assert found.quality.is_monotonic_increasing
+    assert found.quality.between(0, 1).all()
     pd.testing.assert_frame_equal(found, audit.suspects(answered(true), relabelled(recorded)))
 
 
@@ -106,15 +115,22 @@ def test_one_row_for_a_person_and_their_averaged_photos_decide():
     answers = answered(labels)
     asked = audit.questions(GENDER, answers, labels)
     assert asked.person.tolist() == ["000000", "000001", "000002", "000003"]
-    assert asked.photo.str.endswith("normal.jpg").all() and asked.recorded.tolist() == [0, 1, 0, 1]
-    np.testing.assert_allclose(asked.gender_female, answers.gender_female.to_numpy().reshape(4, 4).mean(1))
+    assert asked.photo.str.endswith("normal.jpg").all()
+    assert asked.recorded.tolist() == [0, 1, 0, 1]
+    np.testing.assert_allclose(
+        asked.gender_female, answers.gender_female.to_numpy().reshape(4, 4).mean(1)
+    )
     assert len(audit.questions(MASK, answers, labels)) == 16
 
 
 def test_without_a_bare_face_another_photo_stands_for_the_person():
     labels = labelled(4)
     labels = labels[labels["mask"] != 2]
-    assert audit.questions(AGE, answered(labels), labels).photo.str.endswith("incorrect_mask.jpg").all()
+    assert (
+        audit.questions(AGE, answered(labels), labels)
+        .photo.str.endswith("incorrect_mask.jpg")
+        .all()
+    )
 
 
 def test_two_people_under_one_id_are_asked_apart():
@@ -154,9 +170,12 @@ def test_probabilities_of_zero_are_no_trouble(wrong):
     true, recorded = wrong
     answers = answered(true)
     for task in TASKS.values():
-        answers[task.columns] = np.eye(len(task.classes))[answers[task.columns].to_numpy().argmax(1)]
+        answers[task.columns] = np.eye(len(task.classes))[
+            answers[task.columns].to_numpy().argmax(1)
+        ]
     found = audit.suspects(answers, recorded)
-    assert set(found.person) == {"000004", "000007", "000012"} and np.isfinite(found.quality).all()
+    assert set(found.person) == {"000004", "000007", "000012"}
+    assert np.isfinite(found.quality).all()
 
 
 def test_captions_name_the_rows_of_the_store_worst_first_and_fit_the_sheet(wrong):
@@ -166,13 +185,21 @@ def test_captions_name_the_rows_of_the_store_worst_first_and_fit_the_sheet(wrong
     worst = found[found.task == "gender"].photo.tolist()
     store = pd.Series(sorted(true.photo, reverse=True))
     told = audit.captions(found, GENDER, store, 48)
-    assert [store[row] for row in told] == worst and list(told.values()) == ["male->female"] * 2
+    assert [store[row] for row in told] == worst
+    assert list(told.values()) == ["male->female"] * 2
     assert list(audit.captions(found, GENDER, store, 1)) == list(told)[:1]
-    assert max(len(f"{a}->{b}") for t in TASKS.values() for a in t.classes for b in t.classes if a != b) <= 16
+    assert (
+        max(
+            len(f"{a}->{b}") for t in TASKS.values() for a in t.classes for b in t.classes if a != b
+        )
+        <= 16
+    )
 
 
 @pytest.mark.parametrize("errors", [True, False])
-def test_the_stage_writes_a_table_and_a_sheet_for_each_task(tmp_path, monkeypatch, wrong, errors, capsys):
+def test_the_stage_writes_a_table_and_a_sheet_for_each_task(
+    tmp_path, monkeypatch, wrong, errors, capsys
+):
     true, recorded = wrong
     monkeypatch.chdir(tmp_path)
     write_csv(answered(true), "data/ensemble/validation.csv")
@@ -188,4 +215,5 @@ def test_the_stage_writes_a_table_and_a_sheet_for_each_task(tmp_path, monkeypatc
     assert f"mask {int(errors)} photos, gender {int(errors)} persons" in capsys.readouterr().out
     first = {p.name: p.read_bytes() for p in (tmp_path / "reports/audit").iterdir()}
     stage.main()
-    assert first == {p.name: p.read_bytes() for p in (tmp_path / "reports/audit").iterdir()} and len(first) == 4
+    assert first == {p.name: p.read_bytes() for p in (tmp_path / "reports/audit").iterdir()}
+    assert len(first) == 4

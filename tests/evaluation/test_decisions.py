@@ -26,8 +26,12 @@ def test_offsets_shift_the_decision():
 def test_offsets_raise_macro_f1_where_a_rare_class_is_missed():
     probabilities, truth, people = skewed()
     offsets = decisions.choose_offsets(probabilities, truth, people)
-    before, after = (macro_f1(truth, decisions.decide(probabilities, o), 3) for o in (np.zeros(3), offsets))
-    assert offsets[0] == 0 and offsets[2] >= 0.5 and after > before + 0.05
+    before, after = (
+        macro_f1(truth, decisions.decide(probabilities, o), 3) for o in (np.zeros(3), offsets)
+    )
+    assert offsets[0] == 0
+    assert offsets[2] >= 0.5
+    assert after > before + 0.05
 
 
 def test_offsets_are_zero_where_nothing_is_to_gain():
@@ -62,12 +66,17 @@ def test_parts_are_of_whole_people_and_equal():
 def test_borders_are_found_where_the_years_part():
     years = np.concatenate([RNG.normal(25, 2, 200), RNG.normal(45, 3, 200), RNG.normal(58, 2, 60)])
     low, high = decisions.choose_thresholds(years, np.repeat([0, 1, 2], [200, 200, 60]))
-    assert 29 <= low <= 38 and 51 <= high <= 55
-    assert decisions.choose_thresholds(np.array([20.0, 45.0, 70.0]), np.array([0, 1, 2])).tolist() == [29.5, 59.5]
+    assert 29 <= low <= 38
+    assert 51 <= high <= 55
+    assert decisions.choose_thresholds(
+        np.array([20.0, 45.0, 70.0]), np.array([0, 1, 2])
+    ).tolist() == [29.5, 59.5]
 
 
 @pytest.mark.parametrize("count", [2, 3, 18])
 def test_the_quick_macro_f1_is_the_slow_one(count):
     for n in (5, 300):
         truth, predicted = RNG.integers(0, count, n), RNG.integers(0, count, n)
-        assert decisions.fast_macro_f1(truth, predicted, count) == pytest.approx(macro_f1(truth, predicted, count))
+        assert decisions.fast_macro_f1(truth, predicted, count) == pytest.approx(
+            macro_f1(truth, predicted, count)
+        )

@@ -24,14 +24,19 @@ def answers(truth, strength, seed, classes=3):
 def test_weights_lie_on_the_simplex(how):
     stack = np.stack([answers(TRUTH, s, i) for i, s in enumerate((0.5, 1.0, 2.0))])
     weights = ensembling.choose_weights(stack, TRUTH, how)
-    assert weights.shape == (3,) and (weights >= 0).all() and weights.sum() == pytest.approx(1)
+    assert weights.shape == (3,)
+    assert (weights >= 0).all()
+    assert weights.sum() == pytest.approx(1)
     assert (ensembling.choose_weights(stack, TRUTH, how) == weights).all()
 
 
 def test_equal_weights_are_equal_and_one_model_has_all():
     stack = np.stack([answers(TRUTH, s, 0) for s in (0.1, 3.0)])
     assert ensembling.choose_weights(stack, TRUTH, "equal").tolist() == [0.5, 0.5]
-    assert all(ensembling.choose_weights(stack[:1], TRUTH, how).tolist() == [1.0] for how in ("log-loss", "macro-f1"))
+    assert all(
+        ensembling.choose_weights(stack[:1], TRUTH, how).tolist() == [1.0]
+        for how in ("log-loss", "macro-f1")
+    )
 
 
 @pytest.mark.parametrize("how", ["log-loss", "macro-f1"])
@@ -47,21 +52,29 @@ def test_log_loss_weights_are_the_best_there_are():
         return -np.log((share * stack[0] + (1 - share) * stack[1])[np.arange(400), TRUTH]).mean()
 
     found = ensembling.choose_weights(stack, TRUTH, "log-loss")[0]
-    assert 0.05 < found < 0.95 and loss(found) <= min(loss(s) for s in np.linspace(0, 1, 101)) + 1e-6
+    assert 0.05 < found < 0.95
+    assert loss(found) <= min(loss(s) for s in np.linspace(0, 1, 101)) + 1e-6
 
 
 def test_log_loss_weights_survive_zero_probabilities():
     sure = np.eye(3)[TRUTH]
-    assert ensembling.choose_weights(np.stack([sure, np.roll(sure, 1, 1)]), TRUTH, "log-loss")[0] > 0.99
+    assert (
+        ensembling.choose_weights(np.stack([sure, np.roll(sure, 1, 1)]), TRUTH, "log-loss")[0]
+        > 0.99
+    )
 
 
 def test_blend_is_the_weighted_mean():
     stack = np.stack([answers(TRUTH, 1, i) for i in range(2)])
-    np.testing.assert_allclose(ensembling.blend(stack, np.array([0.3, 0.7])), 0.3 * stack[0] + 0.7 * stack[1])
+    np.testing.assert_allclose(
+        ensembling.blend(stack, np.array([0.3, 0.7])), 0.3 * stack[0] + 0.7 * stack[1]
+    )
 
 
 def params(**changes):
-    return EnsembleParams(**{"vote": "soft", "weights": "log-loss", "decision": "offsets", **changes})
+    return EnsembleParams(
+        **{"vote": "soft", "weights": "log-loss", "decision": "offsets", **changes}
+    )
 
 
 def test_a_hard_vote_counts_heads_and_probabilities_settle_ties():
@@ -73,7 +86,9 @@ def test_a_hard_vote_counts_heads_and_probabilities_settle_ties():
     np.testing.assert_allclose(votes.sum(2), 1)
     assert ensembling.blend(votes[[0, 2]], np.array([0.5, 0.5])).argmax(1) == 1
     chosen = ensembling.choose(
-        Votes(stack.repeat(3, 1), np.array([0, 0, 1])), np.arange(3), params(vote="hard", weights="equal")
+        Votes(stack.repeat(3, 1), np.array([0, 0, 1])),
+        np.arange(3),
+        params(vote="hard", weights="equal"),
     )
     assert chosen.answer(stack).decided.tolist() == [0]
 
@@ -86,34 +101,45 @@ def test_stacking_mends_a_model_that_swaps_two_classes():
     probabilities, decided = stacked.answer(votes.stack)
     np.testing.assert_allclose(probabilities.sum(1), 1)
     assert (decided == TRUTH).mean() > 0.9 > 0.5 > (swapped.argmax(1) == TRUTH).mean()
-    assert stacked.weights[0] > 0.7 and stacked.weights.sum() == pytest.approx(1)
+    assert stacked.weights[0] > 0.7
+    assert stacked.weights.sum() == pytest.approx(1)
 
 
 def test_stacking_copes_with_a_class_that_nobody_held_out_has():
     truth = np.repeat([0, 2], 50)
     votes = Votes(np.stack([answers(truth, 2, 1), answers(truth, 1, 2)]), truth)
-    probabilities, _ = ensembling.choose(votes, np.arange(100), params(vote="stacking")).answer(votes.stack)
-    assert probabilities.shape == (100, 3) and (0 < probabilities[:, 1]).all() and (probabilities[:, 1] < 1e-3).all()
+    probabilities, _ = ensembling.choose(votes, np.arange(100), params(vote="stacking")).answer(
+        votes.stack
+    )
+    assert probabilities.shape == (100, 3)
+    assert (probabilities[:, 1] > 0).all()
+    assert (probabilities[:, 1] < 1e-3).all()
 
 
 def three_votes(count=400):
     """Three tasks; the years lean towards the age; old people are rare and shyly told."""
     people = np.arange(count)
-    truth = {n: np.random.default_rng(7).integers(0, len(t.classes), count) for n, t in TASKS.items()}
+    truth = {
+        n: np.random.default_rng(7).integers(0, len(t.classes), count) for n, t in TASKS.items()
+    }
     truth["age"] = np.where(people % 12 == 0, 2, people % 2)
     votes = {
-        n: Votes(answers(truth[n], 3, i, len(t.classes))[None], truth[n]) for i, (n, t) in enumerate(TASKS.items())
+        n: Votes(answers(truth[n], 3, i, len(t.classes))[None], truth[n])
+        for i, (n, t) in enumerate(TASKS.items())
     }
     shy = votes["age"].stack * [1, 1, 0.1]
     votes["age"] = Votes(shy / shy.sum(2, keepdims=True), truth["age"])
-    years = np.array([22.0, 45.0, 60.0])[truth["age"]] + np.random.default_rng(8).normal(0, 4, count)
+    years = np.array([22.0, 45.0, 60.0])[truth["age"]] + np.random.default_rng(8).normal(
+        0, 4, count
+    )
     return votes, years, people
 
 
 def test_the_joint_decision_shifts_the_18_classes_together():
     votes, _, people = three_votes()
     ensemble = ensembling.fit(votes, None, people, params(decision="joint"))
-    assert ensemble.joint_offsets.shape == (18,) and not any(c.offsets.any() for c in ensemble.choices.values())
+    assert ensemble.joint_offsets.shape == (18,)
+    assert not any(c.offsets.any() for c in ensemble.choices.values())
     found = ensemble.answer(votes, None)
     eighteen = joint(*(found[n].probabilities for n in TASKS))
     decided = encode(*(found[n].decided for n in TASKS))
@@ -128,7 +154,8 @@ def test_borders_decide_the_age_by_years_alone():
     found = ensemble.answer(votes, years)
     assert (found["age"].decided == np.digitize(years, ensemble.thresholds)).all()
     assert (found["mask"].decided == votes["mask"].stack[0].argmax(1)).all()
-    assert 26 < ensemble.thresholds[0] < 40 and 48 < ensemble.thresholds[1] < 58  # nearer to 45 than to 60: old are rare
+    assert 26 < ensemble.thresholds[0] < 40
+    assert 48 < ensemble.thresholds[1] < 58
 
 
 @pytest.mark.parametrize("how", ["offsets", "joint", "thresholds"])
@@ -141,7 +168,8 @@ def test_cross_fit_is_not_swayed_by_a_persons_own_labels(how, vote):
     for person in (0, 13, 29):
         own = people == person
         wrong = {
-            n: v._replace(truth=np.where(own, (v.truth + 1) % v.stack.shape[2], v.truth)) for n, v in votes.items()
+            n: v._replace(truth=np.where(own, (v.truth + 1) % v.stack.shape[2], v.truth))
+            for n, v in votes.items()
         }
         other = ensembling.cross_fit(wrong, years, people, params(decision=how, vote=vote))
         for name in TASKS:
@@ -163,19 +191,25 @@ def test_cross_fit_raises_macro_f1_on_people_it_has_not_seen():
 def test_cross_fit_manages_with_few_people(count):
     people = np.repeat(np.arange(count), 6)
     stack = np.stack([answers(TRUTH[: len(people)], 2, i) for i in range(2)])
-    found = ensembling.cross_fit({"age": Votes(stack, TRUTH[: len(people)])}, None, people, params())
+    found = ensembling.cross_fit(
+        {"age": Votes(stack, TRUTH[: len(people)])}, None, people, params()
+    )
     probabilities, decided = found["age"]
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-6)
     assert decided.shape == (len(people),)
 
 
 def member(fold, held_out, value):
-    rows = [("validation", photo, value, 1 - value) for photo in held_out] + [("eval", "e", value, 1 - value)]
+    rows = [("validation", photo, value, 1 - value) for photo in held_out] + [
+        ("eval", "e", value, 1 - value)
+    ]
     return pd.DataFrame(rows, columns=["set", "photo", *GENDER.columns])
 
 
 def test_average_takes_held_out_photos_from_their_fold_and_eval_photos_from_all():
-    table = ensembling.average([member(0, ["b", "a"], 0.2), member(1, ["c"], 0.6), member(1, ["c"], 1.0)])
+    table = ensembling.average(
+        [member(0, ["b", "a"], 0.2), member(1, ["c"], 0.6), member(1, ["c"], 1.0)]
+    )
     assert table.loc["validation"].index.tolist() == ["a", "b", "c"]
     assert table.loc["validation"].gender_male.tolist() == pytest.approx([0.2, 0.2, 0.8])
     assert table.loc[("eval", "e"), "gender_male"] == pytest.approx(0.6)
@@ -183,7 +217,10 @@ def test_average_takes_held_out_photos_from_their_fold_and_eval_photos_from_all(
 
 
 def three(count=50):
-    return {t.name: answers(RNG.integers(0, len(t.classes), count), 1, 5, len(t.classes)) for t in TASKS.values()}
+    return {
+        t.name: answers(RNG.integers(0, len(t.classes), count), 1, 5, len(t.classes))
+        for t in TASKS.values()
+    }
 
 
 def test_assemble_puts_three_tasks_into_class_numbers():
@@ -191,9 +228,11 @@ def test_assemble_puts_three_tasks_into_class_numbers():
     decided = {name: RNG.integers(0, p.shape[1], 50) for name, p in parts.items()}
     photos, years = pd.Index([f"{i}.jpg" for i in range(50)]), np.linspace(20, 70, 50)
     table = ensembling.assemble({n: Answer(parts[n], decided[n]) for n in parts}, photos, years)
-    assert table.photo.tolist() == photos.tolist() and (table.years == years).all()
+    assert table.photo.tolist() == photos.tolist()
+    assert (table.years == years).all()
     for name, task in TASKS.items():
-        assert (table[task.columns].to_numpy() == parts[name]).all() and (table[name] == decided[name]).all()
+        assert (table[task.columns].to_numpy() == parts[name]).all()
+        assert (table[name] == decided[name]).all()
     assert (table["class"] == encode(decided["mask"], decided["gender"], decided["age"])).all()
     np.testing.assert_allclose(ensembling.joint_of(table), joint(*parts.values()))
 
@@ -201,7 +240,8 @@ def test_assemble_puts_three_tasks_into_class_numbers():
 def test_assemble_takes_one_answer_of_18_classes_apart():
     eighteen, decided = answers(RNG.integers(0, 18, 50), 1, 6, 18), RNG.permutation(50) % 18
     table = ensembling.assemble({"all": Answer(eighteen, decided)}, pd.RangeIndex(50), None)
-    assert "years" not in table and (table["class"] == decided).all()
+    assert "years" not in table
+    assert (table["class"] == decided).all()
     assert (encode(table["mask"], table.gender, table.age) == decided).all()
     assert (ensembling.joint_of(table) == eighteen).all()
     np.testing.assert_allclose(table[MASK.columns[2]], eighteen[:, 12:].sum(1))

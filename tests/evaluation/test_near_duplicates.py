@@ -27,7 +27,8 @@ def test_nearest_is_what_comparing_all_pairs_gives(monkeypatch):
     rows, distances = near_duplicates.nearest(table, 4)
     for i in range(40):
         order = [j for j in np.argsort(squared[i], kind="stable") if j != i][:4]
-        assert rows[i].tolist() == order and distances[i].tolist() == squared[i, order].tolist()
+        assert rows[i].tolist() == order
+        assert distances[i].tolist() == squared[i, order].tolist()
 
 
 def test_links_are_mutual_near_enough_and_closest_first():
@@ -43,7 +44,8 @@ def test_links_are_mutual_near_enough_and_closest_first():
 @pytest.mark.parametrize("total", [0, 1])
 def test_nothing_to_link(total):
     found = near_duplicates.links(np.zeros((total, 144), np.int8), 10, 7)
-    assert found.shape == (0, 2) and near_duplicates.join(total, found, 7).tolist() == [0] * total
+    assert found.shape == (0, 2)
+    assert near_duplicates.join(total, found, 7).tolist() == [0] * total
 
 
 def test_groups_grow_along_the_closest_links_up_to_the_largest():
@@ -67,7 +69,7 @@ def same_partition(one, other):
 
 
 def asked(by="near_duplicate", threshold=22.0, max_size=7, column="person"):
-    return GroupParams(by=by, column=column, threshold=threshold, max_size=largest)
+    return GroupParams(by=by, column=column, threshold=threshold, max_size=max_size)
 
 
 def test_photos_of_one_sitting_are_found_among_others():
@@ -95,12 +97,21 @@ def column(tmp_path, photos, name, info=INFO):
 
 
 def test_a_column_tells_the_person_as_text_and_an_empty_cell_tells_nobody(tmp_path):
-    assert column(tmp_path, ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"], "person") == [0, 1, 1, 2, 3, 4]
+    assert column(tmp_path, ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"], "person") == [
+        0,
+        1,
+        1,
+        2,
+        3,
+        4,
+    ]
 
 
 @pytest.mark.parametrize("name", ["persn", "ans", "ImageID", ""])
 def test_a_column_that_tells_nobody_is_refused_in_one_line(tmp_path, name):
-    with pytest.raises(UserError, match=rf"^params.yaml: group.column = '{name}' .* has person; .*none$"):
+    with pytest.raises(
+        UserError, match=rf"^params.yaml: group.column = '{name}' .* has person; .*none$"
+    ):
         column(tmp_path, ["a.jpg"], name)
     with pytest.raises(UserError, match="no column but ImageID and ans"):
         column(tmp_path, ["a.jpg"], name, "ImageID,ans\na.jpg,0\n")
@@ -109,14 +120,19 @@ def test_a_column_that_tells_nobody_is_refused_in_one_line(tmp_path, name):
 def test_photos_without_a_row_are_all_named(tmp_path):
     with pytest.raises(UserError) as caught:
         column(tmp_path, ["a.jpg", "x.jpg", "y.jpg"], "person")
-    assert len(caught.value.problems) == 2 and "no row for x.jpg" in caught.value.problems[0]
+    assert len(caught.value.problems) == 2
+    assert "no row for x.jpg" in caught.value.problems[0]
 
 
 def predictions(count=6):
     """Two held-out photos and four to label, answers to gender and age, and years."""
     rng = np.random.default_rng(0)
-    columns = {c: rng.random(count) for c in [*GENDER.columns, *AGE.columns, *MASK.columns, "years"]}
-    index = pd.MultiIndex.from_tuples([("validation", n) for n in "ab"] + [("eval", n) for n in "abcd"])
+    columns = {
+        c: rng.random(count) for c in [*GENDER.columns, *AGE.columns, *MASK.columns, "years"]
+    }
+    index = pd.MultiIndex.from_tuples(
+        [("validation", n) for n in "ab"] + [("eval", n) for n in "abcd"]
+    )
     return pd.DataFrame(columns, index.set_names(["set", "photo"]))
 
 
@@ -124,7 +140,11 @@ def test_averaged_is_the_mean_of_gender_age_and_years_over_each_group_of_a_set()
     table = predictions()
     before = table.copy()
     groups = pd.DataFrame(
-        {"set": ["eval"] * 4 + ["validation"] * 2, "photo": list("dcba") + list("ab"), "group": [0, 1, 0, 0, 0, 1]}
+        {
+            "set": ["eval"] * 4 + ["validation"] * 2,
+            "photo": list("dcba") + list("ab"),
+            "group": [0, 1, 0, 0, 0, 1],
+        }
     )
     found = near_duplicates.averaged(table, groups)
     assert found.index.equals(table.index)
@@ -137,13 +157,18 @@ def test_averaged_is_the_mean_of_gender_age_and_years_over_each_group_of_a_set()
 
 
 def test_answers_over_18_classes_are_taken_apart_and_keep_their_own_mask():
-    parts = [np.random.default_rng(i).dirichlet(np.ones(len(t.classes)), 6) for i, t in enumerate(TASKS.values())]
+    parts = [
+        np.random.default_rng(i).dirichlet(np.ones(len(t.classes)), 6)
+        for i, t in enumerate(TASKS.values())
+    ]
     table = pd.DataFrame(joint(*parts), predictions().index, ALL.columns)
     groups = table.index.to_frame(index=False).assign(group=0)
     found = near_duplicates.averaged(table, groups)
     assert not set(ALL.columns) & set(found)
     np.testing.assert_allclose(found[MASK.columns], parts[0])
-    np.testing.assert_allclose(found.loc["eval", AGE.columns], np.tile(parts[2][2:].mean(0), (4, 1)))
+    np.testing.assert_allclose(
+        found.loc["eval", AGE.columns], np.tile(parts[2][2:].mean(0), (4, 1))
+    )
 
 
 @pytest.mark.parametrize("by", ["none", "near_duplicate", "column"])
@@ -154,7 +179,10 @@ def test_the_stage_groups_both_sets(tmp_path, monkeypatch, by):
     for name, of_set in sizes.items():
         around, who[name] = people(of_set)
         photos = pd.DataFrame({"photo": [f"{i}.jpg" for i in range(len(around))]})
-        write_csv(photos.assign(person=who[name]) if name == "train" else photos, f"data/photos/{name}.csv")
+        write_csv(
+            photos.assign(person=who[name]) if name == "train" else photos,
+            f"data/photos/{name}.csv",
+        )
         Path("data/crops").mkdir(exist_ok=True)
         np.save(f"data/crops/{name}_context.npy", around)
     Path("eval").mkdir()

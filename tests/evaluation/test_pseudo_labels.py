@@ -42,17 +42,26 @@ def test_a_photo_takes_part_in_the_tasks_that_are_sure_enough():
 
 def test_a_photo_that_could_not_be_decoded_takes_part_in_nothing():
     seen = SEEN.mask(SEEN.index == "a.jpg", False)
-    assert [trained_on(seen=seen, task=task) for task in ("mask", "gender", "age", "all")] == ["b", "c", "bc", ""]
+    assert [trained_on(seen=seen, task=task) for task in ("mask", "gender", "age", "all")] == [
+        "b",
+        "c",
+        "bc",
+        "",
+    ]
 
 
 def test_its_labels_are_those_of_an_extra_person_of_its_own():
     row = pseudo_labels.labels(ANSWERS, SEEN, model_params(task="gender"), 0.9).iloc[2]
     assert (row["mask"], row.gender, row.age_group, row.age_target, row.age) == (1, 1, 2, 2, 57)
-    assert row["class"] == 6 * 1 + 3 * 1 + 2 and row.person == row.photo == "c.jpg"
-    assert row.extra == 1 and row.train == 1
+    assert row["class"] == 6 * 1 + 3 * 1 + 2
+    assert row.person == row.photo == "c.jpg"
+    assert row.extra == 1
+    assert row.train == 1
 
 
-@pytest.mark.parametrize("target", [dict(target="value", loss="gaussian"), dict(target="rank", loss="cumulative")])
+@pytest.mark.parametrize(
+    "target", [{"target": "value", "loss": "gaussian"}, {"target": "rank", "loss": "cumulative"}]
+)
 def test_targets_of_years_need_years_that_agree_with_the_group(target):
     assert trained_on(task="age", **target) == "ab"
 
@@ -64,14 +73,16 @@ def test_without_years_classes_can_still_be_told():
 def test_first_answers_blend_a_folds_models_and_tell_how_sure_they_are():
     index = pd.Index([f"{i}.jpg" for i in range(5)], name="photo")
     parts = {
-        n: np.random.default_rng(i).dirichlet(np.ones(len(t.classes)), 5) for i, (n, t) in enumerate(TASKS.items())
+        n: np.random.default_rng(i).dirichlet(np.ones(len(t.classes)), 5)
+        for i, (n, t) in enumerate(TASKS.items())
     }
     models = {name: pd.DataFrame(p, index, TASKS[name].columns) for name, p in parts.items()}
     models["age"]["years"] = 40.0
     models["age-2"] = pd.DataFrame(parts["age"][:, ::-1], index, AGE.columns).assign(years=50.0)
     table = pseudo_labels.first_answers(models)
     mean = (parts["age"] + parts["age"][:, ::-1]) / 2
-    assert table.photo.tolist() == index.tolist() and (table.years == 45).all()
+    assert table.photo.tolist() == index.tolist()
+    assert (table.years == 45).all()
     assert (table.age_group == mean.argmax(1)).all()
     np.testing.assert_allclose(table.age_group_confidence, mean.max(1))
     np.testing.assert_allclose(table.gender_confidence, parts["gender"].max(1))

@@ -11,9 +11,26 @@ from synthetic import MASK_STATES, photo_bytes
 
 PHOTO = photo_bytes(1, 20, 20)
 SOUND = st.sampled_from(
-    ["000001", "000001-1", "NA", "1e5", "-x", "a b", "con", "Ω", "é", "e\u0301", 'q"', "c,d", "'", "..x"]
+    [
+        "000001",
+        "000001-1",
+        "NA",
+        "1e5",
+        "-x",
+        "a b",
+        "con",
+        "Ω",
+        "é",
+        "e\u0301",
+        'q"',
+        "c,d",
+        "'",
+        "..x",
+    ]
 )
-IDS = SOUND | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/_"), min_size=1, max_size=12)
+IDS = SOUND | st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0/_"), min_size=1, max_size=12
+)
 ROGUE = st.sampled_from(
     ["a\nb", "a\x1b[31m", "a\\b", "", "x_y", "\udcff", "a\u2028b"]
 )  # \udcff: a byte that is no UTF-8
@@ -21,12 +38,35 @@ AGES = st.integers(0, 130).map(str) | st.sampled_from(
     ["-5", "4.5", "nan", "", "old", "007", "1000", "٤٥", " 30", "1e1"]
 )
 ROWS = ["sound"] * 6 + ["none", "other gender", "other age", "twice", "no folder"]
-FILES = ["sound"] * 12 + ["none", "double", "torn", "text", "folder", "passwd", "pipe", "link", "loop"]
+FILES = ["sound"] * 12 + [
+    "none",
+    "double",
+    "torn",
+    "text",
+    "folder",
+    "passwd",
+    "pipe",
+    "link",
+    "loop",
+]
 GOOD_FILES = ("sound", "link", "double")
 JUNK = ["._normal.jpg", ".DS_Store", "Thumbs.db"]
-STRANGE = ["Normal.jpg", "mask6.jpg", "mask1.gif", "no\nte.jpg", "\udcfe.jpg", "normal", "mask1 .jpg", "normal.jpg.jpg"]
-EVAL = st.sampled_from(["a.jpg", "A.jpg", "NA", "-rf", "é.jpg", "a b", 'q".png', "1e5", "a,b", "..a"])
-EVAL_ROGUE = st.sampled_from(["../a.jpg", "/etc/passwd", "", "..", "a\nb", "x/y.jpg", "..\\a", "a\x1bb", "\u2029"])
+STRANGE = [
+    "Normal.jpg",
+    "mask6.jpg",
+    "mask1.gif",
+    "no\nte.jpg",
+    "\udcfe.jpg",
+    "normal",
+    "mask1 .jpg",
+    "normal.jpg.jpg",
+]
+EVAL = st.sampled_from(
+    ["a.jpg", "A.jpg", "NA", "-rf", "é.jpg", "a b", 'q".png', "1e5", "a,b", "..a"]
+)
+EVAL_ROGUE = st.sampled_from(
+    ["../a.jpg", "/etc/passwd", "", "..", "a\nb", "x/y.jpg", "..\\a", "a\x1bb", "\u2029"]
+)
 
 
 class Person(NamedTuple):
@@ -44,8 +84,15 @@ class Person(NamedTuple):
 
     @property
     def named_well(self) -> bool:
-        sound_id = bool(self.id) and not any(c in "\\_/" or category(c) in ("Cc", "Cs", "Zl", "Zp") for c in self.id)
-        return sound_id and self.gender in ("male", "female") and self.age.isdecimal() and len(self.age) <= 3
+        sound_id = bool(self.id) and not any(
+            c in "\\_/" or category(c) in ("Cc", "Cs", "Zl", "Zp") for c in self.id
+        )
+        return (
+            sound_id
+            and self.gender in ("male", "female")
+            and self.age.isdecimal()
+            and len(self.age) <= 3
+        )
 
 
 def people(ids=IDS, ages=AGES) -> st.SearchStrategy[Person]:
@@ -89,7 +136,11 @@ def write(root: Path, everybody: list[Person]) -> tuple[dict, list[str]]:
     elsewhere.write_bytes(PHOTO)
     for p in everybody:
         folder = root / "train/images" / p.folder
-        gender = {"male": "female", "female": "male"}.get(p.gender, "?") if p.row == "other gender" else p.gender
+        gender = (
+            {"male": "female", "female": "male"}.get(p.gender, "?")
+            if p.row == "other gender"
+            else p.gender
+        )
         row = [p.id, gender, "Asian", p.age + "0" if p.row == "other age" else p.age, p.folder]
         listed = p.row != "none" and "\udcff" not in p.folder
         rows += [row] * (listed + (listed and p.row == "twice"))
@@ -106,8 +157,12 @@ def write(root: Path, everybody: list[Person]) -> tuple[dict, list[str]]:
             if kind == "double":
                 place(folder / (state + {".png": ".jpg"}.get(suffix, ".png")), kind, elsewhere)
             in_table = p.named_well and listed and p.row in ("sound", "twice")
-            if kind in ("none", "double") and p.named_well or kind not in GOOD_FILES and in_table:
-                faults.append(f"{p.folder}/{state}")  # of a person whose row is wrong no photo is read
+            if (kind in ("none", "double") and p.named_well) or (
+                kind not in GOOD_FILES and in_table
+            ):
+                faults.append(
+                    f"{p.folder}/{state}"
+                )  # of a person whose row is wrong no photo is read
             if kind in GOOD_FILES and in_table:
                 mask = {"normal": 2, "incorrect_mask": 1}.get(state, 0)
                 name = min(f.name for f in folder.glob(state + ".*"))

@@ -22,7 +22,9 @@ from portrait18.core.errors import printable
 from portrait18.dataset import tables
 from stages import check
 
-LINE = re.compile(r"|(error|warning): [^\x00-\x1f]*|\d+ problems; mend them all.*|check.problems: skip in.*")
+LINE = re.compile(
+    r"|(error|warning): [^\x00-\x1f]*|\d+ problems; mend them all.*|check.problems: skip in.*"
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,10 @@ def loaded(tmp_path_factory):
     path = tmp_path_factory.mktemp("params") / "params.yaml"
     changes = {"data.root": "photos", "data.extra": "extra", "check.max_pixels": 10**6}
     before = signal.getsignal(signal.SIGTERM)
-    yield {how: params.load(write_params(path, changes | {"check.problems": how})) for how in ("stop", "skip")}
+    yield {
+        how: params.load(write_params(path, changes | {"check.problems": how}))
+        for how in ("stop", "skip")
+    }
     signal.signal(signal.SIGTERM, before)
 
 
@@ -56,7 +61,8 @@ def run(loaded, problems: str) -> list[str] | None:
             try:
                 check.main()
             except SystemExit as end:
-                assert end.code == 1 and not Path("data/photos").exists()
+                assert end.code == 1
+                assert not Path("data/photos").exists()
                 lines = told.getvalue().split("\n")
                 assert all(LINE.fullmatch(line) for line in lines)
                 return [line for line in lines if line.startswith("error: ")]
@@ -75,7 +81,9 @@ def found() -> dict:
 @example([SOUND_PERSON, SOUND_PERSON._replace(id="2", files=("pipe", "passwd") + ("sound",) * 5)])
 @example([SOUND_PERSON._replace(files=("link",) * 7)])
 def test_people_get_their_true_labels_or_a_line(loaded, everybody):
-    everybody = [p for p in everybody if len(os.fsencode(p.folder)) < 255 and not p.folder.startswith(".")]
+    everybody = [
+        p for p in everybody if len(os.fsencode(p.folder)) < 255 and not p.folder.startswith(".")
+    ]
     with data_set() as root:
         truth, faults = write(root, everybody)
         errors = run(loaded, "stop")
@@ -83,7 +91,8 @@ def test_people_get_their_true_labels_or_a_line(loaded, everybody):
             for fault in faults:
                 assert any(repr(fault)[1:-1] in e or printable(fault) in e for e in errors), fault
         else:
-            assert errors is None and found() == truth
+            assert errors is None
+            assert found() == truth
         assert bool(run(loaded, "skip")) == (not truth)
         if truth:
             assert found() == truth
@@ -91,13 +100,21 @@ def test_people_get_their_true_labels_or_a_line(loaded, everybody):
 
 @tries(60)
 @given(
-    st.lists(st.tuples(EVAL | EVAL_ROGUE, st.sampled_from(["sound", "none", "torn", "pipe"])), min_size=1, max_size=4)
+    st.lists(
+        st.tuples(EVAL | EVAL_ROGUE, st.sampled_from(["sound", "none", "torn", "pipe"])),
+        min_size=1,
+        max_size=4,
+    )
 )
 def test_photos_to_label_keep_their_order_or_get_a_line(loaded, listed):
     names = [name for name, _ in listed]
     with data_set() as root:
         write(root, [SOUND_PERSON])
-        rogue = [name for name in names if "/" in name or "\\" in name or not name.strip(".") or not name.isprintable()]
+        rogue = [
+            name
+            for name in names
+            if "/" in name or "\\" in name or not name.strip(".") or not name.isprintable()
+        ]
         for name, kind in dict(listed).items():
             if name not in rogue:
                 (root / "eval/images" / name).unlink(missing_ok=True)
@@ -110,7 +127,9 @@ def test_photos_to_label_keep_their_order_or_get_a_line(loaded, listed):
             evaluated = tables.read("data/photos/eval.csv")
             kinds = dict(listed)
             assert evaluated.photo.tolist() == names
-            assert evaluated.width.tolist() == [20 if kinds[name] == "sound" else 0 for name in names]
+            assert evaluated.width.tolist() == [
+                20 if kinds[name] == "sound" else 0 for name in names
+            ]
 
 
 PATHS = [
@@ -133,16 +152,21 @@ def test_a_path_in_train_csv_that_is_no_folder_s_name_is_refused(loaded, path):
         with open(root / "train/train.csv", "a", newline="") as file:
             csv.writer(file).writerow(["000001", "female", "Asian", "45", path])
         (line,) = run(loaded, "stop")
-        assert "train.csv line 3: path" in line and "must be the name of a folder" in line
+        assert "train.csv line 3: path" in line
+        assert "must be the name of a folder" in line
 
 
 @tries(60)
 @given(st.sampled_from(["train/train.csv", "eval/info.csv"]), st.data())
 def test_a_table_with_wrong_bytes_is_refused_or_gives_the_true_labels(loaded, name, data):
     with data_set() as root:
-        truth, _ = write(root, [SOUND_PERSON, SOUND_PERSON._replace(id="2", gender="male", age="60")])
+        truth, _ = write(
+            root, [SOUND_PERSON, SOUND_PERSON._replace(id="2", gender="male", age="60")]
+        )
         content = bytearray((root / name).read_bytes())
-        for at, byte in data.draw(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=3)):
+        for at, byte in data.draw(
+            st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=3)
+        ):
             content[at % len(content)] = byte
         cut = data.draw(st.integers(0, len(content)))
         (root / name).write_bytes(bytes(content[:cut]) if data.draw(st.booleans()) else content)

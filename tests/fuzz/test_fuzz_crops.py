@@ -41,7 +41,8 @@ def begun(work: Path) -> Path:
 def opened(work: Path) -> reuse.Work:
     """The next run begins, and what it then holds is sound."""
     crops = reuse.Work(work, INVENTORY, crop_params(), torch.device("cpu"))
-    assert crops.pixels.shape == (6, 32, 32, 3) and crops.pixels.dtype == np.uint8
+    assert crops.pixels.shape == (6, 32, 32, 3)
+    assert crops.pixels.dtype == np.uint8
     assert crops.rows == {i: ROWS[i] for i in range(len(crops.rows))}
     assert len(crops.journal.path.read_text().splitlines()) == 1 + len(crops.rows) // 2
     return crops
@@ -63,7 +64,9 @@ JUNK = [
 
 
 @tries(60)
-@given(st.integers(0, 4000), st.sampled_from(JUNK) | st.text(st.characters(codec="utf-8"), max_size=20))
+@given(
+    st.integers(0, 4000), st.sampled_from(JUNK) | st.text(st.characters(codec="utf-8"), max_size=20)
+)
 @example(0, "")
 @example(10**6, json.dumps([[4, "photo 4", ROWS[4]]]) + "\n")
 @example(10**6, "\0\0\0\n")
@@ -86,7 +89,10 @@ def test_a_journal_with_wrong_bytes_is_no_traceback(work, changes):
 
 
 @tries(50)
-@given(st.lists(st.tuples(st.integers(0, 140), st.integers(0, 255)), max_size=3), st.integers(0, 20000) | st.none())
+@given(
+    st.lists(st.tuples(st.integers(0, 140), st.integers(0, 255)), max_size=3),
+    st.integers(0, 20000) | st.none(),
+)
 def test_pixels_that_are_not_those_of_the_journal_are_made_again(work, changes, cut):
     begun(work)
     [pixels] = work.glob("*.npy")
@@ -111,6 +117,9 @@ def test_a_damaged_store_is_read_or_named(work, name, changes, cut):
         pixels, table = crop_store.load(work, "a")
     except UserError as error:
         (line,) = error.problems
-        assert "is damaged" in line and f"{work}/a." in line
+        assert "is damaged" in line
+        assert f"{work}/a." in line
     else:
-        assert len(pixels) == len(table) and pixels.dtype == np.uint8 and pixels.ndim == 4
+        assert len(pixels) == len(table)
+        assert pixels.dtype == np.uint8
+        assert pixels.ndim == 4

@@ -43,11 +43,20 @@ def path(tmp_path_factory) -> Path:
 
 def inventory() -> pd.DataFrame:
     rows = [
-        (f"{who}/{state}.jpg", who, who, gender, age, 2 if state == "normal" else int(state == "incorrect_mask"))
+        (
+            f"{who}/{state}.jpg",
+            who,
+            who,
+            gender,
+            age,
+            2 if state == "normal" else int(state == "incorrect_mask"),
+        )
         for who, (gender, age) in PEOPLE.items()
         for state in MASK_STATES
     ]
-    return pd.DataFrame(rows, columns=["photo", "folder", "person", "gender", "age", "mask"]).assign(extra=0)
+    return pd.DataFrame(
+        rows, columns=["photo", "folder", "person", "gender", "age", "mask"]
+    ).assign(extra=0)
 
 
 def sound(rows: list[tuple]) -> bool:
@@ -65,7 +74,12 @@ def sound(rows: list[tuple]) -> bool:
 
 @tries(250)
 @given(st.lists(ROW, max_size=3))
-@example([("1", "", "gender", "male", "high_confidence", ""), ("1", "", "gender", "female", "high_confidence", "")])
+@example(
+    [
+        ("1", "", "gender", "male", "high_confidence", ""),
+        ("1", "", "gender", "female", "high_confidence", ""),
+    ]
+)
 @example([("1", "", "mask", "worn", "high_confidence", "")])
 def test_fixes_change_what_they_name_and_nothing_else(path, rows):
     with open(path, "w", newline="", encoding="utf-8") as file:
@@ -77,11 +91,17 @@ def test_fixes_change_what_they_name_and_nothing_else(path, rows):
         assert all("label_fixes.csv line " in p and p.isprintable() for p in error.problems)
         return
     assert sound(rows)
-    truth = {row.photo: {"mask": row.mask, "gender": row.gender} for row in inventory().itertuples()}
+    truth = {
+        row.photo: {"mask": row.mask, "gender": row.gender} for row in inventory().itertuples()
+    }
     for who, photo, column, value, agreement, _ in rows:
         classes = MASK.classes if column == "mask" else GENDER.classes
         for name, of_photo in truth.items():
-            if agreement == "high_confidence" and name.split("/")[0] == who and (not photo or name.endswith(f"/{photo}.jpg")):
+            if (
+                agreement == "high_confidence"
+                and name.split("/")[0] == who
+                and (not photo or name.endswith(f"/{photo}.jpg"))
+            ):
                 of_photo[column] = classes.index(value)
     made, _ = labels.make(inventory(), fixes, PARAMS)
     for row in made.itertuples(index=False):

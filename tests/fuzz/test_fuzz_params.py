@@ -35,11 +35,20 @@ TEXTS = [
     "\x1b[0m",
     "٣",
 ]
-NUMBERS = st.integers() | st.floats() | st.sampled_from([2**63, 2**64, -(10**30), 10**400, 1e308, 5e-324, -0.0])
-SCALARS = st.none() | st.booleans() | NUMBERS | st.sampled_from(TEXTS) | st.text(max_size=5) | st.dates()
+NUMBERS = (
+    st.integers()
+    | st.floats()
+    | st.sampled_from([2**63, 2**64, -(10**30), 10**400, 1e308, 5e-324, -0.0])
+)
+SCALARS = (
+    st.none() | st.booleans() | NUMBERS | st.sampled_from(TEXTS) | st.text(max_size=5) | st.dates()
+)
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3) | SCALARS, inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=3) | SCALARS, inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
@@ -55,7 +64,10 @@ def keys(section: dict, above: tuple = ()) -> list[tuple]:
 KEYS = keys(RAW)
 #: Keys of one number, with their section's name and class.
 SINGLE = [
-    (n, k) for n, kind in params.SECTIONS.items() for k, f in kind.model_fields.items() if f.annotation in (int, float)
+    (n, k)
+    for n, kind in params.SECTIONS.items()
+    for k, f in kind.model_fields.items()
+    if f.annotation in (int, float)
 ]
 
 
@@ -75,7 +87,8 @@ def load_file(path: Path) -> params.Params | None:
     try:
         loaded = params.load(path)
     except UserError as error:
-        assert error.problems and all(p.isprintable() and "params.yaml" in p and len(p) < 2000 for p in error.problems)
+        assert error.problems
+        assert all(p.isprintable() and "params.yaml" in p and len(p) < 2000 for p in error.problems)
         load.lines = error.problems
         return None
     for section in [*(getattr(loaded, name) for name in params.SECTIONS), *loaded.models.values()]:
@@ -91,7 +104,8 @@ def sound(value: object) -> None:
         for item in value:
             sound(item)
     elif isinstance(value, int | float):
-        assert math.isfinite(value) and (isinstance(value, float) or abs(value) < 2**63)
+        assert math.isfinite(value)
+        assert isinstance(value, float) or abs(value) < 2**63
 
 
 def changed(key: tuple, value: object) -> dict:
@@ -139,7 +153,8 @@ def test_a_number_written_as_text_is_the_same_number(path, key, number, write):
     if as_number and as_text:
         section, name = key
         one, other = (getattr(getattr(loaded, section), name) for loaded in (as_number, as_text))
-        assert type(one) is type(other) and one == (other if write in (str, repr) else pytest.approx(other, rel=1e-5))
+        assert type(one) is type(other)
+        assert one == (other if write in (str, repr) else pytest.approx(other, rel=1e-5))
 
 
 @tries(40)
@@ -148,16 +163,33 @@ def test_a_file_with_wrong_characters_is_read_or_refused(path, data):
     text = (REPO / "params.yaml").read_text().split("\n  # One section for each model.")[0]
     at = data.draw(st.integers(0, len(text) - 1))
     junk = data.draw(
-        st.text(max_size=4) | st.sampled_from(["\t", ": ", "- ", "*a", "&a", "!!bool x", "{", "'", "\0", "%", "? "])
+        st.text(max_size=4)
+        | st.sampled_from(["\t", ": ", "- ", "*a", "&a", "!!bool x", "{", "'", "\0", "%", "? "])
     )
-    path.write_bytes((text[:at] + junk + text[at + data.draw(st.integers(0, 3)) :]).encode("utf-8", "replace"))
+    path.write_bytes(
+        (text[:at] + junk + text[at + data.draw(st.integers(0, 3)) :]).encode("utf-8", "replace")
+    )
     load_file(path)
 
 
 @pytest.mark.parametrize(
     "seed",
-    ["2020-13-45", "!!timestamp x", "!!bool x", "!!int x", "!!float x", "9" * 5000, "[" * 2000 + "]" * 2000, "&a [*a]"]
-    + ["0x" + "f" * 4000, "*none", "!!python/object:os.system x", '"\\ud800"', "yes", "on"],
+    [
+        "2020-13-45",
+        "!!timestamp x",
+        "!!bool x",
+        "!!int x",
+        "!!float x",
+        "9" * 5000,
+        "[" * 2000 + "]" * 2000,
+        "&a [*a]",
+        "0x" + "f" * 4000,
+        "*none",
+        "!!python/object:os.system x",
+        '"\\ud800"',
+        "yes",
+        "on",
+    ],
 )
 def test_yaml_of_any_kind_is_refused_in_lines(path, seed):
     path.write_text((REPO / "params.yaml").read_text().replace("seed: 18 ", f"seed: {seed} ", 1))
@@ -165,17 +197,23 @@ def test_yaml_of_any_kind_is_refused_in_lines(path, seed):
 
 
 def test_aliases_that_stand_for_billions_give_short_lines(path):
-    laughs = "x0: &x0 [1, 1]\n" + "".join(f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 9)}]\n" for i in range(1, 12))
-    path.write_text(laughs + (REPO / "params.yaml").read_text().replace("seed: 18 ", "seed: *x11 ", 1))
+    laughs = "x0: &x0 [1, 1]\n" + "".join(
+        f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 9)}]\n" for i in range(1, 12)
+    )
+    path.write_text(
+        laughs + (REPO / "params.yaml").read_text().replace("seed: 18 ", "seed: *x11 ", 1)
+    )
     assert load_file(path) is None
     assert any("split.seed" in line for line in load.lines)
 
 
 @pytest.mark.parametrize(
-    "name", ["../../x", "a/b", "..", "", "a b", "a\nb", "-x", "x" * 200, "é", "/tmp/x", "a.b", "a@b"]
+    "name",
+    ["../../x", "a/b", "..", "", "a b", "a\nb", "-x", "x" * 200, "é", "/tmp/x", "a.b", "a@b"],
 )
 def test_a_model_s_name_that_leads_out_of_its_folder_is_refused(path, name):
     raw = changed(("train", name), {"task": "mask", "target": "classes", "lr": 0.1, "epochs": 1})
     raw["matrix"]["models"] = [*RAW["matrix"]["models"], name]
     assert load(path, raw) is None
-    assert len(load.lines) == 1 and "made of letters, digits, - and _" in load.lines[0]
+    assert len(load.lines) == 1
+    assert "made of letters, digits, - and _" in load.lines[0]

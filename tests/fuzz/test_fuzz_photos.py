@@ -46,7 +46,9 @@ def noise(seed: int, mode: str, width: int, height: int) -> Image.Image:
         return Image.fromarray(rng.integers(0, 65536, (height, width), np.uint16))
     bands = {"RGB": 3, "L": 1, "LA": 2, "RGBA": 4, "CMYK": 4, "P": 1, "1": 1}[mode]
     pixels = rng.integers(0, 256, (height, width, bands), np.uint8)
-    image = Image.fromarray(pixels.squeeze(2) if bands == 1 else pixels, "L" if mode in ("P", "1") else mode)
+    image = Image.fromarray(
+        pixels.squeeze(2) if bands == 1 else pixels, "L" if mode in ("P", "1") else mode
+    )
     if mode == "P":
         image.putpalette(rng.integers(0, 256, 768, np.uint8).tobytes())
         image = Image.frombytes("P", image.size, pixels.tobytes())
@@ -79,11 +81,16 @@ def expected(image: Image.Image) -> np.ndarray:
 def files(draw) -> tuple[bytes, str]:
     """A sound photo's bytes and its kind."""
     kind = draw(st.sampled_from(sorted(KINDS)))
-    image = noise(draw(st.integers(0, 9)), draw(st.sampled_from(KINDS[kind])), draw(st.integers(20, 40)), 30)
+    image = noise(
+        draw(st.integers(0, 9)), draw(st.sampled_from(KINDS[kind])), draw(st.integers(20, 40)), 30
+    )
     options = dict(draw(st.sampled_from(OPTIONS.get(kind, [{}]))))
     if kind in ("JPEG", "PNG", "WEBP") and draw(st.booleans()):
         exif = Image.Exif()
-        exif[0x0112], exif[0x010E] = draw(st.integers(0, 9)), "x" * draw(st.sampled_from([0, 10, 60000]))
+        exif[0x0112], exif[0x010E] = (
+            draw(st.integers(0, 9)),
+            "x" * draw(st.sampled_from([0, 10, 60000])),
+        )
         options["exif"] = exif
     return encode(image, kind, **options), kind
 
@@ -93,10 +100,14 @@ def decode(data: bytes, max_pixels: int = 10**6) -> np.ndarray | None:
     try:
         pixels = photos.decode(data, max_pixels)
     except photos.BadPhoto as error:
-        assert str(error).isprintable() and len(str(error)) < 500
+        assert str(error).isprintable()
+        assert len(str(error)) < 500
         return None
-    assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[2] == 3
-    assert min(pixels.shape[:2]) >= photos.MIN_SIDE and pixels.shape[0] * pixels.shape[1] <= max_pixels
+    assert pixels.dtype == np.uint8
+    assert pixels.ndim == 3
+    assert pixels.shape[2] == 3
+    assert min(pixels.shape[:2]) >= photos.MIN_SIDE
+    assert pixels.shape[0] * pixels.shape[1] <= max_pixels
     return pixels
 
 
@@ -104,7 +115,9 @@ def decode(data: bytes, max_pixels: int = 10**6) -> np.ndarray | None:
 @given(files(), st.data())
 def test_a_photo_with_wrong_bytes_is_read_or_refused(file, data):
     damaged = bytearray(file[0])
-    for place, byte in data.draw(st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1)):
+    for place, byte in data.draw(
+        st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1)
+    ):
         damaged[place % len(damaged)] = byte
     decode(bytes(damaged))
 
@@ -128,16 +141,27 @@ def test_a_photo_cut_off_anywhere_is_refused_or_whole(file, data):
 
 
 @tries(100)
-@given(st.sampled_from(["PNG", "TIFF", "BMP", "WEBP"]), st.data(), st.integers(20, 50), st.integers(20, 50))
+@given(
+    st.sampled_from(["PNG", "TIFF", "BMP", "WEBP"]),
+    st.data(),
+    st.integers(20, 50),
+    st.integers(20, 50),
+)
 def test_a_lossless_photo_keeps_its_pixels(kind, data, width, height):
-    image = noise(data.draw(st.integers(0, 9)), data.draw(st.sampled_from(KINDS[kind])), width, height)
+    image = noise(
+        data.draw(st.integers(0, 9)), data.draw(st.sampled_from(KINDS[kind])), width, height
+    )
     assume(image.mode != "CMYK")  # there are many ways to RGB
     pixels = decode(encode(image, kind, **data.draw(st.sampled_from(OPTIONS.get(kind, [{}])))))
     assert np.abs(pixels.astype(int) - expected(image)).max() <= (1 if "A" in image.mode else 0)
 
 
 @tries(60)
-@given(st.integers(1, 8), st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF"]), st.sampled_from(["RGB", "L", "I;16", "P"]))
+@given(
+    st.integers(1, 8),
+    st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF"]),
+    st.sampled_from(["RGB", "L", "I;16", "P"]),
+)
 def test_a_photo_stands_upright(orientation, kind, mode):
     assume(mode in KINDS[kind])
     image = noise(1, mode, 24, 36)
@@ -150,7 +174,9 @@ def test_a_photo_stands_upright(orientation, kind, mode):
     pixels = decode(data)
     assert np.array_equal(pixels, UPRIGHT[orientation](np.asarray(stored.convert("RGB"))))
     if mode != "I;16":
-        assert np.array_equal(pixels, np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")))
+        assert np.array_equal(
+            pixels, np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
+        )
 
 
 def claiming(kind: str, width: int, height: int) -> bytes:
@@ -171,7 +197,16 @@ def claiming(kind: str, width: int, height: int) -> bytes:
 
 def tiled_tiff(side: int, tile: tuple[int, int]) -> bytes:
     """A small TIFF cut into tiles of any size, which are decoded whole."""
-    tags = [(256, side), (257, side), (258, 8), (259, 8), (262, 1), (277, 1), (322, tile[0]), (323, tile[1])]
+    tags = [
+        (256, side),
+        (257, side),
+        (258, 8),
+        (259, 8),
+        (262, 1),
+        (277, 1),
+        (322, tile[0]),
+        (323, tile[1]),
+    ]
     tags += [(324, 8 + 2 + 12 * 10 + 4), (325, 8)]
     body = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + body + struct.pack("<I", 0) + bytes(8)
@@ -188,13 +223,21 @@ def test_a_size_beyond_the_limit_is_refused_by_the_header(kind, width, height):
     assume(width * height > 10**6)
     data = tiled_tiff(64, (width, height)) if kind == "TIFF" else claiming(kind, width, height)
     with mock.patch.object(Image.Image, "load", side_effect=AssertionError("decoded")) as load:
-        with mock.patch("PIL.ImageFile.ImageFile.load", load), pytest.raises(photos.BadPhoto, match="at most 1000000"):
+        with (
+            mock.patch("PIL.ImageFile.ImageFile.load", load),
+            pytest.raises(photos.BadPhoto, match="at most 1000000"),
+        ):
             photos.decode(data, max_pixels=10**6)
     assert not load.called
 
 
 @tries(60)
-@given(st.integers(1, 60), st.sampled_from([1, 19, 20, 21, 3000]), st.booleans(), st.sampled_from(["PNG", "JPEG"]))
+@given(
+    st.integers(1, 60),
+    st.sampled_from([1, 19, 20, 21, 3000]),
+    st.booleans(),
+    st.sampled_from(["PNG", "JPEG"]),
+)
 def test_sides_below_the_least_are_refused_and_no_others(one, other, turned, kind):
     width, height = (other, one) if turned else (one, other)
     pixels = decode(encode(noise(0, "RGB", width, height), kind))

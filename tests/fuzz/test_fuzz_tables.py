@@ -15,7 +15,9 @@ from portrait18.dataset.classes import COUNT
 from portrait18.evaluation import near_duplicates, score
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
-ODD = st.sampled_from(["", " ", "NA", "1e5", "000001", "a,b", 'say "hi"', "two\nlines", "=1+1", "\ufeff", "-1", "nan"])
+ODD = st.sampled_from(
+    ["", " ", "NA", "1e5", "000001", "a,b", 'say "hi"', "two\nlines", "=1+1", "\ufeff", "-1", "nan"]
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,8 @@ def path(tmp_path_factory) -> Path:
 
 
 def refused(lines: list[str]) -> None:
-    assert lines and all(line.isprintable() and "x.csv" in line for line in lines)
+    assert lines
+    assert all(line.isprintable() and "x.csv" in line for line in lines)
 
 
 def written(rows: list, end: str) -> str:
@@ -62,7 +65,9 @@ def test_cells_come_back_as_they_were_written_with_their_lines(path, rows, end, 
 @example(b"", "")
 @example("ImageID,ans\né,1\n".encode(), "utf-16")
 def test_any_bytes_are_read_or_refused_in_one_line(path, data, encoding):
-    path.write_bytes(data.decode("utf-8", "replace").encode(encoding, "replace") if encoding else data)
+    path.write_bytes(
+        data.decode("utf-8", "replace").encode(encoding, "replace") if encoding else data
+    )
     try:
         table = tables.read_text(path, ["ImageID", "ans"])
     except UserError as error:
@@ -72,7 +77,9 @@ def test_any_bytes_are_read_or_refused_in_one_line(path, data, encoding):
 
 
 NAMES = st.sampled_from(["a.jpg", "b.jpg", "c.jpg", "A.jpg", "a.jpg ", ""]) | CELLS
-ANSWERS = st.integers(-2, COUNT + 2).map(str) | st.sampled_from(["", "1.0", "01", "１", "nan", "True", " 3"])
+ANSWERS = st.integers(-2, COUNT + 2).map(str) | st.sampled_from(
+    ["", "1.0", "01", "１", "nan", "True", " 3"]
+)
 
 
 @tries(120)
@@ -80,13 +87,16 @@ ANSWERS = st.integers(-2, COUNT + 2).map(str) | st.sampled_from(["", "1.0", "01"
 def test_answers_are_those_that_were_written_or_refused(path, rows):
     path.write_text(written([["ImageID", "ans"], *rows], "\n"), newline="")
     names = [name for name, _ in rows]
-    sound = rows and len(set(names)) == len(rows) and all(a in map(str, range(COUNT)) for _, a in rows)
+    sound = (
+        rows and len(set(names)) == len(rows) and all(a in map(str, range(COUNT)) for _, a in rows)
+    )
     try:
         found = score.read(path)
     except UserError as error:
         assert not sound
         return refused(error.problems)
-    assert sound and found.to_dict() == {name: int(a) for name, a in rows}
+    assert sound
+    assert found.to_dict() == {name: int(a) for name, a in rows}
     assert score.compare(found, found[::-1])["accuracy"] == 1
 
 
@@ -94,11 +104,19 @@ def test_answers_are_those_that_were_written_or_refused(path, rows):
 @given(st.lists(st.sampled_from(["", " ", "p1", "p2", " p2", "NA", "nan"]), min_size=1, max_size=6))
 def test_photos_are_grouped_by_equal_cells_and_by_nothing_else(path, cells):
     names = [f"{i}.jpg" for i in range(len(cells))]
-    path.write_text(written([["ImageID", "ans", "who"], *zip(names, "0" * len(cells), cells, strict=True)], "\n"))
-    groups = near_duplicates.by_column(tables.read_text(path, ["ImageID"]).ImageID, path, "who").tolist()
+    path.write_text(
+        written(
+            [["ImageID", "ans", "who"], *zip(names, "0" * len(cells), cells, strict=True)], "\n"
+        )
+    )
+    groups = near_duplicates.by_column(
+        tables.read_text(path, ["ImageID"]).ImageID, path, "who"
+    ).tolist()
     for one, of_one in enumerate(groups):
         for other, of_other in enumerate(groups):
-            same = one == other or (cells[one].strip() and cells[one].strip() == cells[other].strip())
+            same = one == other or (
+                cells[one].strip() and cells[one].strip() == cells[other].strip()
+            )
             assert (of_one == of_other) == bool(same)
 
 

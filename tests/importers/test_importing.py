@@ -53,9 +53,15 @@ def test_the_layout_passes_the_check_of_training_photos(whole):
     table, problems = inventory.list_train(whole)
     assert problems == []
     table, bad = inventory.probe(table, whole / "train/images", 10**6)
-    assert bad == [] and len(table) == 21 and table.digest.is_unique
+    assert bad == []
+    assert len(table) == 21
+    assert table.digest.is_unique
     people = table.drop_duplicates("person")[["person", "gender", "age"]].values.tolist()
-    assert people == [["utk-26-0-2-20170002", 0, 26], ["utk-64-0-2-20170000", 0, 64], ["utk-70-1-2-20170001", 1, 70]]
+    assert people == [
+        ["utk-26-0-2-20170002", 0, 26],
+        ["utk-64-0-2-20170000", 0, 64],
+        ["utk-70-1-2-20170001", 1, 70],
+    ]
     assert set(zip(table.width, table.height, strict=True)) == {(192, 256)}
     listed = pd.read_csv(whole / "train/train.csv", dtype=str)
     assert listed.iloc[0].tolist() == [
@@ -78,23 +84,30 @@ def test_the_end_names_those_without_a_face(source, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(external.landmarks, "find", lambda net, batch, least: [None] * len(batch))
     run("utkface", source, tmp_path / "out", "--min-age", 60)
     printed = capsys.readouterr().out
-    assert "0 people of 6 listed" in printed and "3 left out" in printed
+    assert "0 people of 6 listed" in printed
+    assert "3 left out" in printed
     assert f"skipped: {source / '70_1_2_20170001.png'}: no face found" in printed
 
 
 def test_masks_lie_where_the_state_says(whole):
     folder = whole / "train/images/utk-64-0-2-20170000_male_Asian_64"
     photos = {s: cv2.imread(str(folder / f"{s}.jpg")).astype(int) for s in MASK_STATES}
-    source = cv2.resize(demo_photo(person=PEOPLE[0]), (192, 256), interpolation=cv2.INTER_AREA)[..., ::-1].astype(int)
+    source = cv2.resize(demo_photo(person=PEOPLE[0]), (192, 256), interpolation=cv2.INTER_AREA)[
+        ..., ::-1
+    ].astype(int)
     assert np.abs(photos["normal"] - source).mean() < 25
     height, width = source.shape[:2]
     for state, photo in photos.items():
-        changed = np.abs(photo - photos["normal"])[int(0.35 * height) : int(0.7 * height), width // 4 : 3 * width // 4]
+        changed = np.abs(photo - photos["normal"])[
+            int(0.35 * height) : int(0.7 * height), width // 4 : 3 * width // 4
+        ]
         assert state == "normal" or changed.mean() > 8
 
 
 @pytest.mark.parametrize("photos_left", [0, 3])
-def test_an_interrupted_run_ends_with_the_bytes_of_a_whole_one(source, whole, tmp_path, monkeypatch, photos_left):
+def test_an_interrupted_run_ends_with_the_bytes_of_a_whole_one(
+    source, whole, tmp_path, monkeypatch, photos_left
+):
     out, real = tmp_path / "out", external._write
 
     def killed(folder, of_person):
@@ -107,11 +120,14 @@ def test_an_interrupted_run_ends_with_the_bytes_of_a_whole_one(source, whole, tm
     with pytest.raises(RuntimeError):
         run("utkface", source, out)
     monkeypatch.undo()
-    assert not (out / "train/train.csv").exists() and len(list(out.rglob("*.jpg"))) == 14 + photos_left
+    assert not (out / "train/train.csv").exists()
+    assert len(list(out.rglob("*.jpg"))) == 14 + photos_left
     written = {p: p.stat().st_mtime_ns for p in out.rglob("*.jpg") if "_64" not in p.parent.name}
     run("utkface", source, out)
     assert content(out) == content(whole)
-    assert all(p.stat().st_mtime_ns == time for p, time in written.items())  # whole folders are kept
+    assert all(
+        p.stat().st_mtime_ns == time for p, time in written.items()
+    )  # whole folders are kept
 
 
 def test_a_finished_run_looks_at_no_face_again(source, whole, monkeypatch):
@@ -121,7 +137,9 @@ def test_a_finished_run_looks_at_no_face_again(source, whole, monkeypatch):
     assert content(whole) == before
 
 
-@pytest.mark.parametrize("more", [("--seed", 1), ("--limit", 2), ("--side", 100), ("--min-age", 30)])
+@pytest.mark.parametrize(
+    "more", [("--seed", 1), ("--limit", 2), ("--side", 100), ("--min-age", 30)]
+)
 def test_a_folder_made_with_other_options_is_left_alone(source, whole, more, capsys):
     before = content(whole)
     with pytest.raises(SystemExit):
@@ -143,7 +161,13 @@ def bad(tmp_path):
     for name in ("good.jpg", "noise.jpg"):
         (tmp_path / name).write_bytes(photo_bytes(len(name)))
     (tmp_path / "torn.jpg").write_bytes(photo_bytes(3)[:400])
-    rows = ["good.jpg,male,30", "gone.jpg,male,30", "torn.jpg,female,40", "noise.jpg,x,40", "wide.jpg,male,25-35"]
+    rows = [
+        "good.jpg,male,30",
+        "gone.jpg,male,30",
+        "torn.jpg,female,40",
+        "noise.jpg,x,40",
+        "wide.jpg,male,25-35",
+    ]
     (tmp_path / "labels.csv").write_text("\n".join(["path,gender,age", *rows]) + "\n")
     return tmp_path
 
@@ -152,13 +176,21 @@ def test_bad_rows_and_photos_are_named_together_before_any_work(bad, capsys):
     with pytest.raises(SystemExit):
         run("csv", bad, bad / "out")
     lines = capsys.readouterr().err.splitlines()
-    for says in ("labels.csv line 5: gender 'x'", "gone.jpg is missing", "torn.jpg cannot be decoded", "3 problems"):
+    for says in (
+        "labels.csv line 5: gender 'x'",
+        "gone.jpg is missing",
+        "torn.jpg cannot be decoded",
+        "3 problems",
+    ):
         assert sum(says in line for line in lines) == 1
-    assert len(lines) == 5 and not (bad / "out").exists()
+    assert len(lines) == 5
+    assert not (bad / "out").exists()
 
 
 def test_problems_skip_goes_on_without_the_bad(bad, monkeypatch, capsys):
-    monkeypatch.setattr(external.landmarks, "find", lambda net, batch, least: [POINTS / 4] * len(batch))
+    monkeypatch.setattr(
+        external.landmarks, "find", lambda net, batch, least: [POINTS / 4] * len(batch)
+    )
     run("csv", bad, bad / "out", "--problems", "skip", "--race", "any")
     assert [p.name for p in (bad / "out/train/images").iterdir()] == ["csv-good_male_any_30"]
     assert capsys.readouterr().err.count("warning: ") == 3
@@ -171,18 +203,30 @@ def test_faces_from_the_side_are_skipped(bad, monkeypatch):
     side = POINTS / 4 * (0.1, 1)
     monkeypatch.setattr(external.landmarks, "find", lambda net, batch, least: [side] * len(batch))
     run("csv", bad, bad / "out", "--problems", "skip")
-    assert ["good.jpg", "face seen from the side"] in pd.read_csv(bad / "out/skipped.csv").values.tolist()
+    assert ["good.jpg", "face seen from the side"] in pd.read_csv(
+        bad / "out/skipped.csv"
+    ).values.tolist()
     assert len(pd.read_csv(bad / "out/train/train.csv")) == 0
 
 
 def test_ages_are_inclusive_and_a_range_counts_by_its_middle():
     table = pd.DataFrame(
-        [("a", 18, 18, 18), ("b", 17, 17, 17), ("c", 14, 10, 19), ("d", 60, 60, 60), ("e", 61, 61, 61)]
-        + [("f", 24, 20, 29), ("g", 30, 25, 35), ("h", 75, 70, 120), ("i", 57, 50, 64)],
+        [
+            ("a", 18, 18, 18),
+            ("b", 17, 17, 17),
+            ("c", 14, 10, 19),
+            ("d", 60, 60, 60),
+            ("e", 61, 61, 61),
+            ("f", 24, 20, 29),
+            ("g", 30, 25, 35),
+            ("h", 75, 70, 120),
+            ("i", 57, 50, 64),
+        ],
         columns=["photo", "age", "low", "high"],
     )
     kept, unsure = external.select(table, 18, 60)
-    assert kept.photo.tolist() == ["a", "d", "f"] and sorted(unsure) == ["g", "i"]
+    assert kept.photo.tolist() == ["a", "d", "f"]
+    assert sorted(unsure) == ["g", "i"]
     assert "25-35" in unsure["g"]
     assert external.select(table, 61, 100)[0].photo.tolist() == ["e", "h"]
 
@@ -193,15 +237,20 @@ def test_limit_draws_by_seed(source, tmp_path, monkeypatch):
     for seed in range(6):
         run("utkface", source, tmp_path / f"{seed}", "--limit", 2, "--seed", seed)
         drawn.append(tuple(sorted(p.name for p in (tmp_path / f"{seed}/train/images").iterdir())))
-    assert {len(d) for d in drawn} == {2} and len(set(drawn)) > 1
+    assert {len(d) for d in drawn} == {2}
+    assert len(set(drawn)) > 1
 
 
 def test_photos_are_shrunk_to_the_side_and_never_enlarged(tmp_path, monkeypatch):
-    monkeypatch.setattr(external.landmarks, "find", lambda net, batch, least: [POINTS / 4] * len(batch))
+    monkeypatch.setattr(
+        external.landmarks, "find", lambda net, batch, least: [POINTS / 4] * len(batch)
+    )
     for name, size in (("00001A20", (400, 200)), ("00002A20", (64, 48))):
         (tmp_path / f"{name}.jpg").write_bytes(photo_bytes(1, *size))
     run("all-age-faces", tmp_path, tmp_path / "out", "--side", 100)
-    table, _ = inventory.probe(inventory.list_train(tmp_path / "out")[0], tmp_path / "out/train/images", 10**6)
+    table, _ = inventory.probe(
+        inventory.list_train(tmp_path / "out")[0], tmp_path / "out/train/images", 10**6
+    )
     assert set(zip(table.person, table.width, table.height, strict=True)) == {
         ("aaf-00001A20", 100, 50),
         ("aaf-00002A20", 64, 48),
@@ -215,10 +264,14 @@ def test_seven_are_drawn_by_seed_and_person():
     assert all((one[s] == again[s]).all() for s in MASK_STATES)
     assert len({p.tobytes() for p in one.values()}) == 7
     for seed, person in ((2, "a"), (1, "b")):
-        assert all((one[s] != p).any() for s, p in external.seven(photo, POINTS, seed, person).items())
+        assert all(
+            (one[s] != p).any() for s, p in external.seven(photo, POINTS, seed, person).items()
+        )
 
 
-@pytest.mark.parametrize("option", [("--limit", 0), ("--side", 10), ("--seed", -1), ("--race", "East_Asian")])
+@pytest.mark.parametrize(
+    "option", [("--limit", 0), ("--side", 10), ("--seed", -1), ("--race", "East_Asian")]
+)
 def test_options_out_of_range_are_refused(tmp_path, option, capsys):
     with pytest.raises(SystemExit):
         run("utkface", tmp_path, tmp_path / "out", *option)

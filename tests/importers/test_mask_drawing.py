@@ -30,13 +30,19 @@ def places(points):
     left, right, nose, left_mouth, right_mouth = points
     eyes, mouth = (left + right) / 2, (left_mouth + right_mouth) / 2
     chin = eyes + 1.45 * (mouth - eyes)
-    return {"eyes": [left, right], "nose": [nose], "mouth": [left_mouth, right_mouth, mouth], "chin": [chin]}
+    return {
+        "eyes": [left, right],
+        "nose": [nose],
+        "mouth": [left_mouth, right_mouth, mouth],
+        "chin": [chin],
+    }
 
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("points", [LEVEL, TURNED], ids=["level", "turned"])
 @pytest.mark.parametrize(
-    ("worn", "covered"), [("worn", ("nose", "mouth", "chin")), ("nose", ("mouth", "chin")), ("chin", ("chin",))]
+    ("worn", "covered"),
+    [("worn", ("nose", "mouth", "chin")), ("nose", ("mouth", "chin")), ("chin", ("chin",))],
 )
 def test_each_way_of_wearing_covers_its_places_and_no_other(worn, covered, points, seed):
     drawn = mask_drawing.draw(flat(), points, worn, seed)
@@ -48,8 +54,10 @@ def test_each_way_of_wearing_covers_its_places_and_no_other(worn, covered, point
 
 def test_the_sky_and_the_neck_stay_as_they_were():
     drawn = mask_drawing.draw(flat(), LEVEL, "worn", 1)
-    assert (drawn[:180] == FLAT).all() and (drawn[360:] == FLAT).all()
-    assert (drawn[:, :80] == FLAT).all() and (drawn[:, 300:] == FLAT).all()
+    assert (drawn[:180] == FLAT).all()
+    assert (drawn[360:] == FLAT).all()
+    assert (drawn[:, :80] == FLAT).all()
+    assert (drawn[:, 300:] == FLAT).all()
 
 
 @pytest.mark.parametrize("degrees", [35, -35, 90])
@@ -85,20 +93,26 @@ def test_same_arguments_same_bytes_and_the_photo_is_left_alone():
     photo = demo_photo()
     before = photo.copy()
     first, second = (mask_drawing.draw(photo, LEVEL, "worn", 7) for _ in range(2))
-    assert first.dtype == np.uint8 and first.shape == photo.shape
+    assert first.dtype == np.uint8
+    assert first.shape == photo.shape
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(photo, before)
 
 
 def test_seeds_draw_several_colors():
-    middles = {tuple(mask_drawing.draw(flat(), LEVEL, "worn", seed)[262, 178] // 32) for seed in range(16)}
+    middles = {
+        tuple(mask_drawing.draw(flat(), LEVEL, "worn", seed)[262, 178] // 32) for seed in range(16)
+    }
     assert len(middles) >= 4
 
 
 def test_white_cloth_is_darker_in_a_darker_photo():
     light, dark = (np.full((480, 384, 3), grey, np.uint8) for grey in (190, 90))
     for seed in range(3):
-        bright, dim = (mask_drawing.draw(p, LEVEL, "worn", seed)[220:300, 150:230].mean() for p in (light, dark))
+        bright, dim = (
+            mask_drawing.draw(p, LEVEL, "worn", seed)[220:300, 150:230].mean()
+            for p in (light, dark)
+        )
         assert dim < 0.8 * bright
 
 
@@ -111,7 +125,9 @@ def test_edges_are_soft():
 
 @pytest.mark.parametrize("shift", [(-150, 0), (150, 0), (0, 180), (-900, 0)])
 def test_what_lies_beyond_the_photo_is_cut_off(shift):
-    whole = mask_drawing.draw(np.full((1400, 2400, 3), 90, np.uint8), LEVEL + (1000, 500), "worn", 3)
+    whole = mask_drawing.draw(
+        np.full((1400, 2400, 3), 90, np.uint8), (*LEVEL, 1000, 500), "worn", 3
+    )
     drawn = mask_drawing.draw(np.full((480, 384, 3), 90, np.uint8), LEVEL + shift, "worn", 3)
     assert drawn.shape == (480, 384, 3)
     x, y = 1000 - shift[0], 500 - shift[1]

@@ -33,7 +33,9 @@ def test_years(text, expected):
     assert sources.years(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "old", "45.5", "-3", "121", "30-20", "20-", "20-29-30", "100-130"])
+@pytest.mark.parametrize(
+    "text", ["", "old", "45.5", "-3", "121", "30-20", "20-", "20-29-30", "100-130"]
+)
 def test_years_of_other_texts_are_refused(text):
     with pytest.raises(ValueError, match="years from 0 to 120"):
         sources.years(text)
@@ -56,12 +58,23 @@ def test_ranges_straddle_the_borders_at_30_and_60(text, straddles):
 
 
 def test_utkface_names(tmp_path):
-    touch(tmp_path, "25_0_2_20170116174525125.jpg", "100_1_0_20170112213500903.jpg.chip.jpg", "1_1_4_x.PNG")
+    touch(
+        tmp_path,
+        "25_0_2_20170116174525125.jpg",
+        "100_1_0_20170112213500903.jpg.chip.jpg",
+        "1_1_4_x.PNG",
+    )
     touch(tmp_path, "._25_0_2_2.jpg", "readme.txt", "part2/30_1_1_5.jpg")
     table, problems = sources.list_people("utkface", tmp_path, [], COLUMNS, "unknown")
     assert problems == []
     assert rows(table, "photo", "id", "gender", "race", "age") == [
-        ("100_1_0_20170112213500903.jpg.chip.jpg", "utk-100-1-0-20170112213500903", "female", "White", 100),
+        (
+            "100_1_0_20170112213500903.jpg.chip.jpg",
+            "utk-100-1-0-20170112213500903",
+            "female",
+            "White",
+            100,
+        ),
         ("1_1_4_x.PNG", "utk-1-1-4-x", "female", "Other", 1),
         ("25_0_2_20170116174525125.jpg", "utk-25-0-2-20170116174525125", "male", "Asian", 25),
     ]
@@ -82,7 +95,8 @@ def test_all_age_faces_are_female_to_07380_and_male_from_there(tmp_path):
 def test_fairface_reads_both_its_files(tmp_path):
     head = "file,age,gender,race,service_test\n"
     (tmp_path / "fairface_label_train.csv").write_text(
-        head + "train/1.jpg,50-59,Male,East Asian,True\ntrain/2.jpg,more than 70,Female,Latino_Hispanic,False\n"
+        head
+        + "train/1.jpg,50-59,Male,East Asian,True\ntrain/2.jpg,more than 70,Female,Latino_Hispanic,False\n"
     )
     (tmp_path / "fairface_label_val.csv").write_text(head + "val/1.jpg,0-2,Female,Indian,True\n")
     table, problems = sources.list_people("fairface", tmp_path, [], FAIR, "unknown")
@@ -97,7 +111,9 @@ def test_fairface_reads_both_its_files(tmp_path):
 def test_csv_with_other_columns_and_words(tmp_path):
     (tmp_path / "who.csv").write_text("sex,file,years\n0,a.jpg,30\n1,b.jpg,31\nF,c.jpg,32\n")
     columns = sources.Columns(path="file", gender="sex", age="years", male="0", female="1")
-    table, problems = sources.list_people("csv", tmp_path, [tmp_path / "who.csv"], columns, "unknown")
+    table, problems = sources.list_people(
+        "csv", tmp_path, [tmp_path / "who.csv"], columns, "unknown"
+    )
     assert problems == []
     assert rows(table, "photo", "gender", "race", "age") == [
         ("a.jpg", "male", "unknown", 30),
@@ -113,21 +129,33 @@ def test_every_bad_row_is_named_with_its_line(tmp_path):
     table, problems = sources.list_people("csv", tmp_path, [], COLUMNS, "unknown")
     assert table.photo.tolist() == ["a.jpg"]
     assert [line.split(": ")[0].split()[-1] for line in problems] == ["3", "4", "5", "6", "6", "6"]
-    for line, says in zip(problems, ["'man?'", "'old'", "'a.jpg'", "path ''", "gender 'x'", "age 'y'"], strict=True):
+    for line, says in zip(
+        problems, ["'man?'", "'old'", "'a.jpg'", "path ''", "gender 'x'", "age 'y'"], strict=True
+    ):
         assert says in line
 
 
 @pytest.mark.parametrize(
     ("source", "bad"),
     [
-        ("utkface", ["61_1_20170109142408075.jpg", "25_2_0_1.jpg", "25_0_5_1.jpg", "130_0_0_1.jpg", "a.jpg"]),
+        (
+            "utkface",
+            [
+                "61_1_20170109142408075.jpg",
+                "25_2_0_1.jpg",
+                "25_0_5_1.jpg",
+                "130_0_0_1.jpg",
+                "a.jpg",
+            ],
+        ),
         ("all-age-faces", ["0A1.jpg", "00001B20.jpg", "00001A200.jpg"]),
     ],
 )
 def test_every_bad_name_is_named(tmp_path, source, bad):
     touch(tmp_path, *bad)
     table, problems = sources.list_people(source, tmp_path, [], COLUMNS, "unknown")
-    assert table.empty and len(problems) == len(bad)
+    assert table.empty
+    assert len(problems) == len(bad)
     for name in bad:
         assert any(str(tmp_path / name) in line for line in problems)
 
@@ -137,15 +165,21 @@ def test_ids_are_unique_and_parse_as_part_of_a_folder(tmp_path):
     text = "".join(f"{name},m,30\n" for name in names)
     (tmp_path / "labels.csv").write_text("path,gender,age\n" + text, encoding="utf-8")
     table, _ = sources.list_people("csv", tmp_path, [], COLUMNS, "unknown")
-    assert table.id.str.lower().is_unique and table.id.str.startswith("csv-").all()
+    assert table.id.str.lower().is_unique
+    assert table.id.str.startswith("csv-").all()
     for name in table.id:
         folder = f"{name}_male_unknown_30"
-        assert len(folder.encode()) < 255 and parse_folder(folder)["id"] == name
+        assert len(folder.encode()) < 255
+        assert parse_folder(folder)["id"] == name
 
 
 @pytest.mark.parametrize(
     ("source", "says"),
-    [("utkface", "nothing of utkface"), ("fairface", "fairface_label_train.csv is missing"), ("csv", "labels.csv is")],
+    [
+        ("utkface", "nothing of utkface"),
+        ("fairface", "fairface_label_train.csv is missing"),
+        ("csv", "labels.csv is"),
+    ],
 )
 def test_an_empty_folder_is_named(tmp_path, source, says):
     with pytest.raises(UserError, match=says):

@@ -49,12 +49,16 @@ def backbone(network):
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize(("picture", "is_a"), [("flower.jpg", 985), ("china.jpg", 698)], ids=["daisy", "palace"])
+@pytest.mark.parametrize(
+    ("picture", "is_a"), [("flower.jpg", 985), ("china.jpg", 698)], ids=["daisy", "palace"]
+)
 def test_bundled_weights_name_what_is_on_a_picture(lite, lite_by_hand, picture, is_a):
     photo = load_sample_image(picture)
     side = min(photo.shape[:2])
     top, left = (photo.shape[0] - side) // 2, (photo.shape[1] - side) // 2
-    photo = cv2.resize(photo[top : top + side, left : left + side], (224, 224), interpolation=cv2.INTER_AREA)
+    photo = cv2.resize(
+        photo[top : top + side, left : left + side], (224, 224), interpolation=cv2.INTER_AREA
+    )
     features = lite.features[0](torch.from_numpy(photo).permute(2, 0, 1)[None])
     answer = lite_by_hand.classifier(features)
     assert answer.argmax() == is_a
@@ -79,7 +83,8 @@ def test_the_head_starts_near_chance(weights):
     torch.manual_seed(0)
     network = small(18, backbone=LITE, weights=weights).train()
     head = network.head
-    assert (head.bias == 0).all() and 0.008 < head.weight.std() < 0.012
+    assert (head.bias == 0).all()
+    assert 0.008 < head.weight.std() < 0.012
     loss = torch.nn.functional.cross_entropy(network(PHOTOS), torch.arange(4))
     assert loss.item() == pytest.approx(np.log(18), abs=0.3)
 
@@ -94,11 +99,13 @@ def test_the_head_alone_differs_between_seeds_with_bundled_weights():
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet18", "mobilenetv3_small_050", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"]
+    "name",
+    ["resnet18", "mobilenetv3_small_050", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"],
 )
 def test_other_backbones_work_at_the_size_of_the_params(name):
     network = small(5, backbone=name, image_size=64)
-    assert network(PHOTOS).shape == (4, 5) and network(PHOTOS).dtype == torch.float32
+    assert network(PHOTOS).shape == (4, 5)
+    assert network(PHOTOS).dtype == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -116,7 +123,9 @@ def test_an_unknown_backbone_is_refused_with_near_names(typo, near):
 
 
 def test_an_unknown_tag_is_refused_with_those_there_are():
-    with pytest.raises(UserError, match=r"'convnext_tiny.fb_in22': timm has no weights 'fb_in22' of it; .*fb_in22k"):
+    with pytest.raises(
+        UserError, match=r"'convnext_tiny.fb_in22': timm has no weights 'fb_in22' of it; .*fb_in22k"
+    ):
         small(backbone="convnext_tiny.fb_in22")
 
 
@@ -133,7 +142,9 @@ def test_a_weights_file_fills_all_but_the_head(tmp_path, written_by):
     else:
         inference.save(path, source, model_params(), crop_params())
     network = small(3, weights=named(path))
-    differing = {k for k, v in network.state_dict().items() if v.shape != source.state_dict()[k].shape}
+    differing = {
+        k for k, v in network.state_dict().items() if v.shape != source.state_dict()[k].shape
+    }
     assert differing == {"head.weight", "head.bias"}
     assert (network.features[0](PHOTOS) == source.features[0](PHOTOS)).all()
 
@@ -141,19 +152,25 @@ def test_a_weights_file_fills_all_but_the_head(tmp_path, written_by):
 def test_weights_of_another_backbone_are_refused(tmp_path):
     path = tmp_path / "resnet.safetensors"
     save_file(backbone(small(backbone="test_resnet")).state_dict(), path)
-    with pytest.raises(UserError, match=r"resnet\.safetensors@\w+ do not fit .* of another shape, first conv_stem"):
+    with pytest.raises(
+        UserError, match=r"resnet\.safetensors@\w+ do not fit .* of another shape, first conv_stem"
+    ):
         small(weights=named(path))
 
 
 def test_other_content_than_the_params_name_is_refused_with_what_to_write(tmp_path):
     path = tmp_path / "weights.safetensors"
     save_file(backbone(small()).state_dict(), path)
-    with pytest.raises(UserError, match=r"begins with \w{8}, params\.yaml says 00000000.*@\w{12}$") as caught:
+    with pytest.raises(
+        UserError, match=r"begins with \w{8}, params\.yaml says 00000000.*@\w{12}$"
+    ) as caught:
         small(weights=f"{path}@00000000")
     small(weights=str(caught.value).rsplit(" ", 1)[1])
 
 
-@pytest.mark.parametrize("name", ["weights.pt", "weights.pth", "weights.bin", "weights.pkl", "weights"])
+@pytest.mark.parametrize(
+    "name", ["weights.pt", "weights.pth", "weights.bin", "weights.pkl", "weights"]
+)
 def test_pickles_are_refused_unopened(tmp_path, name):
     planted = Planted(tmp_path / "it ran")
     torch.save(planted, tmp_path / name)
@@ -170,11 +187,14 @@ def test_a_truncated_weights_file_gives_one_line(tmp_path, kept):
     for read in (lambda p: small(weights=named(p)), backbones.read_metadata):
         with pytest.raises(UserError, match=r"cut\.safetensors (are|is) damaged") as caught:
             read(cut)
-        assert len(caught.value.problems) == 1 and "\n" not in str(caught.value)
+        assert len(caught.value.problems) == 1
+        assert "\n" not in str(caught.value)
 
 
 def test_missing_weights_are_named():
-    with pytest.raises(UserError, match=r"nowhere\.safetensors': no such file; use bundled, hub, none or a path"):
+    with pytest.raises(
+        UserError, match=r"nowhere\.safetensors': no such file; use bundled, hub, none or a path"
+    ):
         small(weights="nowhere.safetensors@00000000")
 
 
@@ -182,11 +202,14 @@ def test_missing_weights_are_named():
 def test_two_backbones_stand_side_by_side_under_one_head(tmp_path):
     pair = small(5, backbone="test_efficientnet+test_resnet")
     single = [pair.features[0](PHOTOS), pair.features[1](PHOTOS)]
-    torch.testing.assert_close(pair(PHOTOS), torch.cat(single, 1) @ pair.head.weight.T + pair.head.bias)
+    torch.testing.assert_close(
+        pair(PHOTOS), torch.cat(single, 1) @ pair.head.weight.T + pair.head.bias
+    )
     path = tmp_path / "pair.safetensors"
     inference.save(path, pair, model_params(), crop_params())
     again = small(5, backbone="test_efficientnet+test_resnet", weights=named(path))
-    assert (again.features[1](PHOTOS) == single[1]).all() and (again.features[0](PHOTOS) == single[0]).all()
+    assert (again.features[1](PHOTOS) == single[1]).all()
+    assert (again.features[0](PHOTOS) == single[0]).all()
 
 
 @torch.inference_mode()
@@ -214,18 +237,26 @@ def test_all_that_create_refuses_is_found_without_making_a_network(tmp_path, mon
     save_file(backbone(small(backbone="test_resnet")).state_dict(), "other.safetensors")
     Path("cut.safetensors").write_bytes(Path("good.safetensors").read_bytes()[:1000])
     torch.save({}, "pickle.safetensors")
-    assert unfit() == unfit(weights=named("good.safetensors")) == unfit(backbone=LITE, weights="bundled") == []
+    assert (
+        unfit()
+        == unfit(weights=named("good.safetensors"))
+        == unfit(backbone=LITE, weights="bundled")
+        == []
+    )
     for changes, said in (
-        (dict(weights=named("other.safetensors")), "do not fit the backbone"),
-        (dict(weights=named("cut.safetensors")), "are damaged"),
-        (dict(weights=named("pickle.safetensors")), "holds a pickle"),
-        (dict(weights="nowhere.safetensors@00000000"), "no such file"),
-        (dict(weights="good.safetensors@00000000"), "params.yaml says 00000000"),
-        (dict(backbone="ghostnet_050", drop_path=0.1), "no drop_path"),
+        ({"weights": named("other.safetensors")}, "do not fit the backbone"),
+        ({"weights": named("cut.safetensors")}, "are damaged"),
+        ({"weights": named("pickle.safetensors")}, "holds a pickle"),
+        ({"weights": "nowhere.safetensors@00000000"}, "no such file"),
+        ({"weights": "good.safetensors@00000000"}, "params.yaml says 00000000"),
+        ({"backbone": "ghostnet_050", "drop_path": 0.1}, "no drop_path"),
     ):
         (line,) = unfit(**changes)
         assert said in line
-    both = dict(backbone="test_efficientnet+resnet19", weights="nowhere.safetensors@00000000+none")
+    both = {
+        "backbone": "test_efficientnet+resnet19",
+        "weights": "nowhere.safetensors@00000000+none",
+    }
     assert len(unfit(**both)) == 2
 
 

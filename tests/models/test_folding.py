@@ -32,16 +32,20 @@ def _norms(network: nn.Module) -> int:
 def test_every_norm_is_folded_and_other_photos_are_answered_alike(name):
     network = _seasoned(timm.create_model(name, num_classes=5))
     result, photos = folded(network, 48), 255 * torch.rand(4, 3, 64, 64)
-    assert _norms(network) and not _norms(result)
+    assert _norms(network)
+    assert not _norms(result)
     wanted = network(photos)
-    assert wanted.std() > 0 and (result(photos) - wanted).abs().max() <= 10 * TOLERANCE * wanted.abs().max()
+    assert wanted.std() > 0
+    assert (result(photos) - wanted).abs().max() <= 10 * TOLERANCE * wanted.abs().max()
 
 
 @pytest.mark.parametrize("kernel", [2, 3, 5])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 def test_borders_of_unlike_widths_are_not_written_and_answers_are_the_same(kernel, stride):
     network = _seasoned(
-        nn.Sequential(nn.Conv2d(3, 6, 1), Conv2dSame(6, 6, kernel, stride, groups=6), nn.BatchNorm2d(6))
+        nn.Sequential(
+            nn.Conv2d(3, 6, 1), Conv2dSame(6, 6, kernel, stride, groups=6), nn.BatchNorm2d(6)
+        )
     )
     result = folded(network, 8)
     assert isinstance(result[1], folding._Bordered)
@@ -51,7 +55,8 @@ def test_borders_of_unlike_widths_are_not_written_and_answers_are_the_same(kerne
         with _Recorded(written):
             answers = result(photos)
         torch.testing.assert_close(answers, wanted, atol=1e-5, rtol=1e-4)
-        assert torch.ops.aten.constant_pad_nd.default not in written and torch.ops.aten.convolution.default in written
+        assert torch.ops.aten.constant_pad_nd.default not in written
+        assert torch.ops.aten.convolution.default in written
 
 
 class _Recorded(TorchDispatchMode):
@@ -86,7 +91,10 @@ class _Shared(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.convolution, self.norms = nn.Conv2d(3, 3, 1), nn.ModuleList([nn.BatchNorm2d(3), nn.BatchNorm2d(3)])
+        self.convolution, self.norms = (
+            nn.Conv2d(3, 3, 1),
+            nn.ModuleList([nn.BatchNorm2d(3), nn.BatchNorm2d(3)]),
+        )
 
     def forward(self, photos: torch.Tensor) -> torch.Tensor:
         return self.norms[1](self.convolution(self.norms[0](self.convolution(photos))))

@@ -41,7 +41,8 @@ def test_dropout_samples_show_each_photo_so_often_with_other_features_dropped():
     outputs = many.train()(FEATURES)
     assert outputs.shape == (15, 3)
     first, second, third = outputs.split(5)
-    assert (first != second).any() and (second != third).any()
+    assert (first != second).any()
+    assert (second != third).any()
     samples = head(dropout=0.5, dropout_samples=4000).train()(FEATURES[:1])
     torch.testing.assert_close(samples.mean(0), head()(FEATURES[:1])[0], atol=0.4, rtol=0)
 

@@ -31,7 +31,9 @@ class Corner(nn.Module):
 def network(params, seed=0):
     torch.manual_seed(seed)
     made = backbones.create(params, targets.make(params).widths)
-    made.train()(torch.from_numpy(CROPS[:, :32, :32]).permute(0, 3, 1, 2))  # or batch norm would be at 0 and 1
+    made.train()(
+        torch.from_numpy(CROPS[:, :32, :32]).permute(0, 3, 1, 2)
+    )  # or batch norm would be at 0 and 1
     return made
 
 
@@ -39,14 +41,20 @@ def predict(net, params, crops=CROPS, rows=ROWS, size=40, batch_size=2, flip=Fal
     return inference.predict(net, targets.make(params), crops, rows, size, batch_size, flip, **more)
 
 
-@pytest.mark.parametrize("params", [PARAMS, VALUE, model_params(task="all")], ids=["mask", "years", "all"])
+@pytest.mark.parametrize(
+    "params", [PARAMS, VALUE, model_params(task="all")], ids=["mask", "years", "all"]
+)
 def test_a_saved_model_predicts_the_same_when_loaded(tmp_path, params):
     net, path = network(params), tmp_path / "folder/model.safetensors"
     inference.save(path, net, params, crop_params(margin=0.7))
     loaded = inference.load(path, CPU)
-    assert loaded.params == params and loaded.crop == crop_params(margin=0.7)
-    assert loaded.target.task == targets.make(params).task and not loaded.network.training
-    for ours, theirs in zip(predict(net, params, size=32), predict(loaded.network, params, size=32), strict=True):
+    assert loaded.params == params
+    assert loaded.crop == crop_params(margin=0.7)
+    assert loaded.target.task == targets.make(params).task
+    assert not loaded.network.training
+    for ours, theirs in zip(
+        predict(net, params, size=32), predict(loaded.network, params, size=32), strict=True
+    ):
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -62,7 +70,8 @@ def test_rows_come_in_the_asked_order_whatever_the_batches():
     for batch_size in (1, 2, 100):
         probabilities, years = predict(Corner(3), PARAMS, batch_size=batch_size)
         np.testing.assert_allclose(probabilities, expected, rtol=1e-5)
-        assert years is None and probabilities.dtype == np.float32
+        assert years is None
+        assert probabilities.dtype == np.float32
 
 
 @pytest.mark.parametrize("params", [PARAMS, VALUE], ids=["classes", "years"])
@@ -79,17 +88,28 @@ def test_flip_averages_the_answers_for_both_sides(params):
 def test_tta_scales_average_the_answers_for_the_middles():
     corner, middle = Corner(3), CROPS[:, 4:36, 4:36]
     whole, zoomed = predict(corner, PARAMS), predict(corner, PARAMS, crops=middle, size=32)
-    np.testing.assert_allclose(predict(corner, PARAMS, size=32, tta_scales=[0.8])[0], zoomed[0], rtol=1e-5)
+    np.testing.assert_allclose(
+        predict(corner, PARAMS, size=32, tta_scales=[0.8])[0], zoomed[0], rtol=1e-5
+    )
     seen = predict(corner, PARAMS, tta_scales=[1.0, 1.0, 1.0])[0]
     np.testing.assert_allclose(seen, whole[0], rtol=1e-5)
-    both = predict(corner, PARAMS, crops=np.repeat(CROPS[:, :1, :1], 40, 1).repeat(40, 2), flip=True, tta_scales=[1.0, 0.5])
-    np.testing.assert_allclose(both[0], whole[0], rtol=1e-5)  # an even photo looks the same however it is shown
+    both = predict(
+        corner,
+        PARAMS,
+        crops=np.repeat(CROPS[:, :1, :1], 40, 1).repeat(40, 2),
+        flip=True,
+        tta_scales=[1.0, 0.5],
+    )
+    np.testing.assert_allclose(
+        both[0], whole[0], rtol=1e-5
+    )  # an even photo looks the same however it is shown
 
 
 def test_years_come_in_years():
     _, years = predict(Corner(2), VALUE)
     np.testing.assert_allclose(years, CROPS[ROWS, 0, 0, 0] / 255 * 15 + 45, rtol=1e-5)
-    assert years.shape == (5,) and years.dtype == np.float32
+    assert years.shape == (5,)
+    assert years.dtype == np.float32
 
 
 def test_the_network_sees_crops_at_its_own_size():
@@ -101,7 +121,8 @@ def test_the_network_sees_crops_at_its_own_size():
             return super().forward(photos)
 
     predict(Spy(3), PARAMS, size=20, batch_size=5)
-    assert seen[0].shape == (5, 3, 20, 20) and seen[0].dtype == torch.uint8
+    assert seen[0].shape == (5, 3, 20, 20)
+    assert seen[0].dtype == torch.uint8
     expected = CROPS[ROWS].reshape(5, 20, 2, 20, 2, 3).mean((2, 4))
     np.testing.assert_allclose(seen[0].permute(0, 2, 3, 1), expected, atol=0.51)
 
@@ -137,7 +158,8 @@ def test_resized_keeps_equal_sizes_and_averages_when_it_shrinks():
 
 def test_photos_reach_the_device_as_bytes_with_channels_first():
     tensor = inference.to_device(CROPS, CPU)
-    assert tensor.dtype == torch.uint8 and tensor.shape == (9, 3, 40, 40)
+    assert tensor.dtype == torch.uint8
+    assert tensor.shape == (9, 3, 40, 40)
     assert tensor.is_contiguous(memory_format=torch.channels_last)
     assert (tensor.numpy() == CROPS.transpose(0, 3, 1, 2)).all()
 
@@ -180,7 +202,8 @@ def test_a_half_written_model_is_named_in_one_line(tmp_path, kept):
         UserError, match=r"model .*model\.safetensors is damaged .*run make mend, then dvc repro"
     ) as caught:
         inference.load(path, CPU)
-    assert len(caught.value.problems) == 1 and "\n" not in str(caught.value)
+    assert len(caught.value.problems) == 1
+    assert "\n" not in str(caught.value)
 
 
 def test_a_missing_model_is_named(tmp_path):
@@ -188,7 +211,9 @@ def test_a_missing_model_is_named(tmp_path):
         inference.load(tmp_path / "model.safetensors", CPU)
 
 
-@pytest.mark.parametrize("described", ["{", "[]", "{}", '{"model": 1, "crop": 2}', '{"model": [], "crop": {}}'])
+@pytest.mark.parametrize(
+    "described", ["{", "[]", "{}", '{"model": 1, "crop": 2}', '{"model": [], "crop": {}}']
+)
 def test_a_description_of_garbage_is_refused_in_one_line(tmp_path, described):
     path = tmp_path / "model.safetensors"
     save_file(network(PARAMS).state_dict(), path, {inference.METADATA: described})
@@ -204,7 +229,9 @@ def test_a_pickle_under_a_models_name_is_refused_and_not_run(tmp_path, kind):
     else:
         torch.save(planted, path, _use_new_zipfile_serialization=kind == "archive")
     for read in (lambda: inference.load(path, CPU), lambda: backbones.read_tensors(path)):
-        with pytest.raises(UserError, match=r"model\.safetensors holds a pickle.*not opened") as caught:
+        with pytest.raises(
+            UserError, match=r"model\.safetensors holds a pickle.*not opened"
+        ) as caught:
             read()
         assert "\n" not in str(caught.value)
     assert not planted.path.exists()

@@ -30,7 +30,9 @@ def test_loss_of_a_sure_mistake_is_finite():
 
 
 def test_probabilities_that_do_not_sum_to_one_are_normalised():
-    assert metrics.scores(np.array([0]), np.array([0]), np.array([[2.0, 2.0]]))["loss"] == pytest.approx(np.log(2))
+    assert metrics.scores(np.array([0]), np.array([0]), np.array([[2.0, 2.0]]))[
+        "loss"
+    ] == pytest.approx(np.log(2))
 
 
 def test_answers_score_the_18_classes_and_each_task():

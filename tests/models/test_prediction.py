@@ -30,7 +30,10 @@ class Counting(torch.nn.Module):
 
 
 VIEWS = 4  # two tta_scales, each mirrored
-PARAMS = [model_params(image_size=32), model_params(task="age", target="value", loss="gaussian", image_size=32)]
+PARAMS = [
+    model_params(image_size=32),
+    model_params(task="age", target="value", loss="gaussian", image_size=32),
+]
 
 
 def model(params, **how) -> Model:
@@ -45,7 +48,9 @@ def test_a_killed_run_goes_on_after_its_last_batch_with_the_same_bytes(tmp_path,
     expected = inference.predict(whole.network, whole.target, CROPS, ROWS, 32, 2, True, [1.0, 0.9])
     path = tmp_path / "journal.jsonl"
     with pytest.raises(KeyboardInterrupt):
-        prediction.predict(Journal(path, "same"), model(params, stop_at=stop_at * VIEWS), CROPS, ROWS, HOW)
+        prediction.predict(
+            Journal(path, "same"), model(params, stop_at=stop_at * VIEWS), CROPS, ROWS, HOW
+        )
     journal, rest = Journal(path, "same"), model(params)
     assert len(journal.pieces) == stop_at // 2
     found = prediction.predict(journal, rest, CROPS, ROWS, HOW)
@@ -53,7 +58,8 @@ def test_a_killed_run_goes_on_after_its_last_batch_with_the_same_bytes(tmp_path,
     for ours, theirs in zip(found, expected, strict=True):
         assert (ours is None) == (theirs is None)
         if ours is not None:
-            assert ours.dtype == theirs.dtype == np.float32 and ours.tobytes() == theirs.tobytes()
+            assert ours.dtype == theirs.dtype == np.float32
+            assert ours.tobytes() == theirs.tobytes()
 
 
 def test_a_journal_that_is_whole_needs_no_network(tmp_path):
@@ -64,6 +70,13 @@ def test_a_journal_that_is_whole_needs_no_network(tmp_path):
 
 
 def test_every_run_and_set_has_a_journal_of_its_own():
-    runs = [Run("mask", 0, 0), Run("mask", 0, 1), Run("mask", 1, 0), Run("gender", 0, 0), Run("mask", 0, 0, True)]
+    runs = [
+        Run("mask", 0, 0),
+        Run("mask", 0, 1),
+        Run("mask", 1, 0),
+        Run("gender", 0, 0),
+        Run("mask", 0, 0, True),
+    ]
     paths = {run.journal(which) for run in runs for which in ("train", "eval")}
-    assert len(paths) == 10 and {path.parent.name for path in paths} == {".resume"}
+    assert len(paths) == 10
+    assert {path.parent.name for path in paths} == {".resume"}

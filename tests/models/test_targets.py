@@ -9,7 +9,13 @@ from portrait18.dataset.classes import AGE, ALL, GENDER, MASK
 from portrait18.models import targets
 
 LABELS = pd.DataFrame(
-    {"mask": [0, 1, 2], "gender": [0, 1, 1], "age": [29, 59, 60], "age_group": [0, 1, 2], "age_target": [0, 2, 2]}
+    {
+        "mask": [0, 1, 2],
+        "gender": [0, 1, 1],
+        "age": [29, 59, 60],
+        "age_group": [0, 1, 2],
+        "age_target": [0, 2, 2],
+    }
 )
 
 
@@ -18,7 +24,8 @@ def told(**changes):
 
 
 @pytest.mark.parametrize(
-    ("task", "hot"), [("mask", [0, 1, 2]), ("gender", [0, 1, 1]), ("age", [0, 2, 2]), ("all", [0, 11, 17])]
+    ("task", "hot"),
+    [("mask", [0, 1, 2]), ("gender", [0, 1, 1]), ("age", [0, 2, 2]), ("all", [0, 11, 17])],
 )
 def test_classes_are_told_as_one_hot_rows(task, hot):
     result = told(task=task)
@@ -26,7 +33,9 @@ def test_classes_are_told_as_one_hot_rows(task, hot):
     assert (result == np.eye({"gender": 2, "all": 18}.get(task, 3))[hot]).all()
 
 
-@pytest.mark.parametrize(("task", "trained", "truth"), [(AGE, [0, 2, 2], [0, 1, 2]), (ALL, [0, 11, 17], [0, 10, 17])])
+@pytest.mark.parametrize(
+    ("task", "trained", "truth"), [(AGE, [0, 2, 2], [0, 1, 2]), (ALL, [0, 11, 17], [0, 10, 17])]
+)
 def test_training_is_told_the_moved_borders_and_scores_use_the_true_ones(task, trained, truth):
     assert targets.class_index(task, LABELS, trained=True).tolist() == trained
     assert targets.class_index(task, LABELS, trained=False).tolist() == truth
@@ -40,14 +49,17 @@ def test_borders_leave_the_other_tasks_alone(task, trained):
 
 def test_class_probabilities_are_the_softmax():
     target, powers = targets.make(model_params(task="mask")), np.exp([0.0, 1.0, 3.0])
-    assert target.widths == (3,) and target.years is None and target.task is MASK
+    assert target.widths == (3,)
+    assert target.years is None
+    assert target.task is MASK
     probabilities = target.probabilities(torch.tensor([[0.0, 1.0, 3.0]]))
     np.testing.assert_allclose(probabilities[0], powers / powers.sum(), rtol=1e-6)
 
 
 def test_heads_are_told_side_by_side_and_answer_with_the_product_of_their_shares():
     target = targets.make(model_params(task="all", target="heads"))
-    assert target.widths == (3, 2, 3) and target.task is ALL
+    assert target.widths == (3, 2, 3)
+    assert target.task is ALL
     assert target.told(LABELS)[1].tolist() == [0, 1, 0, 0, 1, 0, 0, 1]
     shares = np.array([0.2, 0.3, 0.5]), np.array([0.4, 0.6]), np.array([0.1, 0.7, 0.2])
     outputs = torch.tensor(np.log(np.concatenate(shares)), dtype=torch.float32)[None]
@@ -65,8 +77,10 @@ def value():
 
 def test_years_go_in_as_they_come_out(value):
     mean = value.told(LABELS)
-    assert value.widths == (2,) and value.task is AGE
-    assert mean.dtype == torch.float32 and mean.abs().max() <= 1.1
+    assert value.widths == (2,)
+    assert value.task is AGE
+    assert mean.dtype == torch.float32
+    assert mean.abs().max() <= 1.1
     outputs = torch.stack([mean, torch.zeros(3)], 1)
     np.testing.assert_allclose(value.years(outputs), LABELS.age, rtol=1e-5)
 
@@ -91,7 +105,9 @@ def distribution():
 
 def test_a_distribution_is_told_as_a_bell_around_the_year(distribution):
     told = distribution.told(LABELS).numpy()
-    assert told.shape == (3, 101) and distribution.widths == (101,) and distribution.task is AGE
+    assert told.shape == (3, 101)
+    assert distribution.widths == (101,)
+    assert distribution.task is AGE
     np.testing.assert_allclose(told[1], norm.pdf(np.arange(101), 59, 3), atol=1e-4)
     np.testing.assert_allclose(told.sum(1), 1, rtol=1e-5)
 
@@ -111,11 +127,15 @@ def test_years_of_a_distribution_count_for_their_group(distribution, year, group
 def test_ranks_are_told_for_each_year_and_come_out_as_they_go_in():
     rank = targets.make(model_params(task="age", target="rank", loss="cumulative"))
     told = rank.told(LABELS)
-    assert rank.widths == (100,) and told.sum(1).tolist() == [29, 59, 60]
-    assert told[0, 28] == 1 and told[0, 29] == 0  # at least 29: yes; at least 30: no
+    assert rank.widths == (100,)
+    assert told.sum(1).tolist() == [29, 59, 60]
+    assert told[0, 28] == 1
+    assert told[0, 29] == 0
     sure = 40 * (told - 0.5)
     np.testing.assert_allclose(rank.years(sure), [29, 59, 60], atol=1e-3)
-    np.testing.assert_allclose(rank.probabilities(sure), [[1, 0, 0], [0, 1, 0], [0, 0, 1]], atol=1e-5)
+    np.testing.assert_allclose(
+        rank.probabilities(sure), [[1, 0, 0], [0, 1, 0], [0, 0, 1]], atol=1e-5
+    )
 
 
 def test_ranks_that_contradict_each_other_still_give_probabilities():
@@ -131,5 +151,6 @@ def test_class_counts_are_of_what_training_is_told():
     def counts(**changes):
         return targets.class_counts(targets.make(model_params(**changes)), LABELS).tolist()
 
-    assert counts(task="age") == [1, 0, 2] and counts(task="gender") == [1, 2]
+    assert counts(task="age") == [1, 0, 2]
+    assert counts(task="gender") == [1, 2]
     assert counts(task="all", target="heads") == [1, 1, 1, 1, 2, 1, 0, 2]

@@ -11,7 +11,15 @@ import yaml
 from filelock import FileLock
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("portrait18", "stages", "dvc.yaml", ".dvcignore", ".gitignore", "data/label_fixes.csv", "data/extra")
+SOURCES = (
+    "portrait18",
+    "stages",
+    "dvc.yaml",
+    ".dvcignore",
+    ".gitignore",
+    "data/label_fixes.csv",
+    "data/extra",
+)
 #: Quick to train, and every kind of model: what is tested is the machine, not the scores.
 SMALL = {
     "crop": {"image_size": 64},
@@ -56,9 +64,16 @@ class Project:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         environment = {**os.environ, "PATH": path, "PYTHONPATH": "", **env}
         done = subprocess.run(
-            command, cwd=self.root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            cwd=self.root,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
-        assert not check or done.returncode == 0, f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}"
+        assert not check or done.returncode == 0, (
+            f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}"
+        )
         return done.stdout
 
     def repro(self, *args: str) -> list[str]:
@@ -70,7 +85,9 @@ class Project:
 
     def set_params(self, changes: dict) -> None:
         path = self.root / "params.yaml"
-        path.write_text(yaml.safe_dump(merge(yaml.safe_load(path.read_text()), changes), sort_keys=False))
+        path.write_text(
+            yaml.safe_dump(merge(yaml.safe_load(path.read_text()), changes), sort_keys=False)
+        )
 
 
 def stages_run(output: str) -> list[str]:
@@ -111,7 +128,15 @@ def make_project(root: Path) -> Project:
     for line in lines[1:]:
         shutil.copy(demo / "eval/images" / line.split(",")[0], data / "eval/images")
     project = Project(root)
-    git = ("git", "-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
+    git = (
+        "git",
+        "-c",
+        "user.name=test",
+        "-c",
+        "user.email=test@example.org",
+        "-c",
+        "commit.gpgsign=false",
+    )
     project.run("git", "init", "--quiet")
     project.run("dvc", "init", "--quiet")
     shutil.copy(ROOT / ".dvc/config", root / ".dvc/config")
@@ -124,7 +149,9 @@ def make_project(root: Path) -> Project:
 def finished(tmp_path_factory) -> Project:
     """A project after its first `dvc repro`, made once for all processes; tests that change it work on a copy."""
     base = tmp_path_factory.getbasetemp()
-    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "a project"  # the space is part of the test
+    root = (
+        base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    ) / "a project"  # the space is part of the test
     with FileLock(f"{root}.lock"):
         if not root.exists():
             made = make_project(root.with_name("being made"))

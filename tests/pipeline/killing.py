@@ -33,7 +33,10 @@ class Repro:
     """`dvc repro` in a process group of its own, with all that it has said so far."""
 
     def __init__(self, project, *args: str):
-        env = {**os.environ, "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])}
+        env = {
+            **os.environ,
+            "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
+        }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "dvc", "repro", *args],
             cwd=project.root,
@@ -112,7 +115,9 @@ def progress(project) -> dict[str, int]:
         found[f"crop@{path.parent.name.removeprefix('crop-')}"] = sum(map(len, pieces(path)))
     for path in (project.root / ".resume").glob("predict-*.jsonl"):
         stage, _, which = path.stem.rpartition("-")
-        found[f"{stage.replace('-', '@', 1)} {which}"] = sum(len(probabilities) for probabilities, _ in pieces(path))
+        found[f"{stage.replace('-', '@', 1)} {which}"] = sum(
+            len(probabilities) for probabilities, _ in pieces(path)
+        )
     for path in (project.root / ".resume").glob("[!.]*-*-*.pt"):
         found[f"train@{path.stem}"] = len(torch.load(path, weights_only=True)["history"])
     return {stage: done for stage, done in found.items() if done}

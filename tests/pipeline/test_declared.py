@@ -39,7 +39,9 @@ def watched(finished, tmp_path_factory):
     """A copy of the finished project in which stage after stage is run again."""
     root = tmp_path_factory.mktemp("watched") / "copy"
     shutil.copytree(finished.root, root, symlinks=True)
-    shutil.rmtree(root / ".resume")  # else the crops would be the last run's, and no photo be opened
+    shutil.rmtree(
+        root / ".resume"
+    )  # else the crops would be the last run's, and no photo be opened
     return type(finished)(root)
 
 
@@ -70,9 +72,7 @@ def undeclared(project, stage: str) -> list[str]:
             own
             or "__pycache__" in path
             or path.startswith("__editable__")
-            or how == "r"
-            and path.startswith("portrait18/")
-            and path.endswith(".py")
+            or (how == "r" and path.startswith("portrait18/") and path.endswith(".py"))
         )
         if not own and not within(path, writes if how == "w" else reads + writes):
             found.append(f"{how} {path}")
@@ -86,17 +86,29 @@ def test_what_a_stage_opens_is_declared(watched, stage):
 
 def test_what_the_second_round_opens_is_declared(project):
     project.set_params({"pseudo_label": {"models": ["mask"], "confidence": 0.01}})
-    assert {stage: undeclared(project, stage) for stage in SECOND} == {stage: [] for stage in SECOND}
+    assert {stage: undeclared(project, stage) for stage in SECOND} == {
+        stage: [] for stage in SECOND
+    }
 
 
 def test_planted_reads_and_a_planted_write_are_found(project):
     (project.root / "data/secret.csv").write_text("a\n1\n")
     stage = project.root / "stages/split.py"
-    weights, template = "models/trained/mask/0-0.safetensors", "portrait18/visualization/report_page.html.jinja"
+    weights, template = (
+        "models/trained/mask/0-0.safetensors",
+        "portrait18/visualization/report_page.html.jinja",
+    )
     planted = "    open('data/secret.csv').read(); open('data/leak.csv', 'w').close()\n"
     planted += f"    from safetensors.torch import load_file; load_file('{weights}'); open('{template}').close()\n"
-    stage.write_text(stage.read_text().replace("def main() -> None:\n", f"def main() -> None:\n{planted}"))
-    assert undeclared(project, "split") == ["r data/secret.csv", f"r {weights}", f"r {template}", "w data/leak.csv"]
+    stage.write_text(
+        stage.read_text().replace("def main() -> None:\n", f"def main() -> None:\n{planted}")
+    )
+    assert undeclared(project, "split") == [
+        "r data/secret.csv",
+        f"r {weights}",
+        f"r {template}",
+        "w data/leak.csv",
+    ]
 
 
 def test_every_kind_of_stage_is_watched(finished):

@@ -10,7 +10,8 @@ from portrait18.core.params import SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = {
-    name: stage.get("do", stage) for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
+    name: stage.get("do", stage)
+    for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
 }
 
 
@@ -45,13 +46,19 @@ def module(name: str) -> Path:
 def test_code_deps_are_what_the_stage_imports(name):
     wanted = {str(p) for p in imported(module(name))}
     listed = {d for d in STAGES[name]["deps"] if d.endswith(".py")}
-    assert listed == wanted, f"dvc.yaml, stage {name}: add {sorted(wanted - listed)}, remove {sorted(listed - wanted)}"
+    assert listed == wanted, (
+        f"dvc.yaml, stage {name}: add {sorted(wanted - listed)}, remove {sorted(listed - wanted)}"
+    )
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_params_are_what_the_stage_reads(name):
-    attributes = [n for n in ast.walk(ast.parse(module(name).read_text())) if isinstance(n, ast.Attribute)]
-    of_params = [n for n in attributes if isinstance(n.value, ast.Call) or getattr(n.value, "id", "") == "p"]
+    attributes = [
+        n for n in ast.walk(ast.parse(module(name).read_text())) if isinstance(n, ast.Attribute)
+    ]
+    of_params = [
+        n for n in attributes if isinstance(n.value, ast.Call) or getattr(n.value, "id", "") == "p"
+    ]
     read = {n.attr for n in of_params if n.attr in SECTIONS}
     listed = set(STAGES[name].get("params", []))
     if module(name).stem in ("train", "pseudo"):
@@ -62,10 +69,21 @@ def test_params_are_what_the_stage_reads(name):
 
 def test_no_stage_imports_another_and_the_library_knows_no_dvc():
     for path in (ROOT / "stages").glob("*.py"):
-        assert not [m for m in imported(path) if m.parts[0] == "stages" and m.name not in (path.name, "__init__.py")], (
-            path
-        )
+        assert not [
+            m
+            for m in imported(path)
+            if m.parts[0] == "stages" and m.name not in (path.name, "__init__.py")
+        ], path
     for path in (ROOT / "portrait18").rglob("*.py"):
-        modules = {n.module or "" for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)}
-        modules |= {a.name for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Import) for a in n.names}
+        modules = {
+            n.module or ""
+            for n in ast.walk(ast.parse(path.read_text()))
+            if isinstance(n, ast.ImportFrom)
+        }
+        modules |= {
+            a.name
+            for n in ast.walk(ast.parse(path.read_text()))
+            if isinstance(n, ast.Import)
+            for a in n.names
+        }
         assert not [m for m in modules if m.split(".")[0] in ("dvc", "dvclive", "stages")], path

@@ -44,29 +44,44 @@ def test_the_command_line_answers_for_each_portrait_as_the_submission_does(finis
     assert len(portraits) >= 5
     for photo in portraits:
         face = chosen(told[photo], sizes.width[photo], sizes.height[photo])
-        assert face["box"] == pytest.approx(crops.loc[photo, ["x0", "y0", "x1", "y1"]].tolist(), abs=0.05)
+        assert face["box"] == pytest.approx(
+            crops.loc[photo, ["x0", "y0", "x1", "y1"]].tolist(), abs=0.05
+        )
         for task in TASKS.values():
             probabilities = list(face[task.name]["probabilities"].values())
-            np.testing.assert_allclose(probabilities, blended.loc[photo, task.columns].tolist(), atol=2e-3)
+            np.testing.assert_allclose(
+                probabilities, blended.loc[photo, task.columns].tolist(), atol=2e-3
+            )
         assert face["years"] == pytest.approx(blended.years[photo], abs=0.1)
         assert face["class"] == submission[photo]
 
 
 def test_the_bundle_tells_the_pipelines_crops_as_the_pipeline_does_to_the_last_digits(finished):
     root = finished.root
-    answers = bundle.load(root / "models/bundle", CPU).answers(np.load(root / "data/crops/eval.npy"))
+    answers = bundle.load(root / "models/bundle", CPU).answers(
+        np.load(root / "data/crops/eval.npy")
+    )
     blended = pd.read_csv(root / "data/ensemble/eval.csv")
     assert (answers.number == blended["class"]).all()
     for name, task in TASKS.items():
-        np.testing.assert_allclose(getattr(answers, name), blended[task.columns], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(
+            getattr(answers, name), blended[task.columns], rtol=1e-4, atol=1e-6
+        )
     np.testing.assert_allclose(answers.years, blended.years, rtol=1e-5)
 
 
 def test_the_bundle_goes_wherever_it_is_copied_to(finished, tmp_path):
     shutil.copytree(finished.root / "models/bundle", tmp_path / "moved")
     loaded = bundle.load(tmp_path / "moved", CPU)
-    assert loaded.manifest.metrics == json.loads((finished.root / "reports/metrics.json").read_text())
-    assert {network.model for network in loaded.manifest.networks} == {"mask", "gender", "age-class", "age-value"}
+    assert loaded.manifest.metrics == json.loads(
+        (finished.root / "reports/metrics.json").read_text()
+    )
+    assert {network.model for network in loaded.manifest.networks} == {
+        "mask",
+        "gender",
+        "age-class",
+        "age-value",
+    }
     assert finished.run("dvc", "ls", ".", "models", "--dvc-only").split() == ["bundle", "trained"]
 
 
@@ -88,8 +103,12 @@ def test_the_networks_that_the_stage_writes_as_onnx_say_the_same(project):
     for network in networks:
         model = inference.load(folder / network.file, CPU)
         crops = inference.resized(np.load(project.root / "data/crops/eval.npy"), network.size)
-        wanted = inference.predict(model.network, model.target, crops, np.arange(len(crops)), network.size, 16, True)
-        session = onnxruntime.InferenceSession(folder / network.onnx, providers=["CPUExecutionProvider"])
+        wanted = inference.predict(
+            model.network, model.target, crops, np.arange(len(crops)), network.size, 16, True
+        )
+        session = onnxruntime.InferenceSession(
+            folder / network.onnx, providers=["CPUExecutionProvider"]
+        )
         found = session.run(None, {"crops": crops})
         for one, other in zip(found, [part for part in wanted if part is not None], strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4, err_msg=network.onnx)

@@ -25,7 +25,9 @@ def add_people(project, ids: list[str]) -> list[str]:
         added.append("_".join([new, *rest]))
         shutil.copytree(demo / "images" / name, data / "images" / added[-1])
         for photo in (data / "images" / added[-1]).iterdir():
-            photo.write_bytes(photo.read_bytes() + new.encode())  # the same file under two ids would be refused
+            photo.write_bytes(
+                photo.read_bytes() + new.encode()
+            )  # the same file under two ids would be refused
         with open(data / "train.csv", "a") as file:
             file.write(",".join([new, *rest, added[-1]]) + "\n")
     return added
@@ -35,19 +37,25 @@ def test_labels_split_and_crops_follow_a_data_set_that_grows(project):
     folds = pd.read_csv(project.root / "data/folds.csv", dtype=str).set_index("person").fold
     before = {name: (project.root / name).read_bytes() for name in STORE}
     images = project.root / "data/demo/train/images"
-    added = add_people(project, ["000000", "000004-1", "900000"])  # before, among and behind the ids that are there
+    added = add_people(
+        project, ["000000", "000004-1", "900000"]
+    )  # before, among and behind the ids that are there
     changed = sorted(images.iterdir())[1] / "normal.jpg"
     ImageOps.mirror(Image.open(changed)).save(changed)
 
     output = project.run("dvc", "repro", "crop@train", "crop@eval", "split")
     ran = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
-    assert sorted(ran) == ["check", "crop@train", "label", "split"], "the photos to label are as they were"
+    assert sorted(ran) == ["check", "crop@train", "label", "split"], (
+        "the photos to label are as they were"
+    )
     assert "83 of 105 photos are as in the last run: their crops are taken over" in output
 
     labels = pd.read_csv(project.root / "data/labels.csv", dtype={"person": str})
-    assert len(labels) == 105 and set(added) < set(labels.folder)
+    assert len(labels) == 105
+    assert set(added) < set(labels.folder)
     now = pd.read_csv(project.root / "data/folds.csv", dtype=str).set_index("person").fold
-    assert len(now) == 15 and (now[folds.index] == folds).all()
+    assert len(now) == 15
+    assert (now[folds.index] == folds).all()
     table = pd.read_csv(project.root / STORE[1])
     assert table.photo.tolist() == labels.photo.tolist()
 
@@ -57,22 +65,28 @@ def test_labels_split_and_crops_follow_a_data_set_that_grows(project):
     for name in STORE:
         (project.root / name).unlink()
     project.run(sys.executable, "-m", "stages", "crop", "train")
-    assert {name: (project.root / name).read_bytes() for name in STORE} == grown, "from scratch: the same bytes"
+    assert {name: (project.root / name).read_bytes() for name in STORE} == grown, (
+        "from scratch: the same bytes"
+    )
 
 
 def test_fifty_people_more_are_held_out_as_others_are_and_move_nobody(project):
     folds = pd.read_csv(project.root / "data/folds.csv", dtype=str).set_index("person").fold
     labels = (project.root / "data/labels.csv").read_text().splitlines()
-    ids = [f"{number:06d}" for number in range(50)]  # between the ids that are there, listed behind them
+    ids = [
+        f"{number:06d}" for number in range(50)
+    ]  # between the ids that are there, listed behind them
     ids = [f"{new}-1" if new in folds.index else new for new in ids]
     added = add_people(project, ids)
     assert project.repro("split") == ["check", "label", "split"]
     now = pd.read_csv(project.root / "data/folds.csv", dtype=str).set_index("person").fold
-    assert len(added) == 50 and set(now.index) == {*folds.index, *ids}
+    assert len(added) == 50
+    assert set(now.index) == {*folds.index, *ids}
     assert (now[folds.index] == folds).all()
     assert 5 <= (now[ids] == "0").sum() <= 15, "a fifth, to within one in each of six strata"
     grown = (project.root / "data/labels.csv").read_text().splitlines()
-    assert len(grown) == len(labels) + 50 * 7 and set(labels) < set(grown)
+    assert len(grown) == len(labels) + 50 * 7
+    assert set(labels) < set(grown)
 
 
 #: Runs predict as `python -m` would, and kills it as it has written so many batches to its journals.
@@ -95,16 +109,23 @@ runpy.run_module("stages.predict", run_name="__main__", alter_sys=True)
 
 def test_killed_predictions_go_on_and_end_the_same(project):
     project.set_params({"predict": {"batch_size": 1}})
-    out, run = project.root / "data/predictions/round1/mask/0-0.csv", ("-m", "stages", "predict", "mask", "0", "0")
+    out, run = (
+        project.root / "data/predictions/round1/mask/0-0.csv",
+        ("-m", "stages", "predict", "mask", "0", "0"),
+    )
     out.unlink()
     project.run(sys.executable, *run)
     undisturbed = out.read_bytes()
     out.unlink()
-    for kept in (project.root / ".resume").glob("predict-*"):  # until another stage begins: DVC might be killed
+    for kept in (project.root / ".resume").glob(
+        "predict-*"
+    ):  # until another stage begins: DVC might be killed
         kept.unlink()
     held_out = undisturbed.count(b"\nvalidation,")
     assert held_out > 4
     project.run(sys.executable, "-c", KILLED_AFTER, "4", *run[2:], check=False)
     assert not out.exists()
-    assert f"mask 0-0 train: going on from photo 4 of {held_out}\n" in project.run(sys.executable, *run)
+    assert f"mask 0-0 train: going on from photo 4 of {held_out}\n" in project.run(
+        sys.executable, *run
+    )
     assert out.read_bytes() == undisturbed

@@ -8,7 +8,10 @@ from collections import Counter
 import pytest
 from killing import GOING_ON, RUNNING, Repro, broken, check, mend, progress, stages_told
 
-pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(7200)]  # a busy machine is slow, and takes its time to stop
+pytestmark = [
+    pytest.mark.pipeline,
+    pytest.mark.timeout(7200),
+]  # a busy machine is slow, and takes its time to stop
 SEED = 18
 #: The kind of stage that each of the twenty kills is meant for; where all of a kind are done, the next kind gets it.
 KINDS = ["crop"] * 6 + ["train"] * 6 + ["predict"] * 4 + ["evaluate"] * 4
@@ -18,7 +21,9 @@ KINDS = ["crop"] * 6 + ["train"] * 6 + ["predict"] * 4 + ["evaluate"] * 4
 GONE_ON = {"crop": 2, "train": 1, "predict": 1}
 
 
-def wait_and_kill(repro: Repro, project, at: re.Match, rng: random.Random, after_progress: bool) -> None:
+def wait_and_kill(
+    repro: Repro, project, at: re.Match, rng: random.Random, after_progress: bool
+) -> None:
     """Kill all of it at a random moment of this stage, or soon after its next epoch, chunk or batch."""
     stage, kind = at.groups()
 
@@ -38,10 +43,14 @@ def wait_and_kill(repro: Repro, project, at: re.Match, rng: random.Random, after
 
 def gone_on(output: str) -> Counter:
     """Stages that said that they go on, by their kind."""
-    return Counter(stage.split("@")[0] for stage, said in stages_told(output) if GOING_ON.search(said))
+    return Counter(
+        stage.split("@")[0] for stage, said in stages_told(output) if GOING_ON.search(said)
+    )
 
 
-def test_twenty_kills_in_a_row_cost_nothing_but_the_epoch_chunk_or_batch_at_work(finished, fresh_project):
+def test_twenty_kills_in_a_row_cost_nothing_but_the_epoch_chunk_or_batch_at_work(
+    finished, fresh_project
+):
     project, rng = fresh_project, random.Random(SEED)
     killed, epochs, promised, resumed, again = [], Counter(), {}, Counter(), ()
     print(f"random seed {SEED}")
@@ -50,7 +59,9 @@ def test_twenty_kills_in_a_row_cost_nothing_but_the_epoch_chunk_or_batch_at_work
         kinds = list(dict.fromkeys(KINDS))
         kinds = kinds[kinds.index(wanted) :]
         repro = Repro(project, *again)
-        at = repro.wait_for(lambda line, kinds=kinds: (m := RUNNING.search(line)) and m[2] in kinds and m)
+        at = repro.wait_for(
+            lambda line, kinds=kinds: (m := RUNNING.search(line)) and m[2] in kinds and m
+        )
         if at is None:
             repro.end(signal.SIGKILL)
             resumed += gone_on(repro.told())
@@ -60,7 +71,9 @@ def test_twenty_kills_in_a_row_cost_nothing_but_the_epoch_chunk_or_batch_at_work
                 assert not again, repro.told()
                 again = ("--force", "-s", KINDS[-1])
             continue
-        wait_and_kill(repro, project, at, rng, after_progress=len(killed) % 2 == 1 and at[2] in GONE_ON)
+        wait_and_kill(
+            repro, project, at, rng, after_progress=len(killed) % 2 == 1 and at[2] in GONE_ON
+        )
         check(repro.told(), promised, epochs, ended=False)
         resumed += gone_on(repro.told())
         promised = progress(project)
@@ -79,5 +92,7 @@ def test_twenty_kills_in_a_row_cost_nothing_but_the_epoch_chunk_or_batch_at_work
     assert all(kinds[kind] >= 2 for kind in ("crop", "train", "predict", "evaluate")), kinds
     assert (project.root / "dvc.lock").read_bytes() == (finished.root / "dvc.lock").read_bytes()
     assert project.repro() == []
-    assert progress(project) == {}, "what was left to go on from goes when the stage after it has run"
+    assert progress(project) == {}, (
+        "what was left to go on from goes when the stage after it has run"
+    )
     assert not list(project.root.rglob(".*.part*")), "half-written files must not stay"

@@ -43,11 +43,15 @@ def test_two_processes_crop_and_predict_the_bytes_of_one(again):
 def test_two_killed_while_they_crop_are_gone_on_with_by_one(again):
     before = outs(again)["crop@train"]
     source = again.root / "portrait18/cropping/builder.py"
-    text = re.sub(r"^CHUNK = .*", "CHUNK = 2", source.read_text(), flags=re.MULTILINE)  # more to be killed in
+    text = re.sub(
+        r"^CHUNK = .*", "CHUNK = 2", source.read_text(), flags=re.MULTILINE
+    )  # more to be killed in
     source.write_text(text)
     repro = Repro(again, "-s", "crop@train")
     journal = again.root / ".resume/crop-train/rows.jsonl"
-    while not journal.exists() or journal.read_text().count("\n") < 3:  # what it is, then a line for each chunk
+    while (
+        not journal.exists() or journal.read_text().count("\n") < 3
+    ):  # what it is, then a line for each chunk
         assert repro.process.poll() is None, repro.told()
         time.sleep(0.01)
     repro.end(signal.SIGKILL)
@@ -60,7 +64,9 @@ def test_two_killed_while_they_crop_are_gone_on_with_by_one(again):
 
 def test_no_process_of_a_stage_outlives_dvc(again, tmp_path, monkeypatch):
     monkeypatch.setenv("SHELL", shell_that_stays(tmp_path / "shell"))
-    again.set_params({"train": {"mask": {"epochs": 100_000, "patience": 0}}})  # it does not end by itself
+    again.set_params(
+        {"train": {"mask": {"epochs": 100_000, "patience": 0}}}
+    )  # it does not end by itself
     repro = Repro(again, "-s", "train@mask-0-0")
     assert repro.wait_for(EPOCH.search), repro.told()
     stage = psutil.Process(repro.process.pid).children(recursive=True)
@@ -81,13 +87,16 @@ def test_two_processes_train_to_the_figures_of_one(again):
     for launch in ("python", TWO):
         again.set_params({"launch": launch})
         output = again.run("dvc", "repro", "-s", "train@mask-0-0")
-        assert len(EPOCH.findall(output)) == 2 and "going on" not in output
+        assert len(EPOCH.findall(output)) == 2
+        assert "going on" not in output
         assert again.lock()["train@mask-0-0"]["cmd"].startswith(launch)
         figures[launch] = {path.stem: pd.read_csv(path, sep="\t") for path in curves.glob("*.tsv")}
     one, two = figures.values()
     assert one.keys() == two.keys() >= {"lr", "train_loss", "loss", "accuracy", "macro_f1"}
     for name in one:
-        np.testing.assert_allclose(two[name][["step", name]], one[name][["step", name]], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            two[name][["step", name]], one[name][["step", name]], rtol=1e-3, atol=1e-4
+        )
 
 
 def test_trainings_side_by_side_make_what_they_make_in_turn(project, tmp_path, stages_of):
@@ -95,8 +104,15 @@ def test_trainings_side_by_side_make_what_they_make_in_turn(project, tmp_path, s
     shutil.copytree(project.root, tmp_path / "turns", symlinks=True)
     turns = type(project)(tmp_path / "turns")
     turns.run("dvc", "repro", OMP_NUM_THREADS="1")
-    (command,) = re.findall(r"^(make side-by-side \S+)", (REPO / "README.md").read_text(), re.MULTILINE)
-    installed = ["-f", str(REPO / "Makefile"), "--assume-old=.venv/installed", f"JOBS={os.cpu_count()}"]
+    (command,) = re.findall(
+        r"^(make side-by-side \S+)", (REPO / "README.md").read_text(), re.MULTILINE
+    )
+    installed = [
+        "-f",
+        str(REPO / "Makefile"),
+        "--assume-old=.venv/installed",
+        f"JOBS={os.cpu_count()}",
+    ]
     ran = stages_of(project.run(*command.split(), *installed))
     trainings = ["train@all-0-0", "train@all-1-0"]
     assert sorted(stage for stage in ran if stage.startswith("train@")) == trainings

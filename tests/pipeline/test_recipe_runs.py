@@ -44,25 +44,43 @@ RECIPES = {
 @pytest.fixture
 def project(tmp_path):
     """A repository with a stage, four recipes and the script; call(*args) runs the script."""
-    shutil.copytree(ROOT / "portrait18", tmp_path / "portrait18", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "recipes", tmp_path / "recipes", ignore=shutil.ignore_patterns("*.txt", "__pycache__"))
+    shutil.copytree(
+        ROOT / "portrait18", tmp_path / "portrait18", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    shutil.copytree(
+        ROOT / "recipes",
+        tmp_path / "recipes",
+        ignore=shutil.ignore_patterns("*.txt", "__pycache__"),
+    )
     for name, text in RECIPES.items():
         (tmp_path / f"recipes/{name}.txt").write_text(text)
     (tmp_path / "stage.py").write_text(STAGE)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
     metrics = [{f"reports/{name}.json": {"cache": False}} for name in ("metrics", "score", "check")]
-    stage = {"cmd": "python stage.py", "deps": ["stage.py"], "params": list(PARAMS), "metrics": metrics}
+    stage = {
+        "cmd": "python stage.py",
+        "deps": ["stage.py"],
+        "params": list(PARAMS),
+        "metrics": metrics,
+    }
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"one": stage}}))
     (tmp_path / ".gitignore").write_text("__pycache__\n/data\n")
     for root in ("demo", "my photos"):
         for part in ("train/train.csv", "train/images", "eval/info.csv", "eval/images"):
             (tmp_path / "data" / root / part).mkdir(parents=True)
-    env = {**os.environ, "DVC_NO_ANALYTICS": "1", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull}
+    env = {
+        **os.environ,
+        "DVC_NO_ANALYTICS": "1",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+    }
     for who in ("AUTHOR", "COMMITTER"):
         env.update({f"GIT_{who}_NAME": "test", f"GIT_{who}_EMAIL": "test@example.org"})
 
     def call(*command, **changes):
-        return subprocess.run(command, cwd=tmp_path, env={**env, **changes}, capture_output=True, text=True)
+        return subprocess.run(
+            command, cwd=tmp_path, env={**env, **changes}, capture_output=True, text=True
+        )
 
     dvc = [sys.executable, "-m", "dvc"]  # this Python may lie in a path with a space
     for command in (
@@ -73,10 +91,16 @@ def project(tmp_path):
     ):
         assert call(*command).returncode == 0
     call.root = tmp_path
-    call.start = lambda command: subprocess.Popen(command, cwd=tmp_path, env=env, start_new_session=True)
-    call.recipe = lambda *args, **changes: call(sys.executable, "recipes/ledger.py", "run", *args, **changes)
+    call.start = lambda command: subprocess.Popen(
+        command, cwd=tmp_path, env=env, start_new_session=True
+    )
+    call.recipe = lambda *args, **changes: call(
+        sys.executable, "recipes/ledger.py", "run", *args, **changes
+    )
     call.params = lambda: yaml.safe_load((tmp_path / "params.yaml").read_text())
-    call.runs = lambda: [line.split(",") for line in (tmp_path / "reports/runs.csv").read_text().splitlines()[1:]]
+    call.runs = lambda: [
+        line.split(",") for line in (tmp_path / "reports/runs.csv").read_text().splitlines()[1:]
+    ]
     return call
 
 
@@ -97,9 +121,16 @@ def finished(project):
 def test_recipes_run_one_after_the_other_each_from_the_committed_params(project):
     done = project.recipe("child", "--seed", "3")
     assert done.returncode == 0, done.stderr
-    trained = {"lr": 0.2, "answers": True, "words": 'two, "words"', "names": ["mask", "gender"], "shares": [1.0, 0.9]}
+    trained = {
+        "lr": 0.2,
+        "answers": True,
+        "words": 'two, "words"',
+        "names": ["mask", "gender"],
+        "shares": [1.0, 0.9],
+    }
     assert project.params() == {**PARAMS, "matrix": {"seeds": [3]}, "train": trained}
-    assert project.runs()[0][:2] == ["child", "3"] and project.runs()[0][3].startswith("child-s3-")
+    assert project.runs()[0][:2] == ["child", "3"]
+    assert project.runs()[0][3].startswith("child-s3-")
     assert project.runs()[0][8:] == ["data/demo", "36", "7", "84", "0.05", "0.5", "3.2", "", "", ""]
 
     done = project.recipe("other", "--also", "data.root='data/my photos'")
@@ -109,26 +140,40 @@ def test_recipes_run_one_after_the_other_each_from_the_committed_params(project)
         "data": {**PARAMS["data"], "root": "data/my photos"},
         "train": {**PARAMS["train"], "answers": False},
     }
-    assert project.params() == wanted and "held the experiment child-s3-" in done.stdout
-    assert len(project.runs()) == 2 and project.runs()[1][12:] == ["0.1", "0.5", "", "", "", ""]
+    assert project.params() == wanted
+    assert "held the experiment child-s3-" in done.stdout
+    assert len(project.runs()) == 2
+    assert project.runs()[1][12:] == ["0.1", "0.5", "", "", "", ""]
 
     done = project.recipe("broken")
-    assert done.returncode != 0 and "did not finish" in done.stderr
+    assert done.returncode != 0
+    assert "did not finish" in done.stderr
     assert project.params() == PARAMS
     assert len(finished(project)) == 2
 
     (project.root / "params.yaml").write_text(yaml.safe_dump({**PARAMS, "mine": 1}))
     done = project.recipe("base")
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "git checkout params.yaml" in done.stderr
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "git checkout params.yaml" in done.stderr
     assert project.params()["mine"] == 1
 
 
 def test_photos_must_be_there(project):
     (project.root / "data/my photos/eval/info.csv").rmdir()
-    also = [word for told in ("data.root='data/my photos'", "data.extra=data/more") for word in ("--also", told)]
+    also = [
+        word
+        for told in ("data.root='data/my photos'", "data.extra=data/more")
+        for word in ("--also", told)
+    ]
     done = project.recipe("base", *also)
-    assert done.returncode == 1 and "dvc exp run" not in done.stdout
-    for missing in ("data/my photos/eval/info.csv", "data/more/train/train.csv", "data/more/train/images"):
+    assert done.returncode == 1
+    assert "dvc exp run" not in done.stdout
+    for missing in (
+        "data/my photos/eval/info.csv",
+        "data/more/train/train.csv",
+        "data/more/train/images",
+    ):
         assert f"{missing} is missing; put the data there" in done.stderr
     assert done.stderr.count("is missing") == 3
     assert project.params() == PARAMS
@@ -137,10 +182,12 @@ def test_photos_must_be_there(project):
 def test_git_must_have_a_commit_and_know_a_name(project):
     nobody = {"GIT_AUTHOR_EMAIL": "", "GIT_COMMITTER_EMAIL": ""}
     done = project.recipe("base", **nobody)
-    assert done.returncode == 1 and "git config --global user.email" in done.stderr
+    assert done.returncode == 1
+    assert "git config --global user.email" in done.stderr
     shutil.rmtree(project.root / ".git")
     done = project.recipe("base")
-    assert done.returncode == 1 and done.stderr.startswith("error: there is no git repository")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: there is no git repository")
     assert project.params() == PARAMS
 
 
@@ -168,11 +215,13 @@ def test_a_killed_recipe_leaves_git_so_that_the_next_one_can_mend_it(project):
     assert project("git", "symbolic-ref", "HEAD").returncode  # DVC had taken it off its branch
     (project.root / "stage.py").write_text(STAGE)
     done = project.recipe("child")
-    assert done.returncode == 1 and "git checkout params.yaml" in done.stderr
+    assert done.returncode == 1
+    assert "git checkout params.yaml" in done.stderr
     assert project("git", "checkout", "params.yaml").returncode == 0
     again = project.recipe("child")
     assert again.returncode == 0, again.stderr
-    assert project("git", "symbolic-ref", "HEAD").stdout == branch and "HEAD was detached" in done.stdout
+    assert project("git", "symbolic-ref", "HEAD").stdout == branch
+    assert "HEAD was detached" in done.stdout
 
 
 def test_a_sweep_is_queued_for_each_value_and_run_in_turn(project):

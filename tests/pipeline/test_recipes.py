@@ -42,7 +42,8 @@ def test_recipe_gives_valid_params(name, tmp_path):
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipe_head_says_what_it_is(name):
     recipe = chain.read(name)
-    assert len(recipe.says) > 20 and recipe.says.endswith(".")
+    assert len(recipe.says) > 20
+    assert recipe.says.endswith(".")
     if recipe.parent is None:
         head = (ROOT / f"recipes/{name}.txt").read_text()
         assert all(re.search(rf"^# {word}\b", head, re.MULTILINE) for word in ("Tries", "Cost"))

@@ -17,9 +17,12 @@ def test_from_photos_to_a_scored_submission(finished):
     assert list(submission.ImageID) == list(info.ImageID)
     assert submission.ans.between(0, 17).all()
     figures = json.loads((finished.root / "reports/metrics.json").read_text())
-    assert 0 <= figures["macro_f1"] <= 1 and figures["photos"] % 7 == 0
+    assert 0 <= figures["macro_f1"] <= 1
+    assert figures["photos"] % 7 == 0
     assert {"macro_f1", "accuracy", "loss", "recall", "baseline"} <= set(figures["age"])
-    assert json.loads((finished.root / "reports/score.json").read_text()) == {}, "no answers lie beside these photos"
+    assert json.loads((finished.root / "reports/score.json").read_text()) == {}, (
+        "no answers lie beside these photos"
+    )
     pictures = {p.name for p in (finished.root / "reports").rglob("*.png")}
     assert {
         "counts.png",
@@ -60,7 +63,8 @@ def test_four_loader_workers_write_what_none_do(project):
     # What it writes is the same, so nothing that reads it runs; the report shows the params.
     assert project.repro() == ["train@mask-0-0", "report"]
     after = project.lock()["train@mask-0-0"]
-    assert after["outs"] == before["outs"] and after["params"] != before["params"]
+    assert after["outs"] == before["outs"]
+    assert after["params"] != before["params"]
 
 
 def test_an_experiment_reruns_one_model_and_what_follows(project, stages_of):
@@ -77,7 +81,16 @@ def test_an_experiment_reruns_one_model_and_what_follows(project, stages_of):
     )
     ran = stages_of(output)
     assert ran[:2] == ["train@age-class-0-0", "predict@age-class-0-0"]
-    follow = {"explain@age-class", "ensemble", "evaluate", "export", "audit", "submit", "score", "report"}
+    follow = {
+        "explain@age-class",
+        "ensemble",
+        "evaluate",
+        "export",
+        "audit",
+        "submit",
+        "score",
+        "report",
+    }
     assert set(ran[2:]) <= follow
     assert "macro_f1" in project.run("dvc", "metrics", "show")
     assert re.search(r"macro_f1", project.run("dvc", "metrics", "diff", "HEAD", "--all"))
@@ -88,7 +101,9 @@ def test_one_network_for_the_18_classes_on_two_folds(project):
     ran = project.repro()
     assert [s for s in ran if s.startswith("train@")] == ["train@all-0-0", "train@all-1-0"]
     left = [p.name for p in (project.root / "data/predictions").glob("*/*")]
-    assert left == ["all"], "predictions of models that the matrix no longer names must not count as inputs"
+    assert left == ["all"], (
+        "predictions of models that the matrix no longer names must not count as inputs"
+    )
     assert list(json.loads((project.root / "reports/ensemble.json").read_text())) == ["all"]
     held_out = pd.read_csv(project.root / "data/ensemble/validation.csv")
     assert len(held_out) == 12 * 7, "with every fold trained, everybody is held out once"
@@ -110,26 +125,40 @@ def test_a_second_round_learns_from_the_photos_to_label_and_can_be_taken_back(pr
     output = project.run("dvc", "repro")
     assert "10 of 10 photos to label are trained on" in output
     ran = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
-    assert ran[:4] == ["pseudo_label@mask-0", "train_round2@mask-0-0", "predict_round2@mask-0-0", "ensemble"]
+    assert ran[:4] == [
+        "pseudo_label@mask-0",
+        "train_round2@mask-0-0",
+        "predict_round2@mask-0-0",
+        "ensemble",
+    ]
     weights = json.loads((project.root / "reports/ensemble.json").read_text())["mask"]["weights"]
     assert list(weights) == ["mask", "mask-round2"]
     assert (project.root / "models/trained/mask-round2/0-0.safetensors").exists()
     models = yaml.safe_load((project.root / "params.yaml").read_text())["matrix"]["models"]
     project.set_params({"matrix": {"models": [m for m in models if m != "age-value"]}})
     assert "pseudo_label@mask-0" in project.repro()
-    assert project.repro() == [], "what a model left that is no longer asked for must not count as an input"
-    project.set_params({"matrix": {"models": models}, "pseudo_label": {"models": [], "confidence": 0.9}})
+    assert project.repro() == [], (
+        "what a model left that is no longer asked for must not count as an input"
+    )
+    project.set_params(
+        {"matrix": {"models": models}, "pseudo_label": {"models": [], "confidence": 0.9}}
+    )
     project.repro()
     after = project.lock()
     assert {name: after[name] for name in before} == before
 
 
 def test_answers_beside_the_photos_score_the_submission_and_change_nothing_else(project):
-    answers = pd.read_csv(project.root / "data/submission.csv").assign(ans=lambda t: (t.ans + 6 * (t.index == 0)) % 18)
-    answers.sample(frac=1, random_state=0).to_csv(project.root / "data/demo/eval/answers.csv", index=False)
+    answers = pd.read_csv(project.root / "data/submission.csv").assign(
+        ans=lambda t: (t.ans + 6 * (t.index == 0)) % 18
+    )
+    answers.sample(frac=1, random_state=0).to_csv(
+        project.root / "data/demo/eval/answers.csv", index=False
+    )
     assert project.repro() == ["score", "report"]
     figures = json.loads((project.root / "reports/score.json").read_text())
-    assert figures["accuracy"] == pytest.approx(1 - 1 / len(answers)) and figures["gender"]["accuracy"] == 1
+    assert figures["accuracy"] == pytest.approx(1 - 1 / len(answers))
+    assert figures["gender"]["accuracy"] == 1
     assert "score.json" in project.run("dvc", "metrics", "show")
 
 

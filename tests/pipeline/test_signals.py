@@ -51,7 +51,12 @@ def seconds_of_work(repro: Repro) -> float:
 def test_signals_end_promptly_with_how_to_go_on(training, tmp_path, monkeypatch):
     project, undisturbed = training
     done, epochs = {}, Counter()
-    for how in ("Ctrl-C in a terminal", "SIGTERM to the stage", "SIGTERM to dvc", "SIGTERM to dvc, a shell between"):
+    for how in (
+        "Ctrl-C in a terminal",
+        "SIGTERM to the stage",
+        "SIGTERM to dvc",
+        "SIGTERM to dvc, a shell between",
+    ):
         if how.endswith("between"):
             monkeypatch.setenv("SHELL", shell_that_stays(tmp_path / "shell"))
         repro = Repro(project, "-s", "train@mask-0-0")
@@ -72,7 +77,9 @@ def test_signals_end_promptly_with_how_to_go_on(training, tmp_path, monkeypatch)
         repro.reader.join()
         further = len(EPOCH.findall(repro.told())) - trained
         assert further <= FEW, f"{how}: {further} epochs after it"
-        assert HOW_TO_GO_ON in repro.told() and "Traceback" not in repro.told(), f"{how}:\n{repro.told()}"
+        assert HOW_TO_GO_ON in repro.told() and "Traceback" not in repro.told(), (
+            f"{how}:\n{repro.told()}"
+        )
         check(repro.told(), done, epochs, ended=False)
         done = progress(project)
     output = project.run("dvc", "repro", "-s", "train@mask-0-0")

@@ -10,7 +10,9 @@ from moto.server import ThreadedMotoServer
 from synthetic import REPO
 
 pytestmark = pytest.mark.pipeline
-SECTION = re.search(r"^## With your team\n(.*?)^## ", (REPO / "README.md").read_text(), re.DOTALL | re.MULTILINE)[1]
+SECTION = re.search(
+    r"^## With your team\n(.*?)^## ", (REPO / "README.md").read_text(), re.DOTALL | re.MULTILINE
+)[1]
 SHARE, CLONE, MERGE = re.findall(r"^```sh\n(.*?)^```", SECTION, re.DOTALL | re.MULTILINE)
 (KEYS,) = re.findall(r"^export .*\n", SHARE, re.MULTILINE)
 ENDPOINT, ORIGIN = "https://s3.example.org", "git@example.org:us/portrait18.git"
@@ -55,8 +57,14 @@ def team(finished, shell, tmp_path_factory):
     (first.root / "data/demo").rename(first.root / "data/competition")
     first.set_params({"data": {"root": "data/competition"}})
     # The same photos at another place: what the stages would write is there already.
-    shell(first.root, "dvc commit --force --quiet && git add --all && git commit --quiet --message mine")
-    shell(first.root, f"git clone --quiet --bare . '{shell.origin}' && git remote add origin '{shell.origin}'")
+    shell(
+        first.root,
+        "dvc commit --force --quiet && git add --all && git commit --quiet --message mine",
+    )
+    shell(
+        first.root,
+        f"git clone --quiet --bare . '{shell.origin}' && git remote add origin '{shell.origin}'",
+    )
     shell(first.root, "git push --quiet --set-upstream origin HEAD")
     assert "Running stage" not in shell(first.root, SHARE)
 
@@ -67,12 +75,21 @@ def team(finished, shell, tmp_path_factory):
 
 def test_a_second_clone_has_all_and_nothing_to_do(team):
     (promised,) = re.findall(r"^dvc repro +# (.*)", CLONE, re.MULTILINE)
-    assert promised in team.said.splitlines() and "Running stage" not in team.said
+    assert promised in team.said.splitlines()
+    assert "Running stage" not in team.said
     assert team.second.lock() == team.first.lock()
-    for name in ("data/submission.csv", "models/trained/mask/0-0.safetensors", "reports/crop/train.png"):
+    for name in (
+        "data/submission.csv",
+        "models/trained/mask/0-0.safetensors",
+        "reports/crop/train.png",
+    ):
         assert (team.second.root / name).read_bytes() == (team.first.root / name).read_bytes()
-    mine, theirs = (sorted((clone.root / "data/competition").rglob("*.jpg")) for clone in (team.first, team.second))
-    assert len(mine) == 12 * 7 + 10 and [p.read_bytes() for p in mine] == [p.read_bytes() for p in theirs]
+    mine, theirs = (
+        sorted((clone.root / "data/competition").rglob("*.jpg"))
+        for clone in (team.first, team.second)
+    )
+    assert len(mine) == 12 * 7 + 10
+    assert [p.read_bytes() for p in mine] == [p.read_bytes() for p in theirs]
 
 
 def test_photos_and_crops_may_be_missing_where_nothing_has_to_run(team, tmp_path):
@@ -92,10 +109,14 @@ def test_networks_and_bundle_can_be_pulled_alone(team, shell, tmp_path):
         assert not (root / folder).exists()
         shell(root, KEYS + pull)
         theirs = [path for path in (team.first.root / folder).rglob("*") if path.is_file()]
-        assert theirs and all((root / p.relative_to(team.first.root)).read_bytes() == p.read_bytes() for p in theirs)
+        assert theirs
+        assert all(
+            (root / p.relative_to(team.first.root)).read_bytes() == p.read_bytes() for p in theirs
+        )
     assert not (root / "data/crops/train.npy").exists()
     said = shell(root, repro)
-    assert "Running stage" not in said and "Data and pipelines are up to date" in said
+    assert "Running stage" not in said
+    assert "Data and pipelines are up to date" in said
 
 
 def test_one_model_comes_without_a_clone(team, shell, tmp_path):
@@ -106,18 +127,26 @@ def test_one_model_comes_without_a_clone(team, shell, tmp_path):
 
 
 def test_the_newest_release_comes_without_a_clone(team, shell, tmp_path):
-    (release,), (get,) = (re.findall(rf"`({command} [^`]+)`", SECTION) for command in ("git tag", "dvc artifacts"))
+    (release,), (get,) = (
+        re.findall(rf"`({command} [^`]+)`", SECTION) for command in ("git tag", "dvc artifacts")
+    )
     shell(team.first.root, release)
     shell(tmp_path, KEYS + get)
     theirs = list((team.first.root / "models/bundle").iterdir())
-    assert theirs and all((tmp_path / "bundle" / p.name).read_bytes() == p.read_bytes() for p in theirs)
+    assert theirs
+    assert all((tmp_path / "bundle" / p.name).read_bytes() == p.read_bytes() for p in theirs)
 
 
 def test_a_lock_in_conflict_is_mended_without_computing_anything_twice(team, shell, stages_of):
     mine, theirs = team.first, team.second
     send = "\n".join(MERGE.splitlines()[-2:])
     theirs.set_params({"train": {"mask": {"lr": 0.005}}})
-    assert theirs.repro("evaluate") == ["train@mask-0-0", "predict@mask-0-0", "ensemble", "evaluate"]
+    assert theirs.repro("evaluate") == [
+        "train@mask-0-0",
+        "predict@mask-0-0",
+        "ensemble",
+        "evaluate",
+    ]
     shell(theirs.root, KEYS + "git commit --quiet --all --message theirs\n" + send)
     mine.set_params({"ensemble": {"weights": "equal"}})
     assert mine.repro("evaluate") == ["ensemble", "evaluate"]
@@ -127,12 +156,23 @@ def test_a_lock_in_conflict_is_mended_without_computing_anything_twice(team, she
     assert pull.split("# ")[1] in shell(mine.root, pull, check=False).splitlines()
     output = shell(mine.root, KEYS + rest)
     assert "Stage 'train@mask-0-0' is cached - skipping run" in output
-    follow = {"explain@mask", "ensemble", "evaluate", "export", "audit", "submit", "score", "report"}
+    follow = {
+        "explain@mask",
+        "ensemble",
+        "evaluate",
+        "export",
+        "audit",
+        "submit",
+        "score",
+        "report",
+    }
     assert set(stages_of(output)) <= follow
     assert stages_of(output)[0] == "ensemble", "neither had both changes"
     assert mine.lock()["train@mask-0-0"] == theirs.lock()["train@mask-0-0"]
 
     shell(theirs.root, KEYS + "git pull --quiet --no-rebase && dvc pull")
-    assert theirs.repro() == [] and theirs.lock() == mine.lock()
+    assert theirs.repro() == []
+    assert theirs.lock() == mine.lock()
     params = (mine.root / "params.yaml").read_text()
-    assert params == (theirs.root / "params.yaml").read_text() and "weights: equal" in params
+    assert params == (theirs.root / "params.yaml").read_text()
+    assert "weights: equal" in params

@@ -40,7 +40,9 @@ def photo(name: str, *args, **kwargs) -> dict:
 def shoot(address: str, photo: str, picture: str, browser: Browser) -> None:
     """Write a picture (PNG) of the page at `address` with its answers to a photo."""
     size = {"width": 1100, "height": 100}
-    with browser.new_context(viewport=size, reduced_motion="reduce", color_scheme="light") as context:
+    with browser.new_context(
+        viewport=size, reduced_motion="reduce", color_scheme="light"
+    ) as context:
         page = context.new_page()
         page.goto(address)
         page.set_input_files("#files", photo)

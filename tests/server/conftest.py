@@ -34,7 +34,12 @@ def _watched(browser, address: str, path: str = "/", width: int = 1100, height: 
         page = context.new_page()
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda line: faults.append(line.text) if not re.search("status of [45]", line.text) else "")
+        page.on(
+            "console",
+            lambda line: (
+                faults.append(line.text) if not re.search("status of [45]", line.text) else ""
+            ),
+        )
         page.goto(address + path)
         yield page
     assert len(asked) >= 4

@@ -17,7 +17,10 @@ def malformed(number: int) -> tuple[str | None, bytes]:
     """A content type and a body; the same for the same number."""
     rng = random.Random(number)
     photo = png(
-        rng.randrange(256), kind=rng.choice(["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF"]), width=100, height=90
+        rng.randrange(256),
+        kind=rng.choice(["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF"]),
+        width=100,
+        height=90,
     )
     cut = photo[: rng.randrange(len(photo) // 2)]
     noise = rng.randbytes(rng.randrange(2000))
@@ -25,19 +28,36 @@ def malformed(number: int) -> tuple[str | None, bytes]:
         lambda: (_KIND, noise),
         lambda: (_KIND, form(noise)),
         lambda: (_KIND, form(cut)),
-        lambda: (_KIND, form(photo[: rng.randrange(4, 30)] + noise)),  # the head of a photo, and then anything
+        lambda: (
+            _KIND,
+            form(photo[: rng.randrange(4, 30)] + noise),
+        ),  # the head of a photo, and then anything
         lambda: (_KIND, form(photo)[: -rng.randrange(3, len(photo))]),
-        lambda: (_KIND, form(photo, disposition=f'form-data; name="{rng.choice(["file", "photo", "", "photos[]"])}"')),
+        lambda: (
+            _KIND,
+            form(
+                photo,
+                disposition=f'form-data; name="{rng.choice(["file", "photo", "", "photos[]"])}"',
+            ),
+        ),
         lambda: (
             _KIND,
             form(photo, disposition=rng.choice(["", "form-data", "attachment", ";;;", '"'])),
         ),
         lambda: (
-            rng.choice([None, "", "image/jpeg", "text/plain", "application/json", "multipart/mixed"]),
+            rng.choice(
+                [None, "", "image/jpeg", "text/plain", "application/json", "multipart/mixed"]
+            ),
             form(photo),
         ),
-        lambda: (rng.choice(["multipart/form-data", _KIND + "x", "multipart/form-data; boundary="]), form(photo)),
-        lambda: (_KIND, form(png(width=rng.randrange(1, 20), height=rng.randrange(1, 2000)))),  # too small for a face
+        lambda: (
+            rng.choice(["multipart/form-data", _KIND + "x", "multipart/form-data; boundary="]),
+            form(photo),
+        ),
+        lambda: (
+            _KIND,
+            form(png(width=rng.randrange(1, 20), height=rng.randrange(1, 2000))),
+        ),  # too small for a face
         lambda: (_KIND, form(b"<svg xmlns='http://www.w3.org/2000/svg'/>" * rng.randrange(9))),
         lambda: (_KIND, form(photo).replace(b"\r\n", rng.choice([b"\n", b"\r", b""]))),
         lambda: (_KIND, form(*[photo] * 17)),  # too many

@@ -23,7 +23,9 @@ from portrait18.server.settings import Settings
 SIZE = 8
 
 
-def png(red: int = 0, faces: int = 1, width: int = 60, height: int = 80, kind: str = "PNG") -> bytes:
+def png(
+    red: int = 0, faces: int = 1, width: int = 60, height: int = 80, kind: str = "PNG"
+) -> bytes:
     """A photo whose red tells the class and whose green the number of faces."""
     out = io.BytesIO()
     Image.new("RGB", (width, height), (red, 40 * faces, 0)).save(out, kind)
@@ -68,7 +70,11 @@ class StandIn:
             crop = np.full((SIZE, SIZE, 3), red, np.uint8)
             found.append(
                 [
-                    bundle.Found(Face(i * side, height / 4, (i + 1) * side, height / 2, 0.0, 0.9), "mtcnn", crop)
+                    bundle.Found(
+                        Face(i * side, height / 4, (i + 1) * side, height / 2, 0.0, 0.9),
+                        "mtcnn",
+                        crop,
+                    )
                     for i in range(count)
                 ]
             )
@@ -135,5 +141,7 @@ def problem(reply: httpx.Response) -> dict:
     assert reply.headers["content-type"] == "application/problem+json"
     told = reply.json()
     assert set(told) == {"type", "title", "status", "detail", "photos"}
-    assert told["status"] == reply.status_code and told["detail"] and told["title"]
+    assert told["status"] == reply.status_code
+    assert told["detail"]
+    assert told["title"]
     return told

@@ -63,9 +63,11 @@ def test_what_comes_while_the_thread_works_is_its_next_batch_in_order_and_of_at_
     waiting, results, text = run(scenario, work)
     assert results == [[0], [2, 4, 6], [8], [10, 12]]
     assert work.batches == [[0], [1, 2, 3, 4], [5, 6]]
-    assert len(work.threads) == 1 and threading.current_thread().name not in work.threads
+    assert len(work.threads) == 1
+    assert threading.current_thread().name not in work.threads
     assert waiting == 6
-    assert "portrait18_batch_photos_count 3.0" in text and "portrait18_batch_photos_sum 7.0" in text
+    assert "portrait18_batch_photos_count 3.0" in text
+    assert "portrait18_batch_photos_sum 7.0" in text
 
 
 def test_an_idle_thread_waits_for_more_but_not_for_longer_than_it_may():
@@ -100,7 +102,8 @@ def test_a_photo_that_breaks_the_work_costs_its_neighbours_nothing():
         return await asyncio.gather(first, *later, return_exceptions=True), await batcher([7])
 
     (_, good, bad), after = run(scenario, work)
-    assert good == [2, 4] and after == [14]
+    assert good == [2, 4]
+    assert after == [14]
     assert isinstance(bad, ValueError)
 
 
@@ -124,10 +127,14 @@ def test_who_gives_up_is_not_worked_for():
 
 def test_faces_go_back_to_the_photos_they_are_of():
     ensemble = StandIn()
-    photos = [np.full((40, 30, 3), (red, 40 * faces, 0), np.uint8) for red, faces in ((5, 2), (7, 0), (17, 1))]
+    photos = [
+        np.full((40, 30, 3), (red, 40 * faces, 0), np.uint8)
+        for red, faces in ((5, 2), (7, 0), (17, 1))
+    ]
     found = answer(ensemble, Telemetry(), photos)
     assert [[face["class"] for face in faces] for faces in found] == [[5, 5], [], [17]]
-    assert found[0][0]["box"] == [0, 10, 15, 20] and found[0][1]["box"] == [15, 10, 30, 20]
+    assert found[0][0]["box"] == [0, 10, 15, 20]
+    assert found[0][1]["box"] == [15, 10, 30, 20]
     assert answer(ensemble, Telemetry(), photos[1:2]) == [[]]
 
 

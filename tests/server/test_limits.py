@@ -14,7 +14,9 @@ def png_of(width: int, height: int) -> bytes:
     """A PNG that says it is so large, and is not."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     data = b"IDAT" + zlib.compress(b"")
-    chunks = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in (header, data)]
+    chunks = [
+        struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in (header, data)
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
@@ -31,7 +33,9 @@ def test_a_bomb_is_refused_by_its_header():
         pixels(png_of(60000, 60000), 25_000_000)
 
 
-@pytest.mark.parametrize("data", [b"", b"text", b"<svg/>", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0 EPSF-3.0\n"])
+@pytest.mark.parametrize(
+    "data", [b"", b"text", b"<svg/>", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0 EPSF-3.0\n"]
+)
 def test_what_is_no_image_is_told_what_is(data):
     with pytest.raises(BadPhoto, match="not an image; send one of JPEG"):
         pixels(data, 100)
@@ -42,9 +46,13 @@ def test_the_gate_holds_so_many_and_forgets_who_left():
     with gate.enter() as take:
         take(1)
         take(1)
-        with pytest.raises(Refused, match="too many photos are waiting") as refused, gate.enter() as others:
+        with (
+            pytest.raises(Refused, match="too many photos are waiting") as refused,
+            gate.enter() as others,
+        ):
             others(2)
-        assert refused.value.status == 503 and refused.value.headers == {"Retry-After": "1"}
+        assert refused.value.status == 503
+        assert refused.value.headers == {"Retry-After": "1"}
         with gate.enter() as others:
             others(1)
             assert gate.inside == 3

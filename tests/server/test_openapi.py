@@ -11,8 +11,14 @@ from portrait18.server.settings import Settings
 
 PHOTOS = [png(), png(4, 2, kind="JPEG"), png(9, 0, kind="WEBP")]
 schemathesis.openapi.format("binary", st.sampled_from(PHOTOS))
-LIMITS = dict(max_photos=3, wait_ms=0)
-few = settings(max_examples=30, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+LIMITS = {"max_photos": 3, "wait_ms": 0}
+few = settings(
+    max_examples=30,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
 seen: set[tuple[str, int]] = set()
 
 
@@ -30,14 +36,20 @@ def address_with_key():
 
 def described(path: str, **key: str):
     """A test of one path: those of a whole description share a name, of which xdist runs the first alone."""
-    schema = schemathesis.openapi.from_dict(create_app(StandIn(), Settings(**LIMITS, **key)).openapi())
+    schema = schemathesis.openapi.from_dict(
+        create_app(StandIn(), Settings(**LIMITS, **key)).openapi()
+    )
 
     @schema.include(path=path).parametrize()
     @few
     def replies(case, address, address_with_key):
         for headers in [{}, {"Authorization": "Bearer secret"}] if key else [{}]:
-            reply = case.call_and_validate(base_url=address_with_key if key else address, headers=headers)
-            seen.add((path + (" with key" if headers else " without" if key else ""), reply.status_code))
+            reply = case.call_and_validate(
+                base_url=address_with_key if key else address, headers=headers
+            )
+            seen.add(
+                (path + (" with key" if headers else " without" if key else ""), reply.status_code)
+            )
 
     return replies
 
@@ -45,7 +57,9 @@ def described(path: str, **key: str):
 test_replies_to_photos_are_as_described = described("/predict")
 test_health_is_as_described = described("/health")
 test_metrics_are_as_described = described("/metrics")
-test_replies_to_photos_by_a_server_with_a_key_are_as_described = described("/predict", api_key="secret")
+test_replies_to_photos_by_a_server_with_a_key_are_as_described = described(
+    "/predict", api_key="secret"
+)
 test_health_of_a_server_with_a_key_is_as_described = described("/health", api_key="secret")
 test_metrics_of_a_server_with_a_key_are_as_described = described("/metrics", api_key="secret")
 

@@ -4,7 +4,9 @@ import pytest
 from browser import CHROMIUM, expect, photo
 from standin import StandIn, metric, serving, wait_until
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not on the PATH (Debian: apt install chromium)")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="Chromium is not on the PATH (Debian: apt install chromium)"
+)
 
 
 def test_a_server_with_a_key_is_given_it_once(watched):
@@ -30,7 +32,9 @@ def test_a_photo_larger_than_the_server_takes_is_sent_smaller(watched):
 
     ensemble = Colour()
     with serving(ensemble, max_pixels=1_000_000) as address, watched(address) as page:
-        page.set_input_files("#files", [photo("big.bmp", 200, 2, width=1600, height=900, kind="BMP")])
+        page.set_input_files(
+            "#files", [photo("big.bmp", 200, 2, width=1600, height=900, kind="BMP")]
+        )
         expect(page.locator("#status")).to_contain_text("big.bmp: 2 faces")
         expect(page.locator(".box").nth(1)).to_be_visible()
     ((height, width),) = ensemble.sizes

@@ -9,7 +9,9 @@ from browser import CHROMIUM, expect, launched, photo, shoot
 from PIL import Image
 from standin import png
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not on the PATH (Debian: apt install chromium)")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="Chromium is not on the PATH (Debian: apt install chromium)"
+)
 
 
 def test_a_photo_is_answered_with_bars_and_its_face_boxed(address, watched):
@@ -19,19 +21,27 @@ def test_a_photo_is_answered_with_bars_and_its_face_boxed(address, watched):
         card = page.get_by_role("article")
         expect(card.get_by_role("heading", level=2)).to_have_text("me.png")
         # As a screen reader has it, to whom weight and color tell nothing.
-        shares = [item.inner_text().replace("\n", "") for item in card.get_by_role("listitem").all()]
+        shares = [
+            item.inner_text().replace("\n", "") for item in card.get_by_role("listitem").all()
+        ]
         assert shares == [
             *("worn13 %", "worn incorrectly13 %", "not worn, the answer: 75 %"),
             *("male, the answer: 75 %", "female25 %"),
             *("under 3013 %", "30 to 59, the answer: 75 %", "60 and over13 %"),
         ]
-        assert card.locator(".answer .class").all_text_contents() == ["not worn", "male", "30 to 59"]
+        assert card.locator(".answer .class").all_text_contents() == [
+            "not worn",
+            "male",
+            "30 to 59",
+        ]
         expect(card.get_by_text("Age group, about 33 years")).to_be_visible()
         # A bar is as long as its share, and the box lies where the face is: over the second quarter of the height.
         for bar in card.locator("li").all():
             track, fill = bar.locator(".track").bounding_box(), bar.locator(".fill")
             expect(fill).to_have_css("transition-property", "width")
-            fill.evaluate("e => Promise.all(e.getAnimations().map((each) => each.finished)).then(() => null)")
+            fill.evaluate(
+                "e => Promise.all(e.getAnimations().map((each) => each.finished)).then(() => null)"
+            )
             share = float(bar.locator(".share").text_content().removesuffix(" %")) / 100
             assert fill.bounding_box()["width"] / track["width"] == pytest.approx(share, abs=0.02)
         image, box = card.locator("img").bounding_box(), card.locator(".box").bounding_box()
@@ -47,7 +57,9 @@ def test_each_photo_and_each_face_gets_its_own_answers_and_a_text_file_its_reaso
         page.set_input_files("#files", [photo("two.png", 0, 2), text, photo("none.png", 0, 0)])
         expect(page.locator("#status")).to_have_text("3 photos: 2 faces, 1 could not be used.")
         two, bad, none = page.get_by_role("article").all()
-        assert [heading.text_content() for heading in two.get_by_role("heading", level=3).all()] == [
+        assert [
+            heading.text_content() for heading in two.get_by_role("heading", level=3).all()
+        ] == [
             "Face 1: mask worn, male, under 30",
             "Face 2: mask worn, male, under 30",
         ]
@@ -59,7 +71,9 @@ def test_each_photo_and_each_face_gets_its_own_answers_and_a_text_file_its_reaso
         expect(page.get_by_role("article")).to_have_count(
             4
         )  # the same file may be chosen again; the newest comes first
-        expect(page.get_by_role("article").first).to_contain_text("Mask not worn, female, 60 and over")
+        expect(page.get_by_role("article").first).to_contain_text(
+            "Mask not worn, female, 60 and over"
+        )
 
 
 def test_the_keyboard_reaches_all_of_it_in_the_order_it_is_seen(address, watched):
@@ -70,10 +84,15 @@ def test_the_keyboard_reaches_all_of_it_in_the_order_it_is_seen(address, watched
         order = []
         for _ in range(5):
             page.keyboard.press("Tab")
-            order.append(page.evaluate("document.activeElement.id || document.activeElement.ariaLabel || 'link'"))
+            order.append(
+                page.evaluate(
+                    "document.activeElement.id || document.activeElement.ariaLabel || 'link'"
+                )
+            )
         assert order[:2] == ["files", "open-camera"]
         assert order[2] == "Face 1: mask worn, female, 30 to 59; go to its answers"
-        assert order[3].startswith("Face 2") and order[4] == "link"
+        assert order[3].startswith("Face 2")
+        assert order[4] == "link"
         page.keyboard.press("Shift+Tab")
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", name="Face 2")).to_be_focused()
@@ -115,7 +134,9 @@ def camera_in_use(page, unlike: str | None) -> str:
     """Its name, as soon as it is another one."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        used = page.evaluate("document.querySelector('video').srcObject?.getVideoTracks()[0].label ?? null")
+        used = page.evaluate(
+            "document.querySelector('video').srcObject?.getVideoTracks()[0].label ?? null"
+        )
         if used not in (None, unlike):
             return used
         page.wait_for_timeout(50)
@@ -162,15 +183,20 @@ def test_a_phone_sees_all_of_it_without_scrolling_sideways(address, watched):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read_in_both_schemes_and_nothing_moves_for_who_asks_for_that(address, watched, scheme):
+def test_text_can_be_read_in_both_schemes_and_nothing_moves_for_who_asks_for_that(
+    address, watched, scheme
+):
     with watched(address, color_scheme=scheme, reduced_motion="reduce") as page:
         page.set_input_files("#files", [photo("me.png", 4), {**photo("x.png"), "buffer": b"x"}])
         expect(page.locator("[aria-busy=true]")).to_have_count(0)
         told = page.evaluate(_CONTRASTS)
         assert len(told) > 15
         assert [item for item in told if item[1] < 4.5] == []
-        assert page.evaluate("getComputedStyle(document.querySelector('.fill')).transitionDuration") == "0s"
-    assert ("dark" == scheme) == (told[0][2] > 128)
+        assert (
+            page.evaluate("getComputedStyle(document.querySelector('.fill')).transitionDuration")
+            == "0s"
+        )
+    assert (scheme == "dark") == (told[0][2] > 128)
 
 
 #: Of every element with text of its own: the text, its contrast by WCAG 2.2, and how light it is (0 to 255).
@@ -200,7 +226,8 @@ def test_the_picture_for_the_readme_shows_the_answers(address, browser, tmp_path
     me.write_bytes(png(13, width=300, height=400))
     shoot(address, str(me), str(picture), browser)
     with Image.open(picture) as shown:
-        assert shown.width == 1100 and 600 < shown.height < 2000
+        assert shown.width == 1100
+        assert 600 < shown.height < 2000
 
 
 def test_every_file_of_the_page_is_served_and_none_is_forgotten():

@@ -16,8 +16,12 @@ def test_with_a_key_only_its_holder_is_answered_and_counted_for():
         wrong = ("Bearer wrong", "Bearer käse", "Bearer key~1x", "Basic key~1")
         for sent in ({}, *({"Authorization": text} for text in wrong), {"X-API-Key": "key~1"}):
             headers = {name: value.encode() for name, value in sent.items()}
-            for reply in (post(address, png(), headers=headers), httpx.get(f"{address}/metrics", headers=headers)):
-                assert reply.status_code == 401 and reply.headers["www-authenticate"] == "Bearer"
+            for reply in (
+                post(address, png(), headers=headers),
+                httpx.get(f"{address}/metrics", headers=headers),
+            ):
+                assert reply.status_code == 401
+                assert reply.headers["www-authenticate"] == "Bearer"
                 problem(reply)
         right = {"Authorization": "Bearer key~1"}
         assert post(address, png(), headers=right).status_code == 200
@@ -33,7 +37,11 @@ def test_photos_and_their_names_are_neither_written_nor_logged(address, caplog):
     written = []
 
     def watch(event: str, args: tuple) -> None:
-        if event == "open" and watching and (re.search("[wax+]", str(args[1] or "")) or (args[2] or 0) & 3):
+        if (
+            event == "open"
+            and watching
+            and (re.search("[wax+]", str(args[1] or "")) or (args[2] or 0) & 3)
+        ):
             written.append(args)
 
     sys.addaudithook(watch)  # never to be removed: `watching` ends it
@@ -42,15 +50,24 @@ def test_photos_and_their_names_are_neither_written_nor_logged(address, caplog):
     assert len(large) > 2_000_000  # what form parsers put on the disk
     files = [("photos", ("secret-name.png", large))]
     assert httpx.post(f"{address}/predict?secret=1", files=files).status_code == 200
-    assert httpx.post(f"{address}/predict", files=[("photos", ("secret-name.png", b"secret"))]).status_code == 422
+    assert (
+        httpx.post(
+            f"{address}/predict", files=[("photos", ("secret-name.png", b"secret"))]
+        ).status_code
+        == 422
+    )
     assert httpx.get(f"{address}/secret-name.png").status_code == 404
     for body in (b"secret", b"--xx\r\nsecret : x\r\n\r\n", b"--xx\r\n\r\nsecret\r\n--xx--secret"):
         kind = {"Content-Type": "multipart/form-data; boundary=xx"}
         assert httpx.post(f"{address}/predict", content=body, headers=kind).status_code == 400
     watching = False
     assert written == []
-    records = [each for each in caplog.records if not each.name.startswith(("httpx", "httpcore"))]  # the client's
-    assert [each.getMessage() for each in records if re.search("secret|'s'", each.getMessage())] == []
+    records = [
+        each for each in caplog.records if not each.name.startswith(("httpx", "httpcore"))
+    ]  # the client's
+    assert [
+        each.getMessage() for each in records if re.search("secret|'s'", each.getMessage())
+    ] == []
     lines = [each.getMessage() for each in records if each.levelno >= logging.INFO]
     assert [re.sub(r"\d+ ms", "_ ms", line) for line in lines] == [
         "POST /predict 200 _ ms",
@@ -60,7 +77,9 @@ def test_photos_and_their_names_are_neither_written_nor_logged(address, caplog):
     ]
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/script.js", "/health", "/openapi.json", "/nowhere", "/predict"])
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/script.js", "/health", "/openapi.json", "/nowhere", "/predict"]
+)
 def test_every_reply_has_the_headers_that_keep_the_page_to_itself(address, path):
     reply = httpx.get(address + path)
     for name, value in HEADERS.items():

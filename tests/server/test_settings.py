@@ -13,7 +13,12 @@ def parsed(*flags: str) -> dict:
 
 
 def test_a_flag_goes_before_the_environment_and_that_before_the_default():
-    environment = {"PORTRAIT18_PORT": "1234", "PORTRAIT18_BATCH": "4", "PORTRAIT18_API_KEY": "secret", "PORT": "99"}
+    environment = {
+        "PORTRAIT18_PORT": "1234",
+        "PORTRAIT18_BATCH": "4",
+        "PORTRAIT18_API_KEY": "secret",
+        "PORT": "99",
+    }
     found = settings(parsed("--port", "5678", "--wait-ms", "2.5"), environment)
     assert (found.port, found.batch, found.wait_ms, found.max_photos) == (5678, 4, 2.5, 16)
     assert found.api_key.get_secret_value() == "secret"
@@ -27,17 +32,28 @@ def test_it_listens_to_this_machine_alone_unless_told():
 
 def test_every_fault_is_told_at_once_by_the_name_it_was_given_under():
     with pytest.raises(UserError) as caught:
-        settings(parsed("--port", "99999", "--batch", "x"), {"PORTRAIT18_WAIT_MS": "-1", "PORTRAIT18_BATCH": "4"})
-    assert [problem.split(" = ")[0] for problem in caught.value.problems] == ["--port", "--batch", "PORTRAIT18_WAIT_MS"]
+        settings(
+            parsed("--port", "99999", "--batch", "x"),
+            {"PORTRAIT18_WAIT_MS": "-1", "PORTRAIT18_BATCH": "4"},
+        )
+    assert [problem.split(" = ")[0] for problem in caught.value.problems] == [
+        "--port",
+        "--batch",
+        "PORTRAIT18_WAIT_MS",
+    ]
 
 
 @pytest.mark.parametrize(
-    "flags, environment, told",
+    ("flags", "environment", "told"),
     [
         (["--queue", "3"], {}, "queue 3 is below max-photos 16"),
         (["--max-total-bytes", "5000"], {}, "max-total-bytes 5000 is below max-bytes 33554432"),
         *(
-            ([], {"PORTRAIT18_API_KEY": key}, "^PORTRAIT18_API_KEY must be letters, digits and signs of ASCII")
+            (
+                [],
+                {"PORTRAIT18_API_KEY": key},
+                "^PORTRAIT18_API_KEY must be letters, digits and signs of ASCII",
+            )
             for key in ("", "k\u00e4se", " key", "key\n", "two words", "\udcff")
         ),
     ],
@@ -59,4 +75,5 @@ def test_help_names_every_setting_and_the_key_is_no_flag():
     text = parser.format_help()
     for name in set(Settings.model_fields) - {"api_key"}:
         assert f"--{name.replace('_', '-')}" in text
-    assert "PORTRAIT18_API_KEY" in text and "--api-key" not in text
+    assert "PORTRAIT18_API_KEY" in text
+    assert "--api-key" not in text

@@ -30,7 +30,10 @@ def test_the_seed_alone_decides(name):
     one, another = transform(**{name: strength}), transform(**{name: strength})
     augmentation.apply(another, CROP, 99)
     results = [augmentation.apply(one, CROP, seed) for seed in range(12)]
-    assert all((augmentation.apply(another, CROP, seed) == results[seed]).all() for seed in reversed(range(12)))
+    assert all(
+        (augmentation.apply(another, CROP, seed) == results[seed]).all()
+        for seed in reversed(range(12))
+    )
     assert len({r.tobytes() for r in results}) >= 2
 
 
@@ -41,21 +44,29 @@ def test_without_strengths_it_only_resizes(size):
 
 
 def test_flip_one_mirrors_always():
-    assert all((augmentation.apply(transform(flip=1.0), CROP, seed) == CROP[:, ::-1]).all() for seed in range(5))
+    assert all(
+        (augmentation.apply(transform(flip=1.0), CROP, seed) == CROP[:, ::-1]).all()
+        for seed in range(5)
+    )
 
 
 def test_flip_half_mirrors_half():
     half = transform(flip=0.5)
-    mirrored = sum((augmentation.apply(half, CROP, seed) == CROP[:, ::-1]).all() for seed in range(200))
+    mirrored = sum(
+        (augmentation.apply(half, CROP, seed) == CROP[:, ::-1]).all() for seed in range(200)
+    )
     assert 70 < mirrored < 130
 
 
 @pytest.mark.parametrize("size", [32, 80])
 def test_everything_at_once_gives_bytes_of_the_asked_size_and_leaves_the_crop_alone(size):
     before = CROP.copy()
-    result = augmentation.apply(transform(size, flip=1, rotate=30, zoom=0.2, color=1, blur=1, erase=1), CROP, 1)
-    assert result.shape == (size, size, 3) and result.dtype == np.uint8
-    assert (CROP == before).all()
+    result = augmentation.apply(
+        transform(size, flip=1, rotate=30, zoom=0.2, color=1, blur=1, erase=1), CROP, 1
+    )
+    assert result.shape == (size, size, 3)
+    assert result.dtype == np.uint8
+    assert (before == CROP).all()
 
 
 def test_rotate_turns_both_ways_within_its_degrees():
@@ -65,7 +76,8 @@ def test_rotate_turns_both_ways_within_its_degrees():
     for seed in range(30):
         y, x = np.nonzero(augmentation.apply(turn, line, seed)[..., 0] > 127)
         angles.append(np.degrees(np.arctan(np.polyfit(x, y, 1)[0])))
-    assert -21 < min(angles) < -10 and 10 < max(angles) < 21
+    assert -21 < min(angles) < -10
+    assert 10 < max(angles) < 21
 
 
 def test_zoom_goes_in_and_out_and_moves_by_half_of_it():
@@ -74,8 +86,10 @@ def test_zoom_goes_in_and_out_and_moves_by_half_of_it():
         y, x = np.nonzero(augmentation.apply(move, spot(), seed)[..., 0] > 127)
         sides.append(np.sqrt(len(x)) / 32)
         shifts += [(x.mean() - 63.5) / 128, (y.mean() - 63.5) / 128]
-    assert 0.74 < min(sides) < 0.9 and 1.1 < max(sides) < 1.26
-    assert -0.14 < min(shifts) < -0.06 and 0.06 < max(shifts) < 0.14
+    assert 0.74 < min(sides) < 0.9
+    assert 1.1 < max(sides) < 1.26
+    assert -0.14 < min(shifts) < -0.06
+    assert 0.06 < max(shifts) < 0.14
 
 
 def test_zoom_keeps_the_faces_proportions():
@@ -87,7 +101,9 @@ def test_zoom_keeps_the_faces_proportions():
 
 def portrait(name="000002_male_White_27", side=128):
     photo = cv2.imread(f"data/demo/train/images/{name}/normal.jpg")
-    return cv2.resize(cv2.cvtColor(photo, cv2.COLOR_BGR2RGB)[64:448], (side, side), interpolation=cv2.INTER_AREA)
+    return cv2.resize(
+        cv2.cvtColor(photo, cv2.COLOR_BGR2RGB)[64:448], (side, side), interpolation=cv2.INTER_AREA
+    )
 
 
 def apart(one, another):
@@ -97,7 +113,8 @@ def apart(one, another):
 @pytest.mark.parametrize("size", [48, 96, 128, 160])
 @pytest.mark.parametrize("mirror", [False, True])
 @pytest.mark.parametrize(
-    ("scale", "degrees", "shift"), [(1.1, 0, (0, 0)), (1, 7, (0, 0)), (1, 0, (8, -4)), (0.9, -7, (-6, 3))]
+    ("scale", "degrees", "shift"),
+    [(1.1, 0, (0, 0)), (1, 7, (0, 0)), (1, 0, (8, -4)), (0.9, -7, (-6, 3))],
 )
 def test_the_warp_does_what_albumentations_does_step_by_step(size, mirror, scale, degrees, shift):
     """Within two thirds of one of 255 levels on average of the same steps on a photo four times as large; shifts in pixels of 128."""
@@ -124,7 +141,10 @@ def test_the_warp_does_what_albumentations_does_step_by_step(size, mirror, scale
 @pytest.mark.parametrize("size", [48, 64, 85, 96, 112])
 def test_warped_crops_are_as_sharp_as_those_made_small_to_be_predicted(size):
     def sharpness(crop):
-        return np.abs(np.diff(crop.astype(float), axis=0)).mean() + np.abs(np.diff(crop.astype(float), axis=1)).mean()
+        return (
+            np.abs(np.diff(crop.astype(float), axis=0)).mean()
+            + np.abs(np.diff(crop.astype(float), axis=1)).mean()
+        )
 
     warp, plain = augmentation.Warp(0.5, 0.12, 8, size), portrait()
     turned = [warp.apply(plain, degrees=degrees) for degrees in np.linspace(-8, 8, 9)]
@@ -132,7 +152,9 @@ def test_warped_crops_are_as_sharp_as_those_made_small_to_be_predicted(size):
     assert np.mean([sharpness(crop) for crop in turned]) == pytest.approx(usual, rel=0.05)
 
 
-@pytest.mark.parametrize("factors", [(1.2, 1, 1), (0.8, 1, 1), (1, 1.2, 1), (1, 0.8, 1), (1, 1, 1.2), (1, 1, 0.8)])
+@pytest.mark.parametrize(
+    "factors", [(1.2, 1, 1), (0.8, 1, 1), (1, 1.2, 1), (1, 0.8, 1), (1, 1, 1.2), (1, 1, 0.8)]
+)
 def test_the_tint_is_albumentations_own_but_for_rounding(factors):
     names = ("brightness", "contrast", "saturation")
     ranges = {name: (factor, factor) for name, factor in zip(names, factors, strict=True)}
@@ -146,7 +168,10 @@ def test_the_tints_hue_turns_the_way_and_about_as_far_as_that_of_hsv(hue):
     plain = portrait()
     vivid = cv2.cvtColor(plain.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)[..., 1] > 0.2
     turned = augmentation.Tint(0.2, 1.0).apply(plain, hue=hue)
-    degrees = [cv2.cvtColor(p.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)[..., 0][vivid] for p in (plain, turned)]
+    degrees = [
+        cv2.cvtColor(p.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)[..., 0][vivid]
+        for p in (plain, turned)
+    ]
     moved = (degrees[1] - degrees[0] + 180) % 360 - 180
     assert np.median(moved) == pytest.approx(360 * hue, rel=0.35)
 
@@ -168,10 +193,15 @@ def test_erase_paints_one_grey_rectangle():
         grey = (augmentation.apply(transform(100, erase=1.0), white, seed) == 127).all(2)
         y, x = np.nonzero(grey)
         height, width = np.ptp(y) + 1, np.ptp(x) + 1
-        assert grey.sum() == height * width and 19 <= height <= 41 and 19 <= width <= 41
+        assert grey.sum() == height * width
+        assert 19 <= height <= 41
+        assert 19 <= width <= 41
 
 
 def test_sample_seeds_differ_by_seed_epoch_and_sample():
-    seeds = {augmentation.sample_seed(s, e, i) for s in range(5) for e in range(5) for i in range(100)}
-    assert len(seeds) == 2500 and all(0 <= s < 2**32 for s in seeds)
+    seeds = {
+        augmentation.sample_seed(s, e, i) for s in range(5) for e in range(5) for i in range(100)
+    }
+    assert len(seeds) == 2500
+    assert all(0 <= s < 2**32 for s in seeds)
     assert augmentation.sample_seed(1, 2, 3) == augmentation.sample_seed(1, 2, 3)

@@ -41,7 +41,8 @@ def text(state):
 def test_everything_comes_back_as_it_was_saved(written):
     fresh = parts(1)
     history, best = resume(written, "same", fresh)
-    assert history == HISTORY and best["weight"].tolist() == [[0, 1, 2]]
+    assert history == HISTORY
+    assert best["weight"].tolist() == [[0, 1, 2]]
     assert text(fresh) == text(parts(3)) != text(parts(1))
 
 
@@ -60,7 +61,8 @@ def starts_anew(path, capsys):
     assert resume(path, "same", fresh) == ([], None)
     assert text(fresh) == text(parts(1)), "nothing of the damaged state may stay"
     said = capsys.readouterr().out
-    assert said.startswith(f"{path} is damaged") and said.endswith("starting this training anew\n")
+    assert said.startswith(f"{path} is damaged")
+    assert said.endswith("starting this training anew\n")
     assert said.count("\n") == 1
 
 
@@ -118,14 +120,21 @@ def test_a_planted_pickle_is_refused_and_not_run(tmp_path, written, capsys, kind
         with zipfile.ZipFile(written) as good, zipfile.ZipFile(path, "w") as bad:
             for name in good.namelist():
                 data = good.read(name)
-                bad.writestr(name, pickle.dumps({**STORED, "state": planted}, 2) if name.endswith("data.pkl") else data)
+                bad.writestr(
+                    name,
+                    pickle.dumps({**STORED, "state": planted}, 2)
+                    if name.endswith("data.pkl")
+                    else data,
+                )
     elif kind == "bare pickle":
         path.write_bytes(pickle.dumps(planted))
     else:
         torch.save(planted, path, _use_new_zipfile_serialization=False)
     starts_anew(path, capsys)
     assert not planted.path.exists()
-    assert pickle.loads(pickle.dumps(planted)) and planted.path.exists(), "the planted code would have run"
+    assert pickle.loads(pickle.dumps(planted)) and planted.path.exists(), (
+        "the planted code would have run"
+    )
 
 
 def test_a_save_that_fails_leaves_the_earlier_one(written):

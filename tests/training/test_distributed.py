@@ -13,25 +13,37 @@ from portrait18.core.runs import Run
 from portrait18.training import distributed, loop
 
 #: No batch norm, whose statistics are each process's own on CPUs, and no dropout, drawn by each for itself.
-PARAMS = dict(backbone="test_convnext", dropout=0.0, epochs=2, ema=0.9)
-MIXED = dict(mix=mix(method="cutmix"), batch_size=7)  # 7: the shares of a batch differ
+PARAMS = {"backbone": "test_convnext", "dropout": 0.0, "epochs": 2, "ema": 0.9}
+MIXED = {"mix": mix(method="cutmix"), "batch_size": 7}  # 7: the shares of a batch differ
 
 
 def _train(folder, rank, world, port):
     os.chdir(folder)
-    os.environ |= dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=port, WORLD_SIZE=str(world), RANK=str(rank))
+    os.environ |= {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+        "WORLD_SIZE": str(world),
+        "RANK": str(rank),
+    }
     torch.set_num_threads(1)
     processes.init()
     result = {}
     for name, changes in (("plain", {}), ("mixed", MIXED), ("frozen", {"freeze_epochs": 1})):
-        network, history = loop.fit(CROPS, LABELS, FOLD_OF, model_params(**PARAMS | changes), Run(name, 0, 0))
+        network, history = loop.fit(
+            CROPS, LABELS, FOLD_OF, model_params(**PARAMS | changes), Run(name, 0, 0)
+        )
         result[name] = history, network.state_dict()
     # Batch norm makes the processes' networks differ, and so their scores: what one says must hold for both.
-    normed = dict(backbone="test_efficientnet", epochs=6, patience=1, monitor="loss")
-    result["normed"] = loop.fit(CROPS, LABELS, FOLD_OF, model_params(**normed), Run("normed", 0, 0))[1]
+    normed = {"backbone": "test_efficientnet", "epochs": 6, "patience": 1, "monitor": "loss"}
+    result["normed"] = loop.fit(
+        CROPS, LABELS, FOLD_OF, model_params(**normed), Run("normed", 0, 0)
+    )[1]
     tensor = torch.full((rank + 1, 2), float(rank))
     result["joined"] = distributed.joined(tensor, [n + 1 for n in range(world)])
-    result["gathered"], result["sums"] = processes.gather(f"from {rank}"), distributed.sums(rank + 1.0, 2.0)
+    result["gathered"], result["sums"] = (
+        processes.gather(f"from {rank}"),
+        distributed.sums(rank + 1.0, 2.0),
+    )
     result["shares"] = [distributed.share(count) for count in (1, 7, 8)]
     torch.save(result, f"{rank}.pt")
 
@@ -42,7 +54,9 @@ def _run(folder, world):
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     context = torch.multiprocessing.get_context("spawn")
-    started = [context.Process(target=_train, args=(folder, rank, world, port)) for rank in range(world)]
+    started = [
+        context.Process(target=_train, args=(folder, rank, world, port)) for rank in range(world)
+    ]
     for process in started:
         process.start()
     for process in started:
@@ -84,7 +98,9 @@ def test_both_processes_stop_and_keep_by_the_same_scores(pair):
 
 def test_fewer_photos_in_a_batch_than_processes_are_refused(monkeypatch):
     train = np.flatnonzero(FOLD_OF != 0)
-    learner = loop.Trainer(CROPS, LABELS, train, model_params(**PARAMS, batch_size=4), Run("few", 0, 0))
+    learner = loop.Trainer(
+        CROPS, LABELS, train, model_params(**PARAMS, batch_size=4), Run("few", 0, 0)
+    )
     monkeypatch.setattr(processes, "world", lambda: 5)
     with pytest.raises(UserError, match=r"few 0-0: 5 processes \(launch\) for batches of 4 photos"):
         learner.photos(0)
@@ -98,7 +114,9 @@ def test_what_each_process_has_is_put_together_in_the_order_of_ranks(pair):
 
 
 def test_shares_hold_everything_once(alone, pair):
-    for count, whole, one, two in zip((1, 7, 8), alone["shares"], pair[0]["shares"], pair[1]["shares"], strict=True):
+    for count, whole, one, two in zip(
+        (1, 7, 8), alone["shares"], pair[0]["shares"], pair[1]["shares"], strict=True
+    ):
         things = np.arange(count)
         assert things[whole].tolist() == things.tolist()
         assert [*things[one], *things[two]] == things.tolist()
@@ -111,4 +129,5 @@ def test_one_process_is_left_alone():
     assert distributed.averaging_gradients(network) is network
     assert distributed.with_common_statistics(network) is network
     assert distributed.joined(tensor, [3]) is tensor
-    assert processes.is_main_process() and processes.world_size() == 1
+    assert processes.is_main_process()
+    assert processes.world_size() == 1

@@ -29,9 +29,13 @@ def rates(**changes):
 
 def test_cosine_climbs_to_the_peak_then_falls_to_zero():
     rate = rates(schedule="cosine", warmup_epochs=2)
-    assert 0 < rate[0] < 0.05 and rate.argmax() == 40 and rate.max() == 1
+    assert 0 < rate[0] < 0.05
+    assert rate.argmax() == 40
+    assert rate.max() == 1
     np.testing.assert_allclose(np.diff(rate[:40]), rate[0])
-    assert rate[120] == pytest.approx(0.5) and (np.diff(rate[40:]) < 0).all() and 0 < rate[-1] < 1e-3
+    assert rate[120] == pytest.approx(0.5)
+    assert (np.diff(rate[40:]) < 0).all()
+    assert 0 < rate[-1] < 1e-3
 
 
 def test_steps_and_constant_rates():
@@ -44,7 +48,11 @@ def test_steps_and_constant_rates():
 def test_norms_and_biases_are_not_decayed_and_every_weight_is_moved(network, decay):
     optimizer = optimization.make(network, model_params(weight_decay=0.1, layer_decay=decay))
     of = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-    assert len(of) == sum(len(g["params"]) for g in optimizer.param_groups) == len(list(network.parameters()))
+    assert (
+        len(of)
+        == sum(len(g["params"]) for g in optimizer.param_groups)
+        == len(list(network.parameters()))
+    )
     for parameter in network.parameters():
         assert of[id(parameter)]["weight_decay"] == (0.1 if parameter.ndim > 1 else 0.0)
 
@@ -69,8 +77,12 @@ def test_frozen_backbones_keep_weights_and_statistics_while_the_head_moves(netwo
         optimizer.step()
         moved.append({k for k, v in network.state_dict().items() if not torch.equal(v, before[k])})
     assert moved[0] == {"head.weight", "head.bias"}
-    assert {"features.0.backbone.conv_stem.weight", "features.0.backbone.bn1.running_mean"} <= moved[1]
-    assert network.head.training and network.features.training
+    assert {
+        "features.0.backbone.conv_stem.weight",
+        "features.0.backbone.bn1.running_mean",
+    } <= moved[1]
+    assert network.head.training
+    assert network.features.training
 
 
 @pytest.mark.parametrize("name", timm.optim.list_optimizers())
@@ -80,9 +92,13 @@ def test_an_optimizer_moves_all_weights_or_is_refused_in_one_line(name):
         optimization.require(params)
     except UserError as error:
         assert name.startswith(("fused", "bnb", "adahessian", "kron")), error
-        assert len(error.problems) == 1 and f"optimizer = {name!r}" in str(error) and "adamw" in str(error)
+        assert len(error.problems) == 1
+        assert f"optimizer = {name!r}" in str(error)
+        assert "adamw" in str(error)
         return
-    network = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.Flatten(), torch.nn.Linear(2, 3))
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 2, 3), torch.nn.Flatten(), torch.nn.Linear(2, 3)
+    )
     before = [p.detach().clone() for p in network.parameters()]
     optimizer = optimization.make(network, params)
     for _ in range(3):
@@ -91,9 +107,12 @@ def test_an_optimizer_moves_all_weights_or_is_refused_in_one_line(name):
         network(torch.ones(2, 3, 3, 3)).square().sum().backward()
         optimizer.step()
     for old, new in zip(before, network.parameters(), strict=True):
-        assert torch.isfinite(new).all() and not torch.equal(old, new)
+        assert torch.isfinite(new).all()
+        assert not torch.equal(old, new)
 
 
 def test_an_unknown_optimizer_is_refused_with_where_to_look(network):
-    with pytest.raises(UserError, match=r"optimizer = 'adamwow'.*near it are .*adamw.*list_optimizers"):
+    with pytest.raises(
+        UserError, match=r"optimizer = 'adamwow'.*near it are .*adamw.*list_optimizers"
+    ):
         optimization.make(network, model_params(optimizer="adamwow"))

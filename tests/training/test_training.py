@@ -16,7 +16,10 @@ def script(monkeypatch):
     """script(loss=[...], macro_f1=[...]) takes the place of the held-out scores, one of each an epoch."""
 
     def put(**columns):
-        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        rows = [
+            dict(zip(columns, values, strict=True))
+            for values in zip(*columns.values(), strict=True)
+        ]
         endless = itertools.chain(rows, itertools.repeat(rows[-1]))
         usual = {"macro_f1": 0.0, "accuracy": 0.0, "loss": 1.0}
         monkeypatch.setattr(loop.metrics, "scores", lambda *_: {**usual, **next(endless)})
@@ -30,15 +33,19 @@ def test_learns_what_can_be_learnt(fit):
     assert max(row["accuracy"] for row in history) > 0.75
     assert min(row["train_loss"] for row in history) < 0.6 * history[0]["train_loss"]
     target = targets.make(model_params())
-    probabilities, _ = inference.predict(network, target, CROPS, np.flatnonzero(HELD_OUT), 32, 16, flip=True)
+    probabilities, _ = inference.predict(
+        network, target, CROPS, np.flatnonzero(HELD_OUT), 32, 16, flip=True
+    )
     assert (probabilities.argmax(1) == LABELS["mask"][HELD_OUT]).mean() > 0.75
 
 
 def test_learns_years(fit):
-    how = dict(task="age", target="value", loss="gaussian")
+    how = {"task": "age", "target": "value", "loss": "gaussian"}
     network, _ = fit(**how, epochs=16, ema=0.9, augment=STILL, dropout=0.0, monitor="loss")
     rows = np.flatnonzero(HELD_OUT)
-    _, years = inference.predict(network, targets.make(model_params(**how)), CROPS, rows, 32, 16, flip=False)
+    _, years = inference.predict(
+        network, targets.make(model_params(**how)), CROPS, rows, 32, 16, flip=False
+    )
     assert np.corrcoef(years, LABELS.age[rows])[0, 1] > 0.7
 
 
@@ -72,7 +79,8 @@ def test_other_ways_of_training_lower_the_loss(fit, how):
 def test_the_seed_alone_decides(fit):
     first = fit(**RANDOM)
     again, other = fit(**RANDOM), fit(**RANDOM, seed=1)
-    assert same(first, again) and first[1] == again[1]
+    assert same(first, again)
+    assert first[1] == again[1]
     assert not same(first, other)
 
 
@@ -80,7 +88,9 @@ def test_workers_change_nothing_down_to_the_bytes_of_the_file(fit, tmp_path):
     def written(num_workers):
         network, history = fit(**RANDOM, num_workers=num_workers)
         path = tmp_path / f"{num_workers}.safetensors"
-        inference.save(path, network, model_params(**RANDOM, num_workers=num_workers), crop_params())
+        inference.save(
+            path, network, model_params(**RANDOM, num_workers=num_workers), crop_params()
+        )
         return path.read_bytes(), history
 
     assert written(0) == written(1) == written(4)
@@ -116,12 +126,14 @@ def test_every_epoch_shows_all_training_photos_in_an_order_of_its_own(fit, monke
 def test_training_is_told_the_moved_borders(fit):
     moved = LABELS.assign(age_target=0)
     assert not same(fit(task="age", epochs=1), fit(task="age", epochs=1, labels=moved))
-    assert same(fit(task="age", epochs=1), fit(task="age", epochs=1, labels=LABELS.assign(age_group=0)))
+    assert same(
+        fit(task="age", epochs=1), fit(task="age", epochs=1, labels=LABELS.assign(age_group=0))
+    )
 
 
 @pytest.mark.parametrize(("monitor", "best"), [("macro_f1", 2), ("accuracy", 3), ("loss", 1)])
 def test_the_best_epoch_by_the_named_figure_is_kept(fit, script, monitor, best):
-    constant = dict(schedule="constant", warmup_epochs=0)
+    constant = {"schedule": "constant", "warmup_epochs": 0}
     script(macro_f1=[0.1, 0.9, 0.9, 0.3], accuracy=[0.2, 0.1, 0.3, 0.3], loss=[0.5, 0.6, 0.7, 0.8])
     kept = fit(**constant, epochs=4, monitor=monitor)
     script(macro_f1=[0.1, 0.2, 0.3], accuracy=[0.1, 0.2, 0.3], loss=[0.3, 0.2, 0.1])
@@ -135,18 +147,29 @@ def test_training_stops_after_so_many_epochs_without_a_better_one(fit, script, p
 
 
 def test_the_moving_average_is_kept_in_the_networks_place(fit):
-    one_step = dict(epochs=1, batch_size=64)
+    one_step = {"epochs": 1, "batch_size": 64}
     assert same(fit(**one_step, ema=0.99), fit(**one_step, ema=0.0))
     slow, fast, none = (fit(epochs=3, ema=ema)[1][-1]["loss"] for ema in (0.99, 0.1, 0.0))
     assert len({slow, fast, none}) == 3
 
 
 def test_layer_decay_slows_the_layers_far_from_the_head(fit):
-    how = dict(optimizer="sgd", weight_decay=0.0, epochs=1, batch_size=64, schedule="constant", warmup_epochs=0)
+    how = {
+        "optimizer": "sgd",
+        "weight_decay": 0.0,
+        "epochs": 1,
+        "batch_size": 64,
+        "schedule": "constant",
+        "warmup_epochs": 0,
+    }
     torch.manual_seed(0)
     start = backbones.create(model_params(), (3,)).state_dict()
     even, decayed = (fit(**how, layer_decay=d)[0].cpu().state_dict() for d in (1.0, 0.5))
-    moved = {k: ((decayed[k] - start[k]).norm() / (even[k] - start[k]).norm()).item() for k in start if "weight" in k}
+    moved = {
+        k: ((decayed[k] - start[k]).norm() / (even[k] - start[k]).norm()).item()
+        for k in start
+        if "weight" in k
+    }
     assert moved["head.weight"] == pytest.approx(1, abs=0.01)
     assert moved["features.0.backbone.conv_stem.weight"] < 0.3
 
@@ -159,10 +182,10 @@ def test_history_tells_the_rate_at_the_end_of_each_epoch(fit):
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        (dict(fold=7), "fold 7: 60 photos to train on, 0 held out"),
-        (dict(labels=LABELS.assign(train=0)), "fold 0: 0 photos to train on, 30 held out"),
-        (dict(optimizer="adamwow"), r"optimizer = 'adamwow'.*list_optimizers"),
-        (dict(lr=1e30), "no longer finite in epoch 1; lower lr"),
+        ({"fold": 7}, "fold 7: 60 photos to train on, 0 held out"),
+        ({"labels": LABELS.assign(train=0)}, "fold 0: 0 photos to train on, 30 held out"),
+        ({"optimizer": "adamwow"}, r"optimizer = 'adamwow'.*list_optimizers"),
+        ({"lr": 1e30}, "no longer finite in epoch 1; lower lr"),
     ],
 )
 def test_what_cannot_be_trained_is_refused(fit, how, said):
@@ -182,7 +205,9 @@ def test_all_unfit_models_are_named_at_once():
     }
     with pytest.raises(UserError) as caught:
         loop.validate_models(models)
-    assert [line.split(":")[0] for line in caught.value.problems] == [f"train.{name}" for name in "abcdef"]
+    assert [line.split(":")[0] for line in caught.value.problems] == [
+        f"train.{name}" for name in "abcdef"
+    ]
 
 
 def test_a_loss_of_the_whole_batch_is_refused_where_several_processes_have_parts_of_it(monkeypatch):
@@ -192,12 +217,15 @@ def test_a_loss_of_the_whole_batch_is_refused_where_several_processes_have_parts
     with pytest.raises(UserError) as caught:
         loop.validate_models(models)
     (line,) = caught.value.problems
-    assert line.startswith("train.a: params.yaml: loss = 'soft-f1'") and "4 processes (launch)" in line
-    assert "soft-f1 |" not in line and "launch: python, or cross-entropy | focal" in line
+    assert line.startswith("train.a: params.yaml: loss = 'soft-f1'")
+    assert "4 processes (launch)" in line
+    assert "soft-f1 |" not in line
+    assert "launch: python, or cross-entropy | focal" in line
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_learns_in_bf16_on_the_gpu(fit):
     network, history = fit(**LEARNS, amp="bf16")
-    assert next(network.parameters()).is_cuda and max(row["accuracy"] for row in history) > 0.75
+    assert next(network.parameters()).is_cuda
+    assert max(row["accuracy"] for row in history) > 0.75

@@ -27,26 +27,34 @@ def explained(tmp_path, monkeypatch, write_params):
     write_csv(labels, "data/labels.csv")
     held_out = labels[labels.person.isin(["p0", "p2", "p4"])]
     answers = pd.DataFrame(
-        np.eye(3)[np.arange(len(held_out)) // 2 % 3], columns=targets.make(model_params()).task.columns
+        np.eye(3)[np.arange(len(held_out)) // 2 % 3],
+        columns=targets.make(model_params()).task.columns,
     )
     held_out = pd.concat([held_out[["photo"]].reset_index(drop=True), answers * 0.7 + 0.1], axis=1)
     unknown = held_out.assign(photo="to label.jpg").head(1)
-    write_csv(pd.concat([held_out.assign(set="validation"), unknown.assign(set="eval")]), RUN.predictions)
+    write_csv(
+        pd.concat([held_out.assign(set="validation"), unknown.assign(set="eval")]), RUN.predictions
+    )
 
     def run(backbone: str, photos: int) -> pd.DataFrame:
         write_params(tmp_path / "params.yaml", {"explain.photos": photos})
         torch.manual_seed(0)
         params = model_params(backbone=backbone)
-        inference.save(RUN.weights, backbones.create(params, (3,)), params, crop_params(image_size=40))
+        inference.save(
+            RUN.weights, backbones.create(params, (3,)), params, crop_params(image_size=40)
+        )
         explain.main("mask", "0", "0")
         return pd.read_csv("data/explain/mask.csv")
 
     return run
 
 
-def test_held_out_photos_are_drawn_right_and_wrong_with_the_same_bytes_every_time(explained, tmp_path):
+def test_held_out_photos_are_drawn_right_and_wrong_with_the_same_bytes_every_time(
+    explained, tmp_path
+):
     table = explained("test_efficientnet", 6)
-    assert table.right.tolist() == [0, 0, 0, 1, 1, 1] and table.photo.str.startswith(("p0/", "p2/", "p4/")).all()
+    assert table.right.tolist() == [0, 0, 0, 1, 1, 1]
+    assert table.photo.str.startswith(("p0/", "p2/", "p4/")).all()
     sheet = tmp_path / "reports/explain/mask.png"
     assert Image.open(sheet).size == contact_sheets.LARGE.size(6)
     before = sheet.read_bytes()
@@ -55,8 +63,11 @@ def test_held_out_photos_are_drawn_right_and_wrong_with_the_same_bytes_every_tim
 
 
 @pytest.mark.parametrize(
-    "backbone, photos, says",
-    [("test_vit", 6, "test_vit has no last feature map"), ("test_efficientnet", 0, "explain.photos = 0")],
+    ("backbone", "photos", "says"),
+    [
+        ("test_vit", 6, "test_vit has no last feature map"),
+        ("test_efficientnet", 0, "explain.photos = 0"),
+    ],
 )
 def test_where_there_is_nothing_to_draw_the_sheet_and_a_line_say_why(
     explained, tmp_path, capsys, backbone, photos, says

@@ -12,7 +12,9 @@ COUNTS = RNG.integers(0, 50, (18, 18))
 BY_COLUMN = pd.DataFrame({"column": ["mask"] * 3, "value": MASK.classes, "photos": [5, 1, 0]})
 BY_CLASS = pd.DataFrame({"class": range(18), "name": NAMES, "photos": range(18)})
 CALIBRATION = pd.DataFrame({"confidence": [0.4, 0.9], "accuracy": [0.5, 0.8], "photos": [3, 9]})
-HISTORY = pd.DataFrame({"step": [0, 1], "macro_f1": [0.3, 0.5], "loss": [1.0, 0.8], "train_loss": [1.1, 0.6]})
+HISTORY = pd.DataFrame(
+    {"step": [0, 1], "macro_f1": [0.3, 0.5], "loss": [1.0, 0.8], "train_loss": [1.1, 0.6]}
+)
 AGES = np.array([18, 25, 33, 60, 61, 64])
 BY_DECADE = analysis.age_by_decade(AGES, AGES // 30, np.zeros(6, int), AGES + 2.5)
 
@@ -24,7 +26,9 @@ DRAWN = {
     "calibration": lambda path: plots.calibration({"mask": CALIBRATION, "age": CALIBRATION}, path),
     "age_error": lambda path: plots.age_error(BY_DECADE, AGES, AGES + 2.5, path),
     "age_error without years": lambda path: plots.age_error(BY_DECADE, AGES, None, path),
-    "learning_curves": lambda path: plots.learning_curves({f"model {i}": HISTORY for i in range(12)}, path),
+    "learning_curves": lambda path: plots.learning_curves(
+        {f"model {i}": HISTORY for i in range(12)}, path
+    ),
 }
 
 
@@ -37,14 +41,19 @@ def test_a_picture_opens_has_a_sane_size_and_the_same_bytes_every_time(tmp_path,
         assert image.format == "PNG"
         width, height = image.size
         colors = image.convert("RGB").getcolors(2**24)
-    assert 300 < width < 2500 and 300 < height < 2500
+    assert 300 < width < 2500
+    assert 300 < height < 2500
     assert len(colors) > 10
     assert first.read_bytes() == again.read_bytes()
     assert [p.name for p in first.parent.iterdir()] == ["first.png"]
 
 
 def test_every_function_that_draws_is_tried():
-    functions = {n for n, f in vars(plots).items() if callable(f) and f.__module__ == plots.__name__ and n[0] != "_"}
+    functions = {
+        n
+        for n, f in vars(plots).items()
+        if callable(f) and f.__module__ == plots.__name__ and n[0] != "_"
+    }
     assert functions == {name.split(" ")[0] for name in DRAWN}
 
 

@@ -29,16 +29,25 @@ def decoded(uri: str) -> Image.Image:
 def sheet(tmp_path):
     """A contact sheet of a red, a green and a blue photo."""
     crops = np.stack([np.full((8, 8, 3), color, np.uint8) for color in COLORS])
-    contact_sheets.contact_sheet(crops, dict.fromkeys(range(3), "x"), tmp_path / "sheet.png", LAYOUT)
+    contact_sheets.contact_sheet(
+        crops, dict.fromkeys(range(3), "x"), tmp_path / "sheet.png", LAYOUT
+    )
     return tmp_path / "sheet.png"
 
 
 def test_photos_of_a_sheet_come_one_by_one_with_their_own_lines(sheet):
-    found = report_page.photos(sheet, [("is red", "taken for green"), ("is green",), ("is blue",)], LAYOUT)
-    assert [p["alt"] for p in found] == ["Photo: is red, taken for green", "Photo: is green", "Photo: is blue"]
+    found = report_page.photos(
+        sheet, [("is red", "taken for green"), ("is green",), ("is blue",)], LAYOUT
+    )
+    assert [p["alt"] for p in found] == [
+        "Photo: is red, taken for green",
+        "Photo: is green",
+        "Photo: is blue",
+    ]
     for photo, color in zip(found, COLORS, strict=True):
         pixels = np.asarray(decoded(photo["src"]))
-        assert pixels.shape == (32, 32, 3) and np.abs(pixels.mean((0, 1)) - color).max() < 5
+        assert pixels.shape == (32, 32, 3)
+        assert np.abs(pixels.mean((0, 1)) - color).max() < 5
 
 
 def test_no_more_photos_than_a_sheet_holds(sheet, monkeypatch):
@@ -49,16 +58,28 @@ def test_no_more_photos_than_a_sheet_holds(sheet, monkeypatch):
 def test_pictures_keep_their_size_and_charts_their_bytes(sheet):
     chart, whole = report_page.chart(sheet, "a chart"), report_page.sheet(sheet, "a sheet")
     assert base64.b64decode(chart["src"].split(",")[1]) == sheet.read_bytes()
-    assert decoded(chart["src"]).size == decoded(whole["src"]).size == (chart["width"], chart["height"])
+    assert (
+        decoded(chart["src"]).size
+        == decoded(whole["src"]).size
+        == (chart["width"], chart["height"])
+    )
     assert (chart["alt"], whole["alt"]) == ("a chart", "a sheet")
 
 
 def test_captions_tell_truth_answer_and_probability():
-    wrong = pd.DataFrame({"truth": ["worn male <30"], "answer": ["none male <30"], "probability": [0.876]})
-    assert report_page.mistakes(wrong) == [("is worn male <30", "taken for none male <30", "p = 0.88")]
+    wrong = pd.DataFrame(
+        {"truth": ["worn male <30"], "answer": ["none male <30"], "probability": [0.876]}
+    )
+    assert report_page.mistakes(wrong) == [
+        ("is worn male <30", "taken for none male <30", "p = 0.88")
+    ]
     suspect = pd.DataFrame({"recorded": ["male"], "suggested": ["female"], "quality": [0.012]})
-    assert report_page.suspects(suspect) == [("recorded male", "rather female?", "p(recorded) = 0.01")]
-    chosen = pd.DataFrame({"task": ["age"], "truth": [2], "answer": [1], "probability": [0.5], "right": [0]})
+    assert report_page.suspects(suspect) == [
+        ("recorded male", "rather female?", "p(recorded) = 0.01")
+    ]
+    chosen = pd.DataFrame(
+        {"task": ["age"], "truth": [2], "answer": [1], "probability": [0.5], "right": [0]}
+    )
     assert report_page.looked_at(chosen) == [("age: is old", "answered middle, wrong", "p = 0.50")]
 
 
@@ -77,11 +98,17 @@ def test_trainings_tell_epochs_best_score_and_share_in_the_blend(tmp_path):
         "thresholds": {"young_middle": 31.0},
     }
     table = pd.DataFrame(report_page.trainings(wanted, p, weights, tmp_path)).set_index("run")
-    assert list(table.index) == [f"{m} {f}-0" for m in ("mask", "gender", "age-class", "mask-round2") for f in (0, 1)]
-    assert table.best["mask 0-0"] == 0.5 and table.best["mask-round2 1-0"] == 0.6
-    assert table.epochs["mask 0-0"] == "3 of 4" and table.epochs["age-class 0-0"] == "3 of 8"
-    assert table.blend["mask-round2 0-0"] == "mask 0.75" and table.blend["gender 0-0"] == ""
-    assert table.task["age-class 1-0"] == "age" and table.lr["mask 0-0"] == 0.001
+    assert list(table.index) == [
+        f"{m} {f}-0" for m in ("mask", "gender", "age-class", "mask-round2") for f in (0, 1)
+    ]
+    assert table.best["mask 0-0"] == 0.5
+    assert table.best["mask-round2 1-0"] == 0.6
+    assert table.epochs["mask 0-0"] == "3 of 4"
+    assert table.epochs["age-class 0-0"] == "3 of 8"
+    assert table.blend["mask-round2 0-0"] == "mask 0.75"
+    assert table.blend["gender 0-0"] == ""
+    assert table.task["age-class 1-0"] == "age"
+    assert table.lr["mask 0-0"] == 0.001
 
 
 def test_a_page_without_all_that_it_needs_is_refused():
