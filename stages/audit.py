@@ -19,7 +19,7 @@ def main() -> None:
     for name, task in TASKS.items():
         contact_sheets.contact_sheet(
             pixels,
-            audit.captions(found, task, table.photo, contact_sheets.PHOTOS),
+            audit.captions(found, task, table.photo, contact_sheets.MAX_PHOTOS),
             OUT / f"{name}.png",
         )
     write_csv(found, OUT / "suspects.csv")

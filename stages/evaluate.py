@@ -75,9 +75,9 @@ def main() -> None:
     mistakes = analysis.mistakes(truth, decided, joint)
     write_csv(mistakes, OUT / "mistakes.csv")
     pixels, table = crop_store.load(Path("data/crops"), "train")
-    shown = analysis.captions(mistakes, table.photo, contact_sheets.PHOTOS)
+    shown = analysis.captions(mistakes, table.photo, contact_sheets.MAX_PHOTOS)
     contact_sheets.contact_sheet(
-        pixels, shown, OUT / "mistakes.png", contact_sheets.LARGE, none="no mistakes"
+        pixels, shown, OUT / "mistakes.png", contact_sheets.LARGE, empty_text="no mistakes"
     )
     p = params.load()
     wanted = [

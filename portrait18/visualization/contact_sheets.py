@@ -1,4 +1,4 @@
-"""Contact sheets: many small photos on one picture, each with a caption."""
+"""Contact sheets: many small photos in one image, each with a caption."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -8,27 +8,34 @@ from PIL import Image, ImageDraw, ImageFont
 
 from portrait18.core.files import atomic_write
 
-PHOTOS = 48  # what fits on a sheet that one still looks at
-_LINE, _GAP = 16, 4  # pixels: height of a line of the caption, space between tiles
+MAX_PHOTOS = 48  # a person still looks at every photo of a sheet this large
+_LINE_HEIGHT, _GAP = 16, 4  # pixels: a line of the caption; the space between tiles
 
 
 class Layout(NamedTuple):
-    """How a sheet is laid out."""
+    """Geometry of a sheet.
+
+    Attributes:
+        columns: Photos per row.
+        tile: Width and height of a photo, pixels.
+        lines: Lines per caption. Text wider than the tile is cut off.
+    """
 
     columns: int
-    tile: int  # pixels: side of a photo
-    lines: int  # of the caption; what is longer than the tile is wide is cut off
+    tile: int
+    lines: int
 
     def corner(self, n: int) -> tuple[int, int]:
-        """x, y of the n-th photo on the sheet."""
-        down = self.tile + self.lines * _LINE + _GAP
-        return _GAP + n % self.columns * (self.tile + _GAP), _GAP + n // self.columns * down
+        """Return x and y of the upper left corner of the n-th photo, pixels."""
+        row_height = self.tile + self.lines * _LINE_HEIGHT + _GAP
+        row, column = divmod(n, self.columns)
+        return _GAP + column * (self.tile + _GAP), _GAP + row * row_height
 
     def size(self, count: int) -> tuple[int, int]:
-        """Width, height of a sheet of `count` photos."""
+        """Return width and height of a sheet of `count` photos, pixels."""
         x, _ = self.corner(self.columns - 1)
         _, y = self.corner(max(count, 1) - 1)
-        return x + self.tile + _GAP, y + self.tile + self.lines * _LINE + _GAP
+        return x + self.tile + _GAP, y + self.tile + self.lines * _LINE_HEIGHT + _GAP
 
 
 SMALL, LARGE = Layout(12, 96, 1), Layout(8, 144, 3)
@@ -39,33 +46,35 @@ def contact_sheet(
     captions: dict[int, str],
     path: str | Path,
     layout: Layout = SMALL,
-    none: str = "none",
+    empty_text: str = "none",
 ) -> None:
-    """Tiles of some crops with a caption under each.
+    """Write a contact sheet of selected crops as PNG.
 
     Args:
-        pixels: uint8 (N, S, S, 3).
-        captions: row of `pixels` -> caption, its lines parted by newlines.
-        none: what the sheet says where there is no photo to show.
+        pixels: Crops, uint8 (N, S, S, 3).
+        captions: Row of `pixels` -> caption, lines separated by newlines. The sheet keeps this order.
+        path: File to write.
+        layout: Geometry of the sheet.
+        empty_text: Text on the sheet if `captions` is empty.
     """
     font, tile = ImageFont.load_default(11), layout.tile
     sheet = Image.new("RGB", layout.size(len(captions)), "white")
     draw = ImageDraw.Draw(sheet)
     if not captions:
-        draw.text((8, 8), none, fill="black", font=font)
+        draw.text((8, 8), empty_text, fill="black", font=font)
     for n, (row, caption) in enumerate(captions.items()):
         x, y = layout.corner(n)
         photo = Image.fromarray(np.ascontiguousarray(pixels[row]))
         sheet.paste(photo.resize((tile, tile), Image.Resampling.LANCZOS), (x, y))
         for i, line in enumerate(caption.split("\n")[: layout.lines]):
             fits = next(n for n in range(len(line), -1, -1) if font.getlength(line[:n]) <= tile)
-            draw.text((x, y + tile + 1 + i * _LINE), line[:fits], fill="black", font=font)
+            draw.text((x, y + tile + 1 + i * _LINE_HEIGHT), line[:fits], fill="black", font=font)
     with atomic_write(path) as tmp_path:
         sheet.save(tmp_path)
 
 
-def cut(path: str | Path, count: int, layout: Layout = SMALL) -> list[Image.Image]:
-    """The first `count` photos of a sheet that `contact_sheet` drew, without their captions."""
+def read_photos(path: str | Path, count: int, layout: Layout = SMALL) -> list[Image.Image]:
+    """Return the first `count` photos of a sheet that `contact_sheet` wrote, without captions."""
     with Image.open(path) as sheet:
         corners = [layout.corner(n) for n in range(count)]
         return [sheet.crop((x, y, x + layout.tile, y + layout.tile)) for x, y in corners]

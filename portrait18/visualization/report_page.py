@@ -49,10 +49,10 @@ def photos(path: Path, captions: Iterable[tuple[str, ...]], layout: Layout) -> l
     """The photos of a contact sheet one by one, so that they fit a phone.
 
     Args:
-        captions: the lines under each photo, in the sheet's order; those beyond `contact_sheets.PHOTOS` are left out.
+        captions: the lines under each photo, in the sheet's order; those beyond `contact_sheets.MAX_PHOTOS` are left out.
     """
-    lines = list(captions)[: contact_sheets.PHOTOS]
-    images = contact_sheets.cut(path, len(lines), layout)
+    lines = list(captions)[: contact_sheets.MAX_PHOTOS]
+    images = contact_sheets.read_photos(path, len(lines), layout)
     return [
         {"src": _jpeg(image), "lines": of_photo, "alt": "Photo: " + ", ".join(of_photo)}
         for image, of_photo in zip(images, lines, strict=True)

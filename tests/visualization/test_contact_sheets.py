@@ -71,7 +71,7 @@ def test_what_was_put_on_a_sheet_can_be_cut_out_again(tmp_path, layout):
         [np.asarray(Image.fromarray(c).resize((layout.tile, layout.tile))) for c in CROPS]
     )
     contact_sheets.contact_sheet(crops, {3: "x", 0: "y", 4: "z"}, tmp_path / "sheet.png", layout)
-    tiles = contact_sheets.cut(tmp_path / "sheet.png", 3, layout)
+    tiles = contact_sheets.read_photos(tmp_path / "sheet.png", 3, layout)
     np.testing.assert_array_equal(np.stack([np.asarray(tile) for tile in tiles]), crops[[3, 0, 4]])
 
 

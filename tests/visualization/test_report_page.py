@@ -51,7 +51,7 @@ def test_photos_of_a_sheet_come_one_by_one_with_their_own_lines(sheet):
 
 
 def test_no_more_photos_than_a_sheet_holds(sheet, monkeypatch):
-    monkeypatch.setattr(contact_sheets, "PHOTOS", 2)
+    monkeypatch.setattr(contact_sheets, "MAX_PHOTOS", 2)
     assert len(report_page.photos(sheet, [("a",)] * 9, LAYOUT)) == 2
 
 
