@@ -1,63 +1,58 @@
-# make demo   install, run the pipeline on the demo photos, print the scores
-# make serve   answer for photos over HTTP, with a page, by the networks of the last dvc repro: http://127.0.0.1:8000/
-#              ARGS="--port 8080" and others, see portrait18 serve --help
-# make test   install what is missing, run every test
-# make mend   after damage or a crash that DVC does not survive: remove what is damaged, dvc repro makes it again
-# make recipe NAME=bench-cpu   run a recipe from recipes/ as a DVC experiment, keep its figures in reports/runs.csv;
-#                              SEED=1 trains with another seed
-# make report   one page with every figure and picture of the run, reports/report.html
-# make benchmarks   measure speed and memory beside what people use otherwise, an hour or two on two quiet cores;
-#                   ARGS="crop-loop --rounds 3" goes to python -m benchmarks.run (--help)
-# make side-by-side JOBS=2   the pipeline with so many trainings at once, each with its share of the cores
-# make ledger   write reports/ledger.md: every recipe that was run, beside the one it starts from
+# make demo       install, run the pipeline on the demo photos, print the scores
+# make test       install what is missing, run all tests
+# make lint       check style, formatting and types (ruff, mypy)
+# make serve      serve models/bundle over HTTP, with a page at http://127.0.0.1:8000/;
+#                 ARGS="--port 8080" passes options to portrait18 serve (--help lists them)
+# make report     write reports/report.html, one page with all metrics and plots of the run
+# make recipe NAME=bench-cpu   run a recipe of recipes/ as a DVC experiment and add its metrics to
+#                 reports/runs.csv; SEED=1 trains with another seed
+# make ledger     write reports/ledger.md, the table of all recipes that were run
+# make parallel JOBS=2   run the pipeline with two trainings at a time; they share the cores
+# make benchmarks measure speed and memory versus other tools, 1 to 2 hours on two idle cores;
+#                 ARGS="crop-loop --rounds 3" passes options to benchmarks.run (--help lists them)
+# make repair     remove damaged files after a disk error or a killed DVC; dvc repro restores them
+# make current    check that dvc.lock is up to date, as CI does
+# make clean      remove the virtual environment
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON ?= python3
+JOBS ?= 2
 
-.PHONY: demo side-by-side serve screenshot test mend report recipe ledger benchmarks current clean
+.PHONY: demo test lint serve screenshot report recipe ledger parallel benchmarks repair current \
+	clean
 
 demo: .venv/installed
 	dvc repro
 	@echo
-	@echo "The demo's photos to label, against their answers (few and rendered: they show that it runs, not how good it is):"
+	@echo "Scores on the demo's evaluation set (few rendered people: they show that the pipeline"
+	@echo "runs, not how accurate it is):"
 	@python -m portrait18.evaluation.score data/submission.csv data/demo/eval/answers.csv
 	@echo
 	@echo "submission      data/submission.csv"
-	@echo "figures         reports/metrics.json     (dvc metrics show)"
+	@echo "metrics         reports/metrics.json     (dvc metrics show)"
 	@echo "plots           reports/evaluate/        (dvc plots show)"
-	@echo "one page        reports/report.html"
+	@echo "report          reports/report.html"
 	@echo "contact sheets  reports/crop/"
-
-JOBS ?= 2
-
-side-by-side: .venv/installed
-	dvc repro label split crop
-	export OMP_NUM_THREADS=$$(python -c 'import os; print(max(1, os.cpu_count() // $(JOBS)))'); \
-	dvc stage list --name-only | grep '^train@' | xargs -P $(JOBS) -n 1 dvc --wait-for-lock repro -s
-	dvc repro
-
-serve: .venv/installed
-	@python -m portrait18 serve $(ARGS)
-
-# The page's picture in the README; Chromium must be on the PATH.
-screenshot: .venv/installed
-	@PYTHONPATH=. python tests/server/browser.py models/bundle "$(or $(PHOTO),data/demo/eval/images/1b87754b97f70e0c92800ac987c5a72d3d5ba2d8.jpg)" docs/page.png
 
 test: .venv/installed
 	python -m pytest
 
+lint: .venv/installed
+	ruff check
+	ruff format --check
+	mypy
+
+serve: .venv/installed
+	@python -m portrait18 serve $(ARGS)
+
+# Take the README's screenshot of the page. Chromium must be on the PATH.
+PHOTO ?= data/demo/eval/images/1b87754b97f70e0c92800ac987c5a72d3d5ba2d8.jpg
+screenshot: .venv/installed
+	@PYTHONPATH=. python tests/server/browser.py models/bundle "$(PHOTO)" docs/page.png
+
 report: .venv/installed
 	dvc repro report
-	@echo "reports/report.html: open it in a browser"
-
-# What a fresh clone must find: nothing to do but fetch or make what is missing.
-current: .venv/installed
-	@dvc repro --dry --allow-missing > .venv/dry.log || { cat .venv/dry.log; exit 1; }
-	@! grep '^Running stage' .venv/dry.log || { echo "dvc.lock is not current: run dvc repro and commit dvc.lock"; exit 1; }
-	@echo "dvc.lock is current"
-
-mend: .venv/installed
-	@python .dvc/mend.py
+	@echo "open reports/report.html in a browser"
 
 recipe: .venv/installed
 	@python recipes/ledger.py run "$(NAME)" $(if $(SEED),--seed "$(SEED)")
@@ -65,14 +60,36 @@ recipe: .venv/installed
 ledger: .venv/installed
 	@python recipes/ledger.py table
 
+# The matrix stages run one by one under `dvc repro`, so xargs starts one DVC for each training.
+parallel: .venv/installed
+	dvc repro label split crop
+	export OMP_NUM_THREADS=$$(python -c 'import os; print(max(1, os.cpu_count() // $(JOBS)))'); \
+	dvc stage list --name-only | grep '^train@' | xargs -P $(JOBS) -n 1 dvc --wait-for-lock repro -s
+	dvc repro
+
 benchmarks: .venv/installed
 	@python -m benchmarks.run $(ARGS)
 
+repair: .venv/installed
+	@python .dvc/repair.py
+
+# In a fresh clone outputs may be missing, but no stage may be out of date.
+current: .venv/installed
+	@dvc repro --dry --allow-missing > .venv/dry.log || { cat .venv/dry.log; exit 1; }
+	@! grep '^Running stage' .venv/dry.log || \
+	{ echo "error: dvc.lock is not current; run dvc repro and commit dvc.lock"; exit 1; }
+	@echo "dvc.lock is current"
+
+VERSION_CHECK = import sys; v = sys.version_info[:2]; \
+	sys.exit(0 if (3, 11) <= v < (3, 14) else "error: Python %d.%d found, 3.11 to 3.13 supported; \
+	name another interpreter: make PYTHON=python3.11" % v)
+PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps
+
 .venv/installed: requirements.txt pyproject.toml
-	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python {v[0]}.{v[1]} found, 3.11 to 3.13 needed; name another: make PYTHON=python3.11")'
+	@$(PYTHON) -c '$(VERSION_CHECK)'
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.txt
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(PIP_INSTALL) --requirement requirements.txt
+	$(PIP_INSTALL) --no-build-isolation --editable .
 	touch $@
 
 clean:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How the figures and params committed in HEAD differ from those of another commit, as Markdown:
+# Compare the metrics and params committed in HEAD with those of another commit, as Markdown:
 #   .github/metrics_diff.sh HEAD^1
 set -euo pipefail
 
@@ -7,7 +7,7 @@ section() {
   local title=$1 table
   shift
   table=$("$@")
-  [ "$(wc -l <<<"$table")" -gt 2 ] || table="No change." # a table without rows has a head and a line under it
+  [ "$(wc -l <<<"$table")" -gt 2 ] || table="No change." # an empty table has a header and a rule
   printf '### %s\n\n%s\n\n' "$title" "$table"
 }
 

@@ -1,4 +1,4 @@
-"""Row of small trainings side by side, as `make side-by-side` runs them, beside the same ones in turn."""
+"""Row of small trainings side by side, as `make parallel` runs them, beside the same ones in turn."""
 
 import os
 import shutil

@@ -49,7 +49,7 @@ def test_nothing_of_a_pull_request_is_pasted_into_a_command():
 def test_make_targets_are_those_of_the_makefile():
     targets = re.findall(r"^([\w.]+):", (REPO / "Makefile").read_text(), re.MULTILINE)
     named = re.findall(r"\bmake (\w+)", "\n".join(step.get("run", "") for step in STEPS))
-    assert named == ["test", "current"]
+    assert named == ["lint", "test", "current"]
     assert set(named) <= set(targets)
 
 

@@ -33,7 +33,7 @@ _OUT_OF_MEMORY = (
 _STOPPED = "stopped; run the same command again to go on from here"
 _INTERRUPTED = 130  # exit status, as of a shell's command that SIGINT ended
 #: The fix for a file that DVC keeps: deleting it may not do, its copy in the cache can be damaged too.
-REPAIR_HINT = "run make mend, then dvc repro"
+REPAIR_HINT = "run make repair, then dvc repro"
 
 
 def printable(text: str) -> str:

@@ -102,7 +102,7 @@ def test_json_is_read_back_and_what_is_none_is_told_in_one_line(tmp_path):
     for damaged in (path.read_bytes()[:-4], b"", b"[1]\n", b"\xff{}", b"null"):
         path.write_bytes(damaged)
         with pytest.raises(
-            UserError, match=r"m\.json is damaged \(.*\); run make mend, then dvc repro$"
+            UserError, match=r"m\.json is damaged \(.*\); run make repair, then dvc repro$"
         ):
             files.read_json(path)
     path.unlink()

@@ -38,7 +38,7 @@ def test_a_truncated_store_is_named_in_one_line(folder, kept):
 
 def refused(folder):
     with pytest.raises(
-        UserError, match=r"set\.npy is damaged .*run make mend, then dvc repro"
+        UserError, match=r"set\.npy is damaged .*run make repair, then dvc repro"
     ) as caught:
         crop_store.load(folder, "set")
     assert len(caught.value.problems) == 1

@@ -47,7 +47,7 @@ def test_a_table_cut_in_the_middle_is_named_in_one_line(tmp_path, kept):
     write_csv(pd.DataFrame({"photo": ["a", "b"], "years": [41.5, 30.25]}), tmp_path / "t.csv")
     (tmp_path / "t.csv").write_bytes((tmp_path / "t.csv").read_bytes()[:kept])
     with pytest.raises(
-        UserError, match=r"t\.csv is damaged .*run make mend, then dvc repro"
+        UserError, match=r"t\.csv is damaged .*run make repair, then dvc repro"
     ) as caught:
         tables.read(tmp_path / "t.csv")
     assert len(caught.value.problems) == 1

@@ -199,7 +199,7 @@ def test_a_half_written_model_is_named_in_one_line(tmp_path, kept):
     inference.save(path, network(PARAMS), PARAMS, crop_params())
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(
-        UserError, match=r"model .*model\.safetensors is damaged .*run make mend, then dvc repro"
+        UserError, match=r"model .*model\.safetensors is damaged .*run make repair, then dvc repro"
     ) as caught:
         inference.load(path, CPU)
     assert len(caught.value.problems) == 1

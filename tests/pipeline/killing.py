@@ -154,5 +154,5 @@ def broken(output: str) -> bool:
     return "dvc.lock' validation failed" in output or "RWLock-file" in output
 
 
-def mend(project) -> None:
-    project.run(sys.executable, str(ROOT / ".dvc/mend.py"))
+def repair(project) -> None:
+    project.run(sys.executable, str(ROOT / ".dvc/repair.py"))

@@ -198,7 +198,7 @@ def test_dvc_brings_back_what_was_damaged_beside_its_cache(project):
 
 
 @pytest.mark.pipeline
-def test_what_was_damaged_in_the_cache_too_is_made_again_after_make_mend(project):
+def test_what_was_damaged_in_the_cache_too_is_made_again_after_make_repair(project):
     before = project.lock()
     damaged = (
         "data/crops/eval_context.npy",
@@ -216,10 +216,10 @@ def test_what_was_damaged_in_the_cache_too_is_made_again_after_make_mend(project
     assert "Traceback" not in said
     assert said.count("\n") == 1
     assert said.startswith("error: ")
-    assert said.endswith("run make mend, then dvc repro\n")
+    assert said.endswith("run make repair, then dvc repro\n")
     assert "is damaged" in said
 
-    said = project.run(sys.executable, str(ROOT / ".dvc/mend.py"))
+    said = project.run(sys.executable, str(ROOT / ".dvc/repair.py"))
     assert all(f"{name} was damaged, removed" in said for name in damaged)
     ran = project.repro()
     assert {"crop@eval", "label", "train@age-value-0-0"} <= set(ran)
@@ -227,17 +227,17 @@ def test_what_was_damaged_in_the_cache_too_is_made_again_after_make_mend(project
         ran
     )
     assert project.lock() == before
-    assert "removed" not in project.run(sys.executable, str(ROOT / ".dvc/mend.py"))
+    assert "removed" not in project.run(sys.executable, str(ROOT / ".dvc/repair.py"))
 
 
 @pytest.mark.pipeline
-def test_half_a_lock_and_half_a_list_of_locks_cost_nothing_after_make_mend(project):
+def test_half_a_lock_and_half_a_list_of_locks_cost_nothing_after_make_repair(project):
     before = (project.root / "dvc.lock").read_bytes()
     within = before.index(b"hash:", before.index(b"train@gender"))
     os.truncate(project.root / "dvc.lock", within + len(b"hash:"))
     (project.root / ".dvc/tmp/rwlock").write_text('{"write": {"/a')
     assert "validation failed" in project.run("dvc", "repro", check=False)
-    said = project.run(sys.executable, str(ROOT / ".dvc/mend.py"))
+    said = project.run(sys.executable, str(ROOT / ".dvc/repair.py"))
     assert "dvc.lock was damaged, removed" in said
     assert "rwlock was damaged, removed" in said
     assert project.repro() == []
@@ -245,7 +245,7 @@ def test_half_a_lock_and_half_a_list_of_locks_cost_nothing_after_make_mend(proje
 
 
 @pytest.mark.pipeline
-def test_locks_of_a_number_that_another_program_has_by_now_are_freed_by_make_mend(project):
+def test_locks_of_a_number_that_another_program_has_by_now_are_freed_by_make_repair(project):
     held = {"pid": os.getpid(), "cmd": "dvc repro"}  # this process is no DVC
     locks = project.root / ".dvc/tmp/rwlock"
     lock_file = {
@@ -254,17 +254,17 @@ def test_locks_of_a_number_that_another_program_has_by_now_are_freed_by_make_men
     }
     locks.write_text(json.dumps(lock_file))
     assert "is busy" in project.run("dvc", "repro", "--force", "-s", "label", check=False)
-    assert "named no process" in project.run(sys.executable, str(ROOT / ".dvc/mend.py"))
+    assert "named no running DVC process" in project.run(sys.executable, str(ROOT / ".dvc/repair.py"))
     assert not locks.exists()
     with subprocess.Popen([sys.executable, "-c", "input()", "dvc"], stdin=subprocess.PIPE) as dvc:
         locks.write_text(
             json.dumps({"write": {str(project.root / "models"): {**held, "pid": dvc.pid}}})
         )
-        said = project.run(sys.executable, str(ROOT / ".dvc/mend.py"), check=False)
+        said = project.run(sys.executable, str(ROOT / ".dvc/repair.py"), check=False)
         assert f"error: dvc is running (process {dvc.pid})" in said
         assert locks.exists()
         dvc.communicate(b"\n")
-    project.run(sys.executable, str(ROOT / ".dvc/mend.py"))
+    project.run(sys.executable, str(ROOT / ".dvc/repair.py"))
     assert not locks.exists()
 
 

@@ -6,7 +6,7 @@ import signal
 from collections import Counter
 
 import pytest
-from killing import GOING_ON, RUNNING, Repro, broken, check, mend, progress, stages_told
+from killing import GOING_ON, RUNNING, Repro, broken, check, progress, repair, stages_told
 
 pytestmark = [
     pytest.mark.pipeline,
@@ -66,7 +66,7 @@ def test_twenty_kills_in_a_row_cost_nothing_but_the_epoch_chunk_or_batch_at_work
             repro.end(signal.SIGKILL)
             resumed += gone_on(repro.told())
             if broken(repro.told()):
-                mend(project)
+                repair(project)
             else:  # a machine on which the last kills came after the stage that they were meant for
                 assert not again, repro.told()
                 again = ("--force", "-s", KINDS[-1])
@@ -82,7 +82,7 @@ def test_twenty_kills_in_a_row_cost_nothing_but_the_epoch_chunk_or_batch_at_work
 
     output = project.run("dvc", "repro", check=False)
     if broken(output):
-        mend(project)
+        repair(project)
         output = project.run("dvc", "repro")
     check(output, promised, epochs, ended=True)
     resumed += gone_on(output)

@@ -105,7 +105,7 @@ def test_trainings_side_by_side_make_what_they_make_in_turn(project, tmp_path, s
     turns = type(project)(tmp_path / "turns")
     turns.run("dvc", "repro", OMP_NUM_THREADS="1")
     (command,) = re.findall(
-        r"^(make side-by-side \S+)", (REPO / "README.md").read_text(), re.MULTILINE
+        r"^(make parallel \S+)", (REPO / "README.md").read_text(), re.MULTILINE
     )
     installed = [
         "-f",
