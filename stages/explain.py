@@ -1,4 +1,4 @@
-"""Grad-CAM heat maps of one trained model on a few held-out photos: where it looked when it was right, and when wrong."""
+"""Draw Grad-CAM heat maps of one trained model on some validation photos, mistakes and hits."""
 
 from pathlib import Path
 
@@ -12,46 +12,53 @@ from portrait18.dataset import crop_store, tables
 from portrait18.dataset.classes import TASKS
 from portrait18.dataset.tables import write_csv
 from portrait18.models import inference
-from portrait18.visualization import contact_sheets, heatmaps
+from portrait18.models.inference import Model
+from portrait18.visualization import contact_sheets, heatmap_examples, heatmaps
 
 
 def main(*words: str) -> None:
     tune_malloc()
     set_deterministic()
-    p = params.load()
-    run = Run.parse(*words)
+    run, requested = Run.parse(*words), params.load().explain.photos
     model = inference.load(run.weights, device())
-    predictions = tables.read(run.predictions)
-    held_out = predictions[predictions.set == "validation"]
-    labels = tables.read("data/labels.csv")
-    count = p.explain.photos if heatmaps.can_be_drawn(model) else 0
-    tasks = heatmaps.tasks_of(model)
-    chosen = pd.concat(
-        [heatmaps.choose(task, held_out, labels, count) for task in tasks], ignore_index=True
+    drawable = heatmaps.has_feature_map(model)
+    examples = _examples(model, run, requested if drawable else 0)
+    reason = (
+        f"{model.params.backbone} has no last feature map" if requested else "explain.photos = 0"
     )
+    contact_sheets.contact_sheet(
+        _drawn(model, examples),
+        heatmap_examples.captions(examples),
+        f"reports/explain/{run.name}.png",
+        contact_sheets.LARGE,
+        reason,
+    )
+    write_csv(examples, f"data/explain/{run.name}.csv")
+    if requested and drawable:
+        print(f"{run}: heat maps of {len(examples)} photos")
+    else:
+        print(f"{run}: no heat maps, {reason}")
 
+
+def _examples(model: Model, run: Run, count: int) -> pd.DataFrame:
+    """Return `count` validation photos for each task of the model."""
+    predictions = tables.read(run.predictions)
+    validation = predictions[predictions.set == "validation"]
+    labels = tables.read("data/labels.csv")
+    parts = [
+        heatmap_examples.select(task, validation, labels, count)
+        for task in heatmaps.predicted_tasks(model)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _drawn(model: Model, examples: pd.DataFrame) -> np.ndarray:
+    """Return the photos of `examples` under their heat maps, uint8 (N, S, S, 3)."""
     pixels, table = crop_store.load(Path("data/crops"), "train")
     row_of = dict(zip(table.photo, range(len(table)), strict=True))
     drawn = [np.empty((0, *pixels.shape[1:]), np.uint8)]
-    for name, of_task in chosen.groupby("task", sort=False):
-        crops = pixels[[row_of[photo] for photo in of_task.photo]]
-        drawn.append(
-            heatmaps.overlay(
-                crops, heatmaps.grad_cam(model, crops, TASKS[name], of_task.answer.to_numpy())
-            )
-        )
-    none = (
-        "explain.photos = 0"
-        if not p.explain.photos
-        else f"{model.params.backbone} has no last feature map"
-    )
-    captions = heatmaps.captions(chosen)
-    contact_sheets.contact_sheet(
-        np.concatenate(drawn),
-        captions,
-        f"reports/explain/{run.name}.png",
-        contact_sheets.LARGE,
-        none,
-    )
-    write_csv(chosen, f"data/explain/{run.name}.csv")
-    print(f"{run}: heat maps of {len(chosen)} photos" if count else f"{run}: no heat maps, {none}")
+    for name, rows in examples.groupby("task", sort=False):
+        crops = pixels[[row_of[photo] for photo in rows.photo]]
+        maps = heatmaps.grad_cam(model, crops, TASKS[str(name)], rows.predicted.to_numpy())
+        drawn.append(heatmaps.overlay(crops, maps))
+    return np.concatenate(drawn)

@@ -1,1 +1,1 @@
-"""Plots, contact sheets, heat maps, and the page that gathers them."""
+"""Plots, contact sheets, heat maps, and the report page that combines them."""

@@ -52,7 +52,7 @@ def contact_sheet(
 
     Args:
         pixels: Crops, uint8 (N, S, S, 3).
-        captions: Row of `pixels` -> caption, lines separated by newlines. The sheet keeps this order.
+        captions: Row of `pixels` -> caption, lines separated by newlines. Keeps this order.
         path: File to write.
         layout: Geometry of the sheet.
         empty_text: Text on the sheet if `captions` is empty.

@@ -1,11 +1,11 @@
-"""The pictures that the stages write; all with the same few colors, PNG, the same bytes every time."""
+"""Plots that the stages write, PNG. They share a palette and have the same bytes in every run."""
 
 import itertools
 from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("Agg")  # no screen needed, none asked for
+matplotlib.use("Agg")  # draws without a display
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -27,14 +27,19 @@ plt.rcParams.update(
 
 def _save(figure: plt.Figure, path: str | Path) -> None:
     with atomic_write(path) as tmp_path:
-        figure.savefig(
-            tmp_path, dpi=120, bbox_inches="tight", metadata={"Software": None}
-        )  # else it names its version
+        # Without this, the file contains matplotlib's version.
+        figure.savefig(tmp_path, dpi=120, bbox_inches="tight", metadata={"Software": None})
     plt.close(figure)
 
 
 def class_counts(by_column: pd.DataFrame, by_class: pd.DataFrame, path: str | Path) -> None:
-    """Photos for each value of each task, and for each of the 18 classes."""
+    """Plot the number of photos for each class of each task, and for each of the 18 classes.
+
+    Args:
+        by_column: Table with column, value, photos; see `labels.counts`.
+        by_class: Table with class, name, photos; see `labels.counts`.
+        path: PNG to write.
+    """
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(10, 4.2), width_ratios=(1, 1.5), layout="constrained"
     )
@@ -50,28 +55,27 @@ def class_counts(by_column: pd.DataFrame, by_class: pd.DataFrame, path: str | Pa
         axes.set_xlabel("photos")
         for y, n in enumerate(counts):
             axes.text(n, y, f" {n}", va="center", fontsize=8)
-    left.set_title("Photos in each task's classes", loc="left")
+    left.set_title("Photos in the classes of each task", loc="left")
     right.set_title("Photos in the 18 classes", loc="left")
     _save(figure, path)
 
 
 def confusion(counts: np.ndarray, names: tuple[str, ...] | list[str], path: str | Path) -> None:
-    """Confusion matrix (C, C), rows the truth; shade is the share of the row, the number the count."""
+    """Plot a confusion matrix. The number is the count, the shade the share of the true class.
+
+    Args:
+        counts: int (C, C), rows are true classes, columns predicted ones.
+        names: C class names.
+        path: PNG to write.
+    """
     size = max(3.2, 0.42 * len(names) + 1.5)
     figure, axes = plt.subplots(figsize=(size, size), layout="constrained")
     share = counts / counts.sum(1, keepdims=True).clip(1)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (y, x), n in np.ndenumerate(counts):
         if n:
-            axes.text(
-                x,
-                y,
-                n,
-                ha="center",
-                va="center",
-                fontsize=7,
-                color="white" if share[y, x] > 0.6 else INK,
-            )
+            color = "white" if share[y, x] > 0.6 else INK
+            axes.text(x, y, n, ha="center", va="center", fontsize=7, color=color)
     axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 3 else 0)
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("predicted (shade: share of the true class)")
@@ -80,20 +84,21 @@ def confusion(counts: np.ndarray, names: tuple[str, ...] | list[str], path: str 
 
 
 def calibration(tables: dict[str, pd.DataFrame], path: str | Path) -> None:
-    """Accuracy over confidence for each task, dots as large as their share of photos; see `evaluation.calibration`."""
+    """Plot accuracy over confidence for each task.
+
+    Args:
+        tables: Task -> table with confidence, accuracy, photos; see `analysis.calibration`.
+        path: PNG to write.
+    """
     figure, axes = plt.subplots(figsize=(4.2, 4.2), layout="constrained")
     axes.plot([0, 1], [0, 1], color=SOFT, linestyle=":", label="perfect")
     for (name, table), color in zip(tables.items(), itertools.cycle((INK, ACCENT, "#3a7d7c"))):
         axes.plot(table.confidence, table.accuracy, linewidth=1, color=color, label=name)
-        # Few photos say little: their dot is small.
-        axes.scatter(
-            table.confidence,
-            table.accuracy,
-            s=6 + 120 * table.photos / table.photos.sum(),
-            color=color,
-        )
+        # A bin with few photos is uncertain, so its dot is small.
+        sizes = 6 + 120 * table.photos / table.photos.sum()
+        axes.scatter(table.confidence, table.accuracy, s=sizes, color=color)
     axes.set_xlabel("confidence (larger dots: more photos)")
-    axes.set_ylabel("accuracy on held-out people")
+    axes.set_ylabel("accuracy on validation people")
     axes.legend(frameon=False)
     _save(figure, path)
 
@@ -101,15 +106,19 @@ def calibration(tables: dict[str, pd.DataFrame], path: str | Path) -> None:
 def age_error(
     by_decade: pd.DataFrame, age: np.ndarray, years: np.ndarray | None, path: str | Path
 ) -> None:
-    """Share of wrong age groups in each decade; where years are told, how far they are off, as boxes (5 to 95 %).
+    """Plot the error rate of the age group, and the error of predicted years, by decade.
+
+    Errors in years are boxes with whiskers at 5 and 95 %.
 
     Args:
-        by_decade: see `evaluation.age_by_decade`.
-        age, years: recorded and told (N,); None where no model tells years.
+        by_decade: Table of `analysis.age_by_decade`.
+        age: Recorded age, years (N,).
+        years: Predicted age, years (N,); None if no model predicts years.
+        path: PNG to write.
     """
-    told = years is not None
+    columns = 1 if years is None else 2
     figure, panels = plt.subplots(
-        1, 1 + told, figsize=(5 + 5 * told, 3.8), layout="constrained", squeeze=False
+        1, columns, figsize=(5 * columns, 3.8), layout="constrained", squeeze=False
     )
     left = panels[0, 0]
     left.bar(by_decade.decade, by_decade.wrong_group, color=SOFT)
@@ -117,50 +126,61 @@ def age_error(
         left.text(x, share, f"{share:.0%}\nof {photos}", ha="center", va="bottom", fontsize=8)
     left.set_ylim(0, 1.15)
     left.set_yticks(np.linspace(0, 1, 5))
-    left.set_title("Share of photos put into a wrong age group", loc="left")
-    if told:
-        right = panels[0, 1]
-        right.axhline(0, color=SOFT, linewidth=1)
-        decade = age // 10 * 10
-        off = by_decade.mean_absolute_error_years
-        right.boxplot(
-            [(years - age)[decade == d] for d in np.unique(decade)],
-            whis=(5, 95),
-            showfliers=False,
-            tick_labels=[
-                f"{d}\n{years_off:.1f} off"
-                for d, years_off in zip(by_decade.decade, off, strict=True)
-            ],
-            medianprops={"color": ACCENT},
-        )
-        right.set_title("Years told minus recorded; below, mean years off", loc="left")
+    left.set_title("Share of photos with a wrong age group", loc="left")
+    if years is not None:
+        _years_boxes(panels[0, 1], by_decade, age, years)
     for axes in panels[0]:
         axes.set_xlabel("recorded age")
     _save(figure, path)
 
 
+def _years_boxes(
+    axes: plt.Axes, by_decade: pd.DataFrame, age: np.ndarray, years: np.ndarray
+) -> None:
+    """Draw a box of the errors in years for each decade."""
+    axes.axhline(0, color=SOFT, linewidth=1)
+    decade = age // 10 * 10
+    mean_errors = by_decade.mean_absolute_error_years
+    axes.boxplot(
+        [(years - age)[decade == d] for d in np.unique(decade)],
+        whis=(5, 95),
+        showfliers=False,
+        tick_labels=[
+            f"{d}\nMAE {error:.1f}" for d, error in zip(by_decade.decade, mean_errors, strict=True)
+        ],
+        medianprops={"color": ACCENT},
+    )
+    axes.set_title("Predicted minus recorded age, years", loc="left")
+
+
 def learning_curves(histories: dict[str, pd.DataFrame], path: str | Path) -> None:
-    """Held-out macro-F1 and loss of every training over its epochs.
+    """Plot validation macro-F1, validation loss and training loss of every run over its epochs.
+
+    The two losses have panels of their own because they are different quantities: the validation
+    loss is the cross-entropy, the training loss the one that the model minimizes.
 
     Args:
-        histories: name of the training -> table with step, macro_f1, loss, train_loss.
+        histories: Name of the run -> table with step, macro_f1, loss, train_loss.
+        path: PNG to write.
     """
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+    figure, panels = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
     colors = plt.colormaps["tab10"]
-    for i, (name, table) in enumerate(histories.items()):
-        left.plot(
-            table.step + 1,
-            table.macro_f1,
-            marker="o",
-            markersize=3,
-            color=colors(i % 10),
-            label=name,
-        )
-        right.plot(table.step + 1, table.loss, color=colors(i % 10), label=name)
-        right.plot(table.step + 1, table.train_loss, color=colors(i % 10), linestyle=":")
-    left.set_title("macro-F1 on held-out people", loc="left")
-    right.set_title("loss, each model's own: held out (line), training (dots)", loc="left")
-    for axes in (left, right):
+    columns = {
+        "macro_f1": "macro-F1 on validation people",
+        "loss": "validation loss (cross-entropy, nats)",
+        "train_loss": "training loss (each model's own)",
+    }
+    for axes, (column, title) in zip(panels, columns.items(), strict=True):
+        for i, (name, table) in enumerate(histories.items()):
+            axes.plot(
+                table.step + 1,
+                table[column],
+                marker="o",
+                markersize=3,
+                color=colors(i % 10),
+                label=name,
+            )
+        axes.set_title(title, loc="left")
         axes.set_xlabel("epoch")
-    left.legend(frameon=False, fontsize=8)
+    panels[0].legend(frameon=False, fontsize=8)
     _save(figure, path)

@@ -1,6 +1,6 @@
-"""One page that shows a whole run: figures, tables and pictures out of reports/, in a single HTML file.
+"""One HTML file that shows a whole run: the metrics, tables and images of reports/.
 
-Nothing on it is fetched from anywhere: pictures are inside the page, there is no script.
+It loads nothing: images are embedded, and there are no scripts.
 """
 
 import base64
@@ -12,6 +12,7 @@ import jinja2
 import pandas as pd
 from PIL import Image
 
+from portrait18.core.model_params import ModelParams
 from portrait18.core.params import Params
 from portrait18.core.runs import Run
 from portrait18.dataset.classes import TASKS
@@ -21,118 +22,142 @@ from portrait18.visualization.contact_sheets import Layout
 TEMPLATE = Path(__file__).with_name("report_page.html.jinja")
 
 
-def _uri(kind: str, content: bytes) -> str:
+def _data_uri(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _jpeg(image: Image.Image) -> str:
-    """Photos as JPEG: a tenth of the bytes of a PNG, and the page holds hundreds of them."""
+    """Return a JPEG data URI: a tenth of the bytes of a PNG; a page has hundreds of photos."""
     out = io.BytesIO()
     image.convert("RGB").save(out, "JPEG", quality=88)
-    return _uri("jpeg", out.getvalue())
+    return _data_uri("jpeg", out.getvalue())
 
 
 def chart(path: Path, alt: str) -> dict:
-    """A drawn picture, as it is: source, alternative text, width and height in pixels."""
+    """Embed a plot without changing its bytes.
+
+    Returns:
+        src (data URI), alt (alternative text), width and height in pixels.
+    """
     with Image.open(path) as image:
         width, height = image.size
-    return {"src": _uri("png", path.read_bytes()), "alt": alt, "width": width, "height": height}
+    return {
+        "src": _data_uri("png", path.read_bytes()),
+        "alt": alt,
+        "width": width,
+        "height": height,
+    }
 
 
 def sheet(path: Path, alt: str) -> dict:
-    """A whole contact sheet."""
+    """Embed a contact sheet as JPEG; see `chart` for the keys."""
     with Image.open(path) as image:
         return {"src": _jpeg(image), "alt": alt, "width": image.width, "height": image.height}
 
 
 def photos(path: Path, captions: Iterable[tuple[str, ...]], layout: Layout) -> list[dict]:
-    """The photos of a contact sheet one by one, so that they fit a phone.
+    """Embed the photos of a contact sheet one by one, so that they fit on a phone.
 
     Args:
-        captions: the lines under each photo, in the sheet's order; those beyond `contact_sheets.MAX_PHOTOS` are left out.
+        path: Contact sheet.
+        captions: Lines under each photo, in the sheet's order. Captions after the first
+            `contact_sheets.MAX_PHOTOS` are ignored.
+        layout: Geometry of the sheet.
+
+    Returns:
+        src (data URI), lines and alt (alternative text) of each photo.
     """
-    lines = list(captions)[: contact_sheets.MAX_PHOTOS]
-    images = contact_sheets.read_photos(path, len(lines), layout)
+    shown = list(captions)[: contact_sheets.MAX_PHOTOS]
+    images = contact_sheets.read_photos(path, len(shown), layout)
     return [
-        {"src": _jpeg(image), "lines": of_photo, "alt": "Photo: " + ", ".join(of_photo)}
-        for image, of_photo in zip(images, lines, strict=True)
+        {"src": _jpeg(image), "lines": lines, "alt": "Photo: " + ", ".join(lines)}
+        for image, lines in zip(images, shown, strict=True)
     ]
 
 
-def mistakes(table: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Captions of `evaluation.mistakes`."""
+def mistake_captions(table: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return a caption for each row of `analysis.mistakes`."""
     return [
-        (f"is {m.truth}", f"taken for {m.answer}", f"p = {m.probability:.2f}")
+        (f"true: {m.truth}", f"predicted: {m.answer}", f"p = {m.probability:.2f}")
         for m in table.itertuples()
     ]
 
 
-def suspects(table: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Captions of `audit.suspects`, of one task."""
+def suspect_captions(table: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return a caption for each row of `audit.suspects`."""
     return [
-        (f"recorded {s.recorded}", f"rather {s.suggested}?", f"p(recorded) = {s.quality:.2f}")
+        (f"label: {s.recorded}", f"suggested: {s.suggested}", f"p(label) = {s.quality:.2f}")
         for s in table.itertuples()
     ]
 
 
-def looked_at(table: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Captions of the photos that `heatmaps.choose` chose."""
-    return [
-        (
-            f"{c.task}: is {TASKS[c.task].classes[c.truth]}",
-            f"answered {TASKS[c.task].classes[c.answer]}, {'right' if c.right else 'wrong'}",
-            f"p = {c.probability:.2f}",
-        )
-        for c in table.itertuples()
-    ]
+def heatmap_captions(table: pd.DataFrame) -> list[tuple[str, ...]]:
+    """Return a caption for each row of `heatmap_examples.select`."""
+    return [_heatmap_caption(row) for row in table.to_dict("records")]
 
 
-def trainings(
-    wanted: dict[str, list[Run]], params: Params, weights: dict[str, dict], folder: Path
+def _heatmap_caption(row: dict) -> tuple[str, ...]:
+    classes = TASKS[row["task"]].classes
+    return (
+        f"{row['task']}: {classes[row['truth']]}",
+        f"predicted: {classes[row['predicted']]}, {'correct' if row['correct'] else 'wrong'}",
+        f"p = {row['probability']:.2f}",
+    )
+
+
+def run_rows(
+    runs_by_model: dict[str, list[Run]], params: Params, ensemble: dict[str, dict], root: Path
 ) -> list[dict]:
-    """What each training was and how far it came.
+    """Return the settings and the best score of each training run.
 
     Args:
-        wanted: see `runs.wanted`.
-        weights: `reports/ensemble.json`: task -> weights of its models in the blend.
-        folder: root of the project, that runs keep their files under.
+        runs_by_model: See `runs.runs_by_model`.
+        params: Params of the run.
+        ensemble: `reports/ensemble.json`: task -> {"weights": {model: weight}, ...}.
+        root: Root of the project; the runs' files are relative to it.
 
     Returns:
-        For each run its name, the model's params that tell it from others, epochs run, the best held-out macro-F1
-        over them, and the weight in each task's blend (of the model: its folds and seeds share it).
+        For each run its name, the params that distinguish its model, the number of epochs, the
+        best validation macro-F1 of an epoch, and the model's ensemble weights (shared by its folds
+        and seeds).
     """
     rows = []
-    for name, of_model in wanted.items():
-        blend = [
-            f"{task} {chosen['weights'][name]:.2f}"
-            for task, chosen in weights.items()
-            if name in chosen.get("weights", {})
+    for name, runs in runs_by_model.items():
+        weights = [
+            f"{task} {config['weights'][name]:.2f}"
+            for task, config in ensemble.items()
+            if name in config.get("weights", {})
         ]
-        for run in of_model:
-            scores = pd.read_csv(
-                folder / run.live / "plots/metrics/macro_f1.tsv", sep="\t"
-            ).macro_f1
+        for run in runs:
+            history = pd.read_csv(root / run.live / "plots/metrics/macro_f1.tsv", sep="\t")
             model = params.model(run.model)
             rows.append(
                 {
                     "run": str(run),
-                    **{
-                        key: getattr(model, key)
-                        for key in ("task", "target", "loss", "backbone", "image_size", "lr")
-                    },
-                    "epochs": f"{len(scores)} of {model.epochs}",
-                    "best": float(scores.max()),
-                    "blend": ", ".join(blend),
+                    **_settings(model),
+                    "epochs": f"{len(history)} of {model.epochs}",
+                    "best": float(history.macro_f1.max()),
+                    "weights": ", ".join(weights),
                 }
             )
     return rows
 
 
+def _settings(model: ModelParams) -> dict:
+    """Return the params that distinguish models; variants such as losses by their names."""
+    keys = ("task", "target", "loss", "backbone", "image_size", "lr")
+    values = {key: getattr(model, key) for key in keys}
+    return {key: getattr(value, "name", value) for key, value in values.items()}
+
+
 def render(**content) -> str:
-    """The page, HTML; the template says what it needs, and fails where something is missing."""
-    loader = jinja2.FileSystemLoader(TEMPLATE.parent)
+    """Return the page as HTML.
+
+    Raises:
+        jinja2.UndefinedError: A variable of the template is missing in `content`.
+    """
     environment = jinja2.Environment(
-        loader=loader,
+        loader=jinja2.FileSystemLoader(TEMPLATE.parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

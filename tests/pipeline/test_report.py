@@ -1,5 +1,6 @@
-"""The page of a whole run: it shows what the reports hold, stands alone, and can be read by everybody."""
+"""The report page of a whole run: complete, self-contained and accessible."""
 
+import itertools
 import json
 from html.parser import HTMLParser
 
@@ -8,14 +9,13 @@ import pytest
 import yaml
 
 from portrait18.dataset.classes import TASKS
-import itertools
 
 pytestmark = pytest.mark.pipeline
-EMPTY = {"meta", "img", "br", "link"}  # elements without an end
+VOID = {"meta", "img", "br", "link"}  # elements without an end tag
 
 
 class Page(HTMLParser):
-    """Elements as (name, attributes), the text, and whether every element is closed where it must be."""
+    """Parse HTML into elements (name, attributes) and text; check that every element is closed."""
 
     def __init__(self, text: str):
         super().__init__()
@@ -24,7 +24,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
-        if tag not in EMPTY:
+        if tag not in VOID:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -33,7 +33,7 @@ class Page(HTMLParser):
     def handle_data(self, data):
         self.text += data
 
-    def of(self, name: str) -> list[dict]:
+    def find(self, name: str) -> list[dict]:
         return [attributes for tag, attributes in self.elements if tag == name]
 
 
@@ -42,40 +42,40 @@ def page(finished) -> Page:
     return Page((finished.root / "reports/report.html").read_text())
 
 
-def test_it_is_whole_and_needs_nothing_beside_it(page):
+def test_the_page_is_well_formed_and_loads_nothing(page):
     assert page.open == []
     for _, attributes in page.elements:
         for name in ("src", "href", "srcset", "action", "data"):
             assert attributes.get(name, "#").startswith(("data:image/", "#")), attributes[name][:80]
-    assert not page.of("script")
-    assert not page.of("link")
+    assert not page.find("script")
+    assert not page.find("link")
     (policy,) = [
-        m["content"] for m in page.of("meta") if m.get("http-equiv") == "Content-Security-Policy"
+        m["content"] for m in page.find("meta") if m.get("http-equiv") == "Content-Security-Policy"
     ]
     assert policy.startswith("default-src 'none'")
 
 
-def test_it_can_be_read_on_a_phone_in_the_dark_and_aloud(page):
-    assert page.of("html")[0]["lang"] == "en"
-    assert {m.get("name"): m.get("content") for m in page.of("meta")}[
+def test_the_page_works_on_phones_in_dark_mode_and_with_screen_readers(page):
+    assert page.find("html")[0]["lang"] == "en"
+    assert {m.get("name"): m.get("content") for m in page.find("meta")}[
         "viewport"
     ] == "width=device-width, initial-scale=1"
     assert "prefers-color-scheme: dark" in page.text
-    assert all(image["alt"].strip() for image in page.of("img"))
+    assert all(image["alt"].strip() for image in page.find("img"))
     headings = [int(tag[1]) for tag, _ in page.elements if tag in ("h1", "h2", "h3")]
     assert headings[0] == 1
     assert headings.count(1) == 1
     assert all(b - a <= 1 for a, b in itertools.pairwise(headings))
-    assert all("scope" in cell for cell in page.of("th"))
+    assert all("scope" in cell for cell in page.find("th"))
 
 
-def test_its_contents_lead_to_its_sections(page):
+def test_the_navigation_links_to_every_section(page):
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
-    assert [link["href"] for link in page.of("a")] == [f"#{i}" for i in ids]
+    assert [link["href"] for link in page.find("a")] == [f"#{i}" for i in ids]
 
 
-def test_it_shows_the_figures_of_the_run(page, finished):
+def test_the_page_shows_the_metrics_of_the_run(page, finished):
     metrics = json.loads((finished.root / "reports/metrics.json").read_text())
     for part in (metrics, *(metrics[name] for name in TASKS)):
         assert f"{part['macro_f1']:.3f}" in page.text
@@ -86,51 +86,52 @@ def test_it_shows_the_figures_of_the_run(page, finished):
         assert f"{name} 0-0" in page.text
 
 
-def test_it_shows_mistakes_heat_maps_and_every_picture(page, finished):
+def test_the_page_shows_mistakes_heat_maps_suspects_and_every_plot(page, finished):
     reports = finished.root / "reports"
-    alts = [image["alt"] for image in page.of("img")]
+    alts = [image["alt"] for image in page.find("img")]
     mistakes = pd.read_csv(reports / "evaluate/mistakes.csv")
-    assert sum("taken for" in alt for alt in alts) == min(len(mistakes), 48) > 0
+    assert (
+        sum("predicted: " in alt and "true: " in alt for alt in alts) == min(len(mistakes), 48) > 0
+    )
     drawn = [len(pd.read_csv(path)) for path in (finished.root / "data/explain").glob("*.csv")]
-    assert sum("answered" in alt for alt in alts) == sum(drawn) > 0
+    assert sum(", correct, p = " in alt or ", wrong, p = " in alt for alt in alts) == sum(drawn) > 0
     suspects = pd.read_csv(reports / "audit/suspects.csv").task.value_counts().clip(upper=48)
-    assert sum("recorded" in alt and "rather" in alt for alt in alts) == suspects.sum()
-    pictures = (
+    assert sum("label: " in alt and "suggested: " in alt for alt in alts) == suspects.sum()
+    plots = (
         "18 classes",
         "over the epochs",
         "Accuracy over confidence",
         "each decade",
         "Photos in each class",
     )
-    for picture in (
-        *pictures,
+    for plot in (
+        *plots,
         "of mask",
         "of gender",
         "of age",
         "face crops, set train",
         "no face, set eval",
     ):
-        assert any(picture in alt for alt in alts), picture
+        assert any(plot in alt for alt in alts), plot
 
 
-def test_every_plot_of_dvc_yaml_is_found(finished, tmp_path):
+def test_dvc_finds_every_plot_of_dvc_yaml(finished, tmp_path):
     plots = yaml.safe_load((finished.root / "dvc.yaml").read_text())["plots"]
-    told = finished.run("dvc", "plots", "show", "--json", "-o", str(tmp_path))
-    (shown,) = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+    output = finished.run("dvc", "plots", "show", "--json", "-o", str(tmp_path))
+    (shown,) = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     assert not shown.get("errors"), shown["errors"]
     for plot in plots:
         name = plot if isinstance(plot, str) else next(iter(plot))
         assert any(key == name or key.startswith(f"{name}/") for key in shown["data"]), name
 
 
-def test_dropping_a_model_takes_its_heat_maps_off_the_page(project):
+def test_removing_a_model_removes_its_heat_maps_from_the_page(project):
     project.set_params({"matrix": {"models": ["mask", "gender", "age-class"]}})
     ran = project.repro()
     assert "report" in ran
     assert not [s for s in ran if s.startswith(("train", "explain"))]
     assert "age-value" not in {p.stem for p in (project.root / "reports/explain").iterdir()}
-    headings = (
-        (project.root / "reports/report.html").read_text().split("Where the models looked")[1]
-    )
+    html = (project.root / "reports/report.html").read_text()
+    headings = html.split('<h2 id="heatmaps">')[1]
     assert "<h3>age-class</h3>" in headings
     assert "<h3>age-value</h3>" not in headings

@@ -11,17 +11,16 @@ CROPS = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
 @pytest.mark.parametrize(
     "captions", [{}, {i: f"a long caption {i}" for i in range(5)}], ids=["empty", "five"]
 )
-def test_a_sheet_opens_and_has_the_same_bytes_every_time(tmp_path, captions):
+def test_a_sheet_is_a_png_with_stable_bytes(tmp_path, captions):
     for name in ("first.png", "again.png"):
         contact_sheets.contact_sheet(CROPS, captions, tmp_path / name)
     with Image.open(tmp_path / "first.png") as image:
         assert image.format == "PNG"
         assert image.size == (12 * 100 + 4, 120)
-        assert len(image.getcolors(2**24)) > 5
     assert (tmp_path / "first.png").read_bytes() == (tmp_path / "again.png").read_bytes()
 
 
-def test_the_contact_sheet_shows_the_asked_crops_in_order(tmp_path):
+def test_a_sheet_shows_the_selected_crops_in_order(tmp_path):
     crops = np.zeros((4, 8, 8, 3), np.uint8)
     crops[1, ..., 0] = crops[3, ..., 2] = 255
     contact_sheets.contact_sheet(
@@ -33,7 +32,7 @@ def test_the_contact_sheet_shows_the_asked_crops_in_order(tmp_path):
     assert sheet[25, 80].tolist() == [255, 0, 0]
 
 
-def test_the_contact_sheet_breaks_into_rows(tmp_path):
+def test_photos_beyond_the_columns_start_a_new_row(tmp_path):
     contact_sheets.contact_sheet(
         CROPS, dict.fromkeys(range(5), "x"), tmp_path / "sheet.png", Layout(2, 30, 1)
     )
@@ -41,11 +40,11 @@ def test_the_contact_sheet_breaks_into_rows(tmp_path):
 
 
 def ink(path, box) -> np.ndarray:
-    """Whether each pixel of a box of a sheet is dark."""
+    """Return whether each pixel in a box of a sheet is dark."""
     return np.asarray(Image.open(path).convert("L").crop(box)) < 128
 
 
-def test_a_caption_has_as_many_lines_as_the_layout(tmp_path):
+def test_captions_are_limited_to_the_lines_of_the_layout(tmp_path):
     path, layout = tmp_path / "sheet.png", Layout(1, 60, 2)
     contact_sheets.contact_sheet(
         np.full((1, 8, 8, 3), 255, np.uint8), {0: "one\ntwo\nthree"}, path, layout
@@ -56,7 +55,7 @@ def test_a_caption_has_as_many_lines_as_the_layout(tmp_path):
     assert not ink(path, (0, 97, 68, 100)).any(), "no third line"
 
 
-def test_a_caption_ends_where_its_tile_does(tmp_path):
+def test_captions_are_cut_off_at_the_width_of_their_tile(tmp_path):
     path = tmp_path / "sheet.png"
     contact_sheets.contact_sheet(
         np.full((1, 8, 8, 3), 255, np.uint8), {0: "W" * 40}, path, Layout(2, 60, 1)
@@ -66,7 +65,7 @@ def test_a_caption_ends_where_its_tile_does(tmp_path):
 
 
 @pytest.mark.parametrize("layout", [contact_sheets.SMALL, contact_sheets.LARGE, Layout(2, 32, 3)])
-def test_what_was_put_on_a_sheet_can_be_cut_out_again(tmp_path, layout):
+def test_read_photos_returns_the_photos_of_a_sheet(tmp_path, layout):
     crops = np.stack(
         [np.asarray(Image.fromarray(c).resize((layout.tile, layout.tile))) for c in CROPS]
     )
@@ -75,9 +74,9 @@ def test_what_was_put_on_a_sheet_can_be_cut_out_again(tmp_path, layout):
     np.testing.assert_array_equal(np.stack([np.asarray(tile) for tile in tiles]), crops[[3, 0, 4]])
 
 
-def test_an_empty_sheet_says_why(tmp_path):
-    for name, why in (("a", "none"), ("b", "no mistakes")):
-        contact_sheets.contact_sheet(CROPS, {}, tmp_path / f"{name}.png", none=why)
+def test_an_empty_sheet_shows_its_text(tmp_path):
+    for name, text in (("a", "none"), ("b", "no mistakes")):
+        contact_sheets.contact_sheet(CROPS, {}, tmp_path / f"{name}.png", empty_text=text)
     assert (
         ink(tmp_path / "a.png", (0, 0, 200, 30)).sum()
         < ink(tmp_path / "b.png", (0, 0, 200, 30)).sum()

@@ -1,4 +1,4 @@
-"""The stage that draws heat maps, on a small project of colors."""
+"""The explain stage, on a small project whose photos are single colors."""
 
 import numpy as np
 import pandas as pd
@@ -18,23 +18,23 @@ RUN = Run("mask", 0, 0)
 
 @pytest.fixture
 def explained(tmp_path, monkeypatch, write_params):
-    """explained(backbone, photos) runs the stage for an untrained model; the table of what was drawn."""
+    """Return explained(backbone, photos): run the stage for an untrained model; its table."""
     monkeypatch.chdir(tmp_path)
     crops, labels, _ = colored_people()
     (tmp_path / "data/crops").mkdir(parents=True)
     np.save("data/crops/train.npy", crops)
     write_csv(labels[["photo"]], "data/crops/train.csv")
     write_csv(labels, "data/labels.csv")
-    held_out = labels[labels.person.isin(["p0", "p2", "p4"])]
-    answers = pd.DataFrame(
-        np.eye(3)[np.arange(len(held_out)) // 2 % 3],
+    validation = labels[labels.person.isin(["p0", "p2", "p4"])]
+    probabilities = pd.DataFrame(
+        np.eye(3)[np.arange(len(validation)) // 2 % 3],
         columns=targets.make(model_params()).task.columns,
     )
-    held_out = pd.concat([held_out[["photo"]].reset_index(drop=True), answers * 0.7 + 0.1], axis=1)
-    unknown = held_out.assign(photo="to label.jpg").head(1)
-    write_csv(
-        pd.concat([held_out.assign(set="validation"), unknown.assign(set="eval")]), RUN.predictions
-    )
+    photos = validation[["photo"]].reset_index(drop=True)
+    predictions = pd.concat([photos, probabilities * 0.7 + 0.1], axis=1)
+    unlabeled = predictions.assign(photo="unlabeled.jpg").head(1)
+    both = [predictions.assign(set="validation"), unlabeled.assign(set="eval")]
+    write_csv(pd.concat(both), RUN.predictions)
 
     def run(backbone: str, photos: int) -> pd.DataFrame:
         write_params(tmp_path / "params.yaml", {"explain.photos": photos})
@@ -49,11 +49,9 @@ def explained(tmp_path, monkeypatch, write_params):
     return run
 
 
-def test_held_out_photos_are_drawn_right_and_wrong_with_the_same_bytes_every_time(
-    explained, tmp_path
-):
+def test_mistakes_and_hits_of_validation_people_are_drawn_with_stable_bytes(explained, tmp_path):
     table = explained("test_efficientnet", 6)
-    assert table.right.tolist() == [0, 0, 0, 1, 1, 1]
+    assert table.correct.tolist() == [0, 0, 0, 1, 1, 1]
     assert table.photo.str.startswith(("p0/", "p2/", "p4/")).all()
     sheet = tmp_path / "reports/explain/mask.png"
     assert Image.open(sheet).size == contact_sheets.LARGE.size(6)
@@ -63,15 +61,15 @@ def test_held_out_photos_are_drawn_right_and_wrong_with_the_same_bytes_every_tim
 
 
 @pytest.mark.parametrize(
-    ("backbone", "photos", "says"),
+    ("backbone", "photos", "reason"),
     [
         ("test_vit", 6, "test_vit has no last feature map"),
         ("test_efficientnet", 0, "explain.photos = 0"),
     ],
 )
-def test_where_there_is_nothing_to_draw_the_sheet_and_a_line_say_why(
-    explained, tmp_path, capsys, backbone, photos, says
+def test_without_heat_maps_the_stage_prints_the_reason(
+    explained, tmp_path, capsys, backbone, photos, reason
 ):
     assert len(explained(backbone, photos)) == 0
-    assert f"mask 0-0: no heat maps, {says}" in capsys.readouterr().out
+    assert f"mask 0-0: no heat maps, {reason}" in capsys.readouterr().out
     assert Image.open(tmp_path / "reports/explain/mask.png").size == contact_sheets.LARGE.size(0)
