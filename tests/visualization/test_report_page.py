@@ -176,7 +176,7 @@ def content(sheet) -> dict:
 def test_the_page_shows_numbers_with_three_digits_and_a_dash_for_missing_ones(content):
     page = report_page.render(**content)
     assert '<td class="bar" style="--share:0.750">0.750</td>' in page
-    assert "<td>3.2</td>\n<td>–</td>" in page
+    assert "<td>3.2</td>\n<td>\N{EN DASH}</td>" in page
     assert "No heat maps: explain.photos is 0" in page
     assert "focal" in page
 
