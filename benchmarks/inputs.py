@@ -65,8 +65,7 @@ def store(bench: Bench, count: int) -> Path:
         table = pd.read_csv(photos(bench, count), dtype={"person": str, "digest": str})
         center = bench.params.crop.model_copy(update={"method": "center"})
         builder.build(table, folder, "train", center, folder / "work", torch.device("cpu"))
-        fixes = pd.DataFrame(columns=["person", "photo", "column", "value", "agreement", "why"])
-        write_csv(labels.make(table, fixes, bench.params.label)[0], folder / "labels.csv")
+        write_csv(labels.make(table, [], bench.params.label)[0], folder / "labels.csv")
     return folder
 
 

@@ -6,7 +6,7 @@ from benchmarks import projects
 from benchmarks.projects import Project
 from benchmarks.rows import Bench, Outcome, Row, at_most, named
 from benchmarks.side import NotMeasured
-from portrait18.dataset.classes import MASK_STATES
+from portrait18.dataset.classes import MASK_BY_STEM
 
 FOLDS = 5
 MODELS = ["mask", "gender", "age-class"]
@@ -22,7 +22,7 @@ def trainings(bench: Bench, count: int) -> Outcome:
     """One `dvc repro` from nothing: three tasks x five folds, photos to label in the competition's proportion."""
     changes = {"matrix.models": MODELS, "split.folds": FOLDS, "matrix.folds": list(range(FOLDS))}
     project = Project(bench.folder / "pipeline", bench.device, changes)
-    wanted = max(12, round(count / len(MASK_STATES)))
+    wanted = max(12, round(count / len(MASK_BY_STEM)))
     people, labelled = projects.link_people(
         bench.data, project.data, wanted, round(wanted * 12_600 / 2_700)
     )
@@ -37,7 +37,7 @@ def trainings(bench: Bench, count: int) -> Outcome:
         "seconds_of_dvc": round(total - sum(seconds.values()), 1),
     }
     facts = {"people": people, "photos_to_label": labelled, "trainings": len(MODELS) * FOLDS}
-    return Outcome([overhead(seconds, total)], people * len(MASK_STATES), facts, figures)
+    return Outcome([overhead(seconds, total)], people * len(MASK_BY_STEM), facts, figures)
 
 
 def nothing(bench: Bench, count: int) -> Outcome:

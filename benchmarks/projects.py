@@ -16,8 +16,8 @@ from PIL import Image
 
 from benchmarks import side
 from benchmarks.side import REPO, NotMeasured
-from portrait18.dataset.classes import MASK_STATES
-from portrait18.dataset.tables import read_text
+from portrait18.dataset.classes import MASK_BY_STEM
+from portrait18.dataset.tables import read_user_csv
 
 SOURCES = ("portrait18", "stages", "dvc.yaml", ".dvcignore", "data/label_fixes.csv", "data/extra")
 
@@ -120,12 +120,12 @@ class Project:
 def link_people(data: Path, target: Path, people: int, eval_photos: int) -> tuple[int, int]:
     """A smaller data set of the first people and photos to label of another; how many there are. Files are shared."""
     listed = (data / "train/train.csv").read_text().splitlines()
-    names = read_text(data / "train/train.csv", ["path"]).path[:people]
+    names = read_user_csv(data / "train/train.csv", ["path"]).path[:people]
     files = [file for name in names for file in sorted((data / "train/images" / name).iterdir())]
     wanted = (data / "eval/info.csv").read_text().splitlines()[: eval_photos + 1]
     files += [
         data / "eval/images" / name
-        for name in read_text(data / "eval/info.csv", ["ImageID"]).ImageID[:eval_photos]
+        for name in read_user_csv(data / "eval/info.csv", ["ImageID"]).ImageID[:eval_photos]
     ]
     for file in files:
         to = target / file.relative_to(data)
@@ -154,15 +154,15 @@ def synthetic_photos(target: Path, photos: int) -> None:
 
     people = [
         f"{i:06d}_{'male' if i % 2 else 'female'}_Asian_{18 + i % 43}"
-        for i in range(photos * 3 // 5 // len(MASK_STATES))
+        for i in range(photos * 3 // 5 // len(MASK_BY_STEM))
     ]
     for name in people:
         folder = target / "train/images" / name
         folder.mkdir(parents=True)
-        for state in MASK_STATES:
+        for state in MASK_BY_STEM:
             write(folder / f"{state}.jpg")
     (target / "eval/images").mkdir(parents=True)
-    labelled = [f"{i:06d}.jpg" for i in range(photos - len(people) * len(MASK_STATES))]
+    labelled = [f"{i:06d}.jpg" for i in range(photos - len(people) * len(MASK_BY_STEM))]
     for name in labelled:
         write(target / "eval/images" / name)
     rows = [",".join([*name.split("_"), name]) for name in people]

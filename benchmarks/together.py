@@ -9,7 +9,7 @@ from benchmarks import projects
 from benchmarks.paired import Turn
 from benchmarks.projects import Project
 from benchmarks.rows import Bench, Outcome, Row, at_least, named
-from portrait18.dataset.classes import MASK_STATES
+from portrait18.dataset.classes import MASK_BY_STEM
 
 MODEL, FOLDS = "all", 4
 CORES = os.cpu_count() or 1
@@ -21,7 +21,7 @@ def trainings(bench: Bench, count: int) -> Outcome:
     changes = {"matrix.models": [MODEL], "split.folds": FOLDS, "matrix.folds": list(range(FOLDS))}
     project = Project(bench.folder / "together", bench.device, changes)
     people, _ = projects.link_people(
-        bench.data, project.data, max(12, round(count / len(MASK_STATES))), 8
+        bench.data, project.data, max(12, round(count / len(MASK_BY_STEM))), 8
     )
     stages = [f"train@{MODEL}-{fold}-0" for fold in range(FOLDS)]
     at_once, limit = min(len(stages), AT_ONCE[bench.device]), 60 * bench.minutes
@@ -42,11 +42,11 @@ def trainings(bench: Bench, count: int) -> Outcome:
         shutil.rmtree(project.root / ".resume", ignore_errors=True)
         started = time.monotonic()
         way()
-        return Turn(time.monotonic() - started, people * len(MASK_STATES), {})
+        return Turn(time.monotonic() - started, people * len(MASK_BY_STEM), {})
 
     pair = bench.compare(lambda: timed(together), lambda: timed(in_turn))
     return Outcome(
-        pair.ratios, people * len(MASK_STATES), {"trainings": len(stages), "at_once": at_once}
+        pair.ratios, people * len(MASK_BY_STEM), {"trainings": len(stages), "at_once": at_once}
     )
 
 

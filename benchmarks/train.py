@@ -18,7 +18,7 @@ def _sides(bench: Bench, count: int) -> tuple[dict, dict, int]:
     model, folder = inputs.model(bench, name), inputs.store(bench, count)
     labels = pd.read_csv(folder / "labels.csv")
     target = targets.make(model)
-    told = targets.class_index(target.task, labels, trained=True).tolist()
+    told = targets.class_index(target.task, labels, for_training=True).tolist()
     paths = inputs.paths(inputs.photos(bench, count))
     ours = {"folder": str(folder), "model": model.model_dump_json()}
     return (

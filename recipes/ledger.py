@@ -21,7 +21,7 @@ sys.path.insert(
 )  # a script's own folder is on the path, not its parent
 
 from portrait18.core.errors import UserError, cli_errors
-from portrait18.dataset import inventory
+from portrait18.dataset import layout
 from recipes import chain, runs, table
 from recipes.chain import Override
 
@@ -105,7 +105,7 @@ def require_photos(overrides: dict[str, Override]) -> None:
     root, extra = (
         Path(yaml.safe_load(of.value) if of else folders[name]) for name, of in told.items()
     )
-    inventory.require_layout(root, extra)
+    layout.validate_layout(root, extra)
 
 
 def seeds_of(overrides: dict[str, Override]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from portrait18.core.errors import UserError
-from portrait18.dataset.tables import read_text, write_csv
+from portrait18.dataset.tables import read_user_csv, write_csv
 from recipes.chain import Override
 
 FILE = Path("reports/runs.csv")
@@ -79,7 +79,7 @@ def read() -> list[Run]:
     """
     if not FILE.exists():
         return []
-    table, problems, runs = read_text(FILE, COLUMNS), [], []
+    table, problems, runs = read_user_csv(FILE, COLUMNS), [], []
     for number, cells in table[COLUMNS].to_dict("index").items():
         for name in ("minutes", *COUNTS, *FIGURES):
             try:

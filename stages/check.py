@@ -1,57 +1,97 @@
-"""List every photo and decode it once; name all that is wrong with the data before any other work."""
+"""List and decode every photo once; report all problems of the data set before any other work."""
 
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from portrait18.core import params
 from portrait18.core.errors import UserError, printable
 from portrait18.core.files import write_json
+from portrait18.core.params import Params
 from portrait18.dataset import inventory
+from portrait18.dataset.layout import validate_layout
 from portrait18.dataset.tables import write_csv
 
+PHOTOS = Path("data/photos")
+REPORT = Path("reports/check.json")
 
-def main(out: Path = Path("data/photos"), report: Path = Path("reports/check.json")) -> None:
+
+class Findings(NamedTuple):
+    """What the check found, one line each.
+
+    Attributes:
+        problems: photos, folders and rows that `check.problems: skip` leaves out.
+        fatal: errors that no setting skips.
+        warnings: things that do not stop the pipeline.
+    """
+
+    problems: list[str]
+    fatal: list[str]
+    warnings: list[str]
+
+
+def main() -> None:
     p = params.load()
-    root, stop = p.data.root, p.check.problems == "stop"
-    inventory.require_layout(root, p.data.extra)
-
-    problems, unusable, parts = [], [], []
-    for folder in (root, p.data.extra):
-        try:
-            part, faults = inventory.list_train(folder)
-            part, bad = inventory.probe(part, folder / "train/images", p.check.max_pixels)
-            problems += faults + bad
-            parts.append(part.assign(extra=int(folder == p.data.extra)))
-        except UserError as error:
-            unusable += error.problems
-    if len(parts) > 1:
-        unusable += inventory.shared_ids(*parts)
-    warnings = []
-    try:
-        evaluated, wrong, warnings = inventory.list_eval(root)
-        unusable += wrong
-        if not wrong:
-            evaluated, bad = inventory.probe(evaluated, root / "eval/images", p.check.max_pixels)
-            # A photo to label keeps its row whatever is wrong with it: a submission must be complete.
-            warnings += [f"{line}; its row is guessed" for line in bad]
-    except UserError as error:
-        unusable += error.problems
-    if unusable or (problems and stop):
-        _warn(warnings)
-        hint = "" if unusable else "check.problems: skip in params.yaml goes on without these"
-        raise UserError(problems + unusable, hint)
-    train = pd.concat(parts, ignore_index=True)
+    validate_layout(p.data.root, p.data.extra)
+    findings = Findings([], [], [])
+    train = _list_train(p, findings)
+    evaluation = _list_eval(p, findings)
+    if findings.fatal or (findings.problems and p.check.problems == "stop"):
+        _warn(findings.warnings)
+        hint = "check.problems: skip in params.yaml continues without these"
+        raise UserError(findings.problems + findings.fatal, "" if findings.fatal else hint)
     train = train[train.width > 0]
-    warnings += inventory.copies(train)
-    _warn(problems + warnings)
+    findings.warnings.extend(inventory.duplicates(train))
+    _warn(findings.problems + findings.warnings)
     if not (train.extra == 0).any():
         raise UserError(
-            f"{root}/train/images: no photo is left to train on; put the data there or point data.root at it"
+            f"{p.data.root}/train/images: no valid training photo is left; add photos or point"
+            " data.root at the folder that holds train/"
         )
-    write_csv(train, out / "train.csv")
-    write_csv(evaluated, out / "eval.csv")
+    write_csv(train, PHOTOS / "train.csv")
+    write_csv(evaluation, PHOTOS / "eval.csv")
+    _report(train, evaluation, findings)
+
+
+def _list_train(p: Params, findings: Findings) -> pd.DataFrame:
+    """List the training photos of data.root and data.extra; `extra` is 1 for the latter."""
+    parts = []
+    for folder in (p.data.root, p.data.extra):
+        try:
+            part, problems = inventory.list_train(folder)
+        except UserError as error:
+            findings.fatal.extend(error.problems)
+            continue
+        part, bad = inventory.probe(part, folder / "train/images", p.check.max_pixels)
+        findings.problems.extend(problems + bad)
+        parts.append(part.assign(extra=int(folder == p.data.extra)))
+    if len(parts) > 1:
+        findings.fatal.extend(inventory.shared_ids(*parts))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _list_eval(p: Params, findings: Findings) -> pd.DataFrame:
+    """List the evaluation photos.
+
+    A photo keeps its row whatever is wrong with it, because a submission must be complete.
+    """
+    try:
+        table, problems, warnings = inventory.list_eval(p.data.root)
+    except UserError as error:
+        findings.fatal.extend(error.problems)
+        return pd.DataFrame()
+    findings.warnings.extend(warnings)
+    findings.fatal.extend(problems)
+    if not problems:
+        table, bad = inventory.probe(table, p.data.root / "eval/images", p.check.max_pixels)
+        findings.warnings.extend(f"{line}; its prediction is a guess" for line in bad)
+    return table
+
+
+def _report(train: pd.DataFrame, evaluation: pd.DataFrame, findings: Findings) -> None:
+    """Write the report and print a summary."""
     counts = {
         name: {"people": part.person.nunique(), "photos": len(part)}
         for name, part in (("train", train[train.extra == 0]), ("extra", train[train.extra == 1]))
@@ -59,15 +99,16 @@ def main(out: Path = Path("data/photos"), report: Path = Path("reports/check.jso
     write_json(
         {
             **counts,
-            "eval": {"photos": len(evaluated)},
-            "problems": len(problems),
-            "warnings": len(warnings),
+            "eval": {"photos": len(evaluation)},
+            "problems": len(findings.problems),
+            "warnings": len(findings.warnings),
         },
-        report,
+        REPORT,
     )
     more = f" (and {counts['extra']['people']} extra people)" if counts["extra"]["people"] else ""
     print(
-        f"{counts['train']['photos']} photos of {counts['train']['people']} people to train on{more}, {len(evaluated)} photos to label"
+        f"{counts['train']['photos']} training photos of {counts['train']['people']} people{more},"
+        f" {len(evaluation)} evaluation photos"
     )
 
 

@@ -22,7 +22,9 @@ def main() -> None:
     }
     if p.group.by != "none":
         groups = tables.read("data/groups.csv")
-        models = {m: near_duplicates.averaged(table, groups) for m, table in models.items()}
+        models = {
+            m: near_duplicates.average_over_groups(table, groups) for m, table in models.items()
+        }
     first = next(iter(models.values()))
     labels = tables.read("data/labels.csv").set_index("photo").loc[first.loc["validation"].index]
     people = labels.person.to_numpy()
@@ -37,7 +39,7 @@ def main() -> None:
                 [ensembling.probabilities_of(task, models[m].loc[which]) for m in able[task.name]]
             )
             truth = (
-                class_index(task, labels, trained=False).to_numpy()
+                class_index(task, labels, for_training=False).to_numpy()
                 if which == "validation"
                 else None
             )

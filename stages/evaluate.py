@@ -9,7 +9,7 @@ from portrait18.core import params, runs
 from portrait18.core.errors import REPAIR_HINT, UserError
 from portrait18.core.files import write_json
 from portrait18.dataset import crop_store, tables
-from portrait18.dataset.classes import AGE, COUNT, NAMES, TASKS
+from portrait18.dataset.classes import CLASS_NAMES, NUM_CLASSES, TASKS
 from portrait18.dataset.tables import write_csv
 from portrait18.evaluation import analysis, ensembling
 from portrait18.models import metrics
@@ -29,10 +29,10 @@ def main() -> None:
         "photos": len(truth),
         "people": truth.person.nunique(),
     }
-    figures["baseline"] = analysis.baseline(true_class, COUNT)
+    figures["baseline"] = analysis.baseline(true_class, NUM_CLASSES)
     curves = {}
     for name, task in TASKS.items():
-        t = truth["age_group" if task is AGE else name].to_numpy()
+        t = truth[task.label_column].to_numpy()
         d, p = answers[name].to_numpy(), answers[task.columns].to_numpy()
         figures[name] = {
             **metrics.scores(t, d, p),
@@ -60,12 +60,14 @@ def main() -> None:
     write_csv(by_decade, OUT / "age_by_decade.csv")
     plots.age_error(by_decade, age, years, OUT / "age_error.png")
     plots.confusion(
-        analysis.confusion(true_class, decided, COUNT),
-        [f"{i} {name}" for i, name in enumerate(NAMES)],
+        analysis.confusion(true_class, decided, NUM_CLASSES),
+        [f"{i} {name}" for i, name in enumerate(CLASS_NAMES)],
         OUT / "confusion.png",
     )
     write_csv(
-        pd.DataFrame({"actual": np.take(NAMES, true_class), "predicted": np.take(NAMES, decided)}),
+        pd.DataFrame(
+            {"actual": np.take(CLASS_NAMES, true_class), "predicted": np.take(CLASS_NAMES, decided)}
+        ),
         OUT / "confusion.csv",
     )
     plots.calibration(curves, OUT / "calibration.png")

@@ -19,7 +19,7 @@ def main() -> None:
     parts = []
     for name, which in (("train", "validation"), ("eval", "eval")):
         inventory = tables.read(f"data/photos/{name}.csv")
-        around = crop_store.mapped(
+        around = crop_store.open_memmap(
             Path(f"data/crops/{name}_context.npy"), (len(inventory), None), np.int8
         )
         group = near_duplicates.groups(inventory, around, p.data.root / "eval/info.csv", p.group)

@@ -1,4 +1,4 @@
-"""Labels for every training photo, with known errors repaired, and a report of how uneven they are."""
+"""Label every training photo, apply known fixes and report the class counts."""
 
 from pathlib import Path
 
@@ -7,6 +7,8 @@ from portrait18.core.files import write_json
 from portrait18.dataset import labels, tables
 from portrait18.dataset.tables import write_csv
 from portrait18.visualization import plots
+
+REPORTS = Path("reports/label")
 
 
 def main() -> None:
@@ -17,9 +19,9 @@ def main() -> None:
     )
     by_column, by_class = labels.counts(table)
     write_csv(table, "data/labels.csv")
-    write_csv(by_column, "reports/label/columns.csv")
-    write_csv(by_class, "reports/label/classes.csv")
-    plots.class_counts(by_column, by_class, "reports/label/counts.png")
+    write_csv(by_column, REPORTS / "columns.csv")
+    write_csv(by_class, REPORTS / "classes.csv")
+    plots.class_counts(by_column, by_class, REPORTS / "counts.png")
     write_json(
         {
             "photos": len(table),
@@ -27,8 +29,9 @@ def main() -> None:
             "left_out_of_training": int((table.train == 0).sum()),
             **report,
         },
-        "reports/label/labels.json",
+        REPORTS / "labels.json",
     )
     print(
-        f"{len(table)} photos labelled, {len(report['fixed'])} labels fixed, {len(report['suspect'])} things to look at in reports/label/labels.json"
+        f"{len(table)} photos labeled, {len(report['fixed'])} labels fixed,"
+        f" {len(report['suspect'])} suspect entries in {REPORTS / 'labels.json'}"
     )

@@ -30,7 +30,7 @@ def main(*words: str) -> None:
     run = Run.parse(*words)
     trained = inference.load(run.weights, device())
     labels = tables.read("data/labels.csv")
-    held_out = np.flatnonzero(splits.held_out(labels, tables.read("data/folds.csv")) == run.fold)
+    held_out = np.flatnonzero(splits.photo_folds(labels, tables.read("data/folds.csv")) == run.fold)
     journals = {which: run.journal(which) for which in ("train", "eval")}
     if processes.is_main_process():
         check_writable(run.predictions)
@@ -41,7 +41,7 @@ def main(*words: str) -> None:
     for which in ("train", "eval"):
         pixels, table = crop_store.load(Path("data/crops"), which)
         if which == "train":
-            crop_store.require_same_photos(table, labels)
+            crop_store.validate_same_photos(table, labels)
         rows = held_out if which == "train" else np.arange(len(table))
         predict = partial(prediction.predict, trained=trained, crops=pixels, rows=rows, params=p)
         if not processes.is_main_process():

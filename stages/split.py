@@ -7,8 +7,8 @@ from portrait18.dataset.tables import write_csv
 
 def main() -> None:
     p = params.load()
-    listed = tables.read_text(p.data.root / "train/train.csv", ["id"]).id
-    folds = splits.assign(tables.read("data/labels.csv"), p.split, listed)
+    listed = tables.read_user_csv(p.data.root / "train/train.csv", ["id"]).id
+    folds = splits.assign_folds(tables.read("data/labels.csv"), p.split, listed)
     write_csv(folds, "data/folds.csv")
     print(
         ", ".join(

@@ -24,8 +24,8 @@ def main(*words: str) -> None:
     p = params.load()
     labels = tables.read("data/labels.csv")
     pixels, table = crop_store.load(Path("data/crops"), "train")
-    crop_store.require_same_photos(table, labels)
-    fold_of = splits.held_out(labels, tables.read("data/folds.csv"))
+    crop_store.validate_same_photos(table, labels)
+    fold_of = splits.photo_folds(labels, tables.read("data/folds.csv"))
 
     loop.validate_models(p.models)
     run = Run.parse(*words)
@@ -40,7 +40,7 @@ def main(*words: str) -> None:
         processes.print_once(
             f"{run}: {more.train.sum()} of {len(more)} photos to label are trained on"
         )
-        pixels = crop_store.Joined([pixels, crops])
+        pixels = crop_store.ConcatCrops([pixels, crops])
         labels = pd.concat([labels, more], ignore_index=True)
         fold_of = np.append(fold_of, np.full(len(more), -1))
     if not processes.is_main_process():

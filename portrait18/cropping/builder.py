@@ -48,7 +48,7 @@ def _read_photo(path: Path, good: bool) -> np.ndarray | None:
         return None
     try:
         return photos.read(path, max_pixels=2**40)  # the inventory has checked the size
-    except photos.BadPhoto as error:
+    except photos.PhotoError as error:
         raise UserError(
             f"{path} {error}; it was well when the photos were listed, run dvc repro check"
         ) from None

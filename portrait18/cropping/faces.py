@@ -9,7 +9,7 @@ import torch
 
 from portrait18.core.params import CropParams
 from portrait18.cropping.mtcnn import Faces, Mtcnn
-from portrait18.dataset.warping import warped
+from portrait18.dataset.warping import warp
 
 #: P-, R- and O-Net thresholds: the usual ones, and the ones a photo without a face is tried with
 #: again. Masks hide what the networks look for: at the usual thresholds they miss 1 masked face in 15.
@@ -155,7 +155,7 @@ def crop(photo: np.ndarray, face: Face, size: int, margin: float, align: bool) -
     center = ((face.x0 + face.x1) / 2, (face.y0 + face.y1) / 2)
     matrix = cv2.getRotationMatrix2D(center, face.tilt if align else 0.0, scale)
     matrix[:, 2] += fine / 2 - np.array(center)
-    square = warped(photo, matrix, fine)
+    square = warp(photo, matrix, fine)
     return (
         square if fine == size else cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA)
     )

@@ -4,23 +4,35 @@ from typing import NamedTuple
 
 import numpy as np
 
-YOUNG_BELOW, OLD_FROM = (
-    30,
-    60,
-)  # years: the competition's thresholds, which every score is measured by
+#: Age boundaries of the competition in years. Every score uses them.
+YOUNG_BELOW, OLD_FROM = 30, 60
 
 
 class Task(NamedTuple):
-    """A question about a photo; `classes` in the order of their indices."""
+    """One question about a photo.
+
+    Attributes:
+        name: key of the task.
+        classes: class names in the order of their indices.
+        stride: difference of the 18-class id between two neighboring classes.
+    """
 
     name: str
     classes: tuple[str, ...]
-    weight: int  # what one step of the index adds to the 18-class number
+    stride: int
 
     @property
     def columns(self) -> list[str]:
         """Names of the probability columns, e.g. `mask_worn`."""
         return [f"{self.name}_{c}" for c in self.classes]
+
+    @property
+    def label_column(self) -> str:
+        """Column of data/labels.csv that holds the true class index.
+
+        The column `age` holds years, so the age task uses `age_group`.
+        """
+        return {"age": "age_group", "all": "class"}.get(self.name, self.name)
 
 
 MASK = Task("mask", ("worn", "incorrect", "none"), 6)
@@ -28,40 +40,40 @@ GENDER = Task("gender", ("male", "female"), 3)
 AGE = Task("age", ("young", "middle", "old"), 1)
 TASKS = {task.name: task for task in (MASK, GENDER, AGE)}
 
-COUNT = 18
-#: What is printed for people: "worn male <30", ... in the order of the class number.
-NAMES = [
+NUM_CLASSES = 18
+#: Readable names, "worn male <30", ..., in the order of the class ids.
+CLASS_NAMES = [
     f"{m} {g} {a}" for m in MASK.classes for g in GENDER.classes for a in ("<30", "30-59", ">=60")
 ]
-#: The one 18-class question (`task: all`).
-ALL = Task("all", tuple(str(i) for i in range(COUNT)), 1)
+#: The 18 classes as one task (`task: all`).
+ALL = Task("all", tuple(str(i) for i in range(NUM_CLASSES)), 1)
 
 #: File stem of a training photo -> index of its mask class.
-MASK_STATES = {"normal": 2, "incorrect_mask": 1, **{f"mask{i}": 0 for i in range(1, 6)}}
+MASK_BY_STEM = {"normal": 2, "incorrect_mask": 1, **{f"mask{i}": 0 for i in range(1, 6)}}
 
 
 def encode(mask, gender, age):
-    """Class number 0..17 of the three indices; works on ints, arrays and Series alike."""
-    return MASK.weight * mask + GENDER.weight * gender + AGE.weight * age
+    """Return the class id 0..17 of three class indices; accepts ints, arrays and Series."""
+    return MASK.stride * mask + GENDER.stride * gender + AGE.stride * age
 
 
-def decode(number) -> dict:
-    """The three indices of a class number: `{"mask": 0..2, "gender": 0..1, "age": 0..2}`."""
-    return {task.name: number // task.weight % len(task.classes) for task in TASKS.values()}
+def decode(class_id) -> dict:
+    """Return the class indices of a class id: `{"mask": 0..2, "gender": 0..1, "age": 0..2}`."""
+    return {task.name: class_id // task.stride % len(task.classes) for task in TASKS.values()}
 
 
-def age_group(years, young_below: int = YOUNG_BELOW, old_from: int = OLD_FROM):
-    """Index of the age group: 0 under `young_below`, 2 from `old_from` years on, 1 between."""
+def age_group(years, young_below: int = YOUNG_BELOW, old_from: int = OLD_FROM) -> np.ndarray:
+    """Return the age group: 0 below `young_below` years, 2 from `old_from` on, else 1."""
     years = np.asarray(years)
     return (years >= young_below).astype(np.int64) + (years >= old_from)
 
 
 def marginals(joint: np.ndarray) -> dict[str, np.ndarray]:
-    """Probabilities per task, shapes (N, 3), (N, 2), (N, 3), of 18-class probabilities (N, 18)."""
+    """Return the probabilities per task, (N, 3), (N, 2) and (N, 3), of joint ones (N, 18)."""
     cube = joint.reshape(len(joint), *(len(t.classes) for t in TASKS.values()))
     return {"mask": cube.sum((2, 3)), "gender": cube.sum((1, 3)), "age": cube.sum((1, 2))}
 
 
 def joint(mask: np.ndarray, gender: np.ndarray, age: np.ndarray) -> np.ndarray:
-    """18-class probabilities (N, 18) of three tasks taken as independent."""
-    return np.einsum("nm,ng,na->nmga", mask, gender, age).reshape(len(mask), COUNT)
+    """Return 18-class probabilities (N, 18) of three tasks, assumed to be independent."""
+    return np.einsum("nm,ng,na->nmga", mask, gender, age).reshape(len(mask), NUM_CLASSES)

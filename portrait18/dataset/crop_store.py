@@ -9,7 +9,7 @@ from portrait18.core.errors import REPAIR_HINT, UserError
 from portrait18.dataset import tables
 
 
-class Joined:
+class ConcatCrops:
     """Crops of several stores one behind the other, read where they lie: (N, S, S, 3) to whoever indexes it."""
 
     def __init__(self, parts: list[np.ndarray]):
@@ -29,7 +29,7 @@ class Joined:
         return self.parts[part][key - self.starts[part]]
 
 
-def mapped(path: Path, shape: tuple[int | None, ...], dtype: type) -> np.ndarray:
+def open_memmap(path: Path, shape: tuple[int | None, ...], dtype: type) -> np.ndarray:
     """A .npy file as a read-only memory map; `UserError` if it holds anything but such an array.
 
     Args:
@@ -59,10 +59,10 @@ def _first_line(error: Exception) -> str:
 def load(folder: Path, name: str) -> tuple[np.ndarray, pd.DataFrame]:
     """The crops of a set as a read-only memory map (N, size, size, 3), and their table."""
     table = tables.read(folder / f"{name}.csv")
-    return mapped(folder / f"{name}.npy", (len(table), None, None, 3), np.uint8), table
+    return open_memmap(folder / f"{name}.npy", (len(table), None, None, 3), np.uint8), table
 
 
-def require_same_photos(table: pd.DataFrame, labels: pd.DataFrame) -> None:
+def validate_same_photos(table: pd.DataFrame, labels: pd.DataFrame) -> None:
     """`UserError` unless the crops to train on and the labels stand row for row."""
     if not np.array_equal(table.photo, labels.photo):
         raise UserError(

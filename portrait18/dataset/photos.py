@@ -25,7 +25,7 @@ _MARKER = re.compile(rb"\xff([\xc0-\xcf\xd8-\xfe])")
 _END, _SCAN = b"\xd9", b"\xda"
 
 
-class BadPhoto(ValueError):
+class PhotoError(ValueError):
     """A file that is no photo this project can use; the message says why and what would do."""
 
 
@@ -40,23 +40,23 @@ def decode(data: bytes, max_pixels: int = 50_000_000) -> np.ndarray:
         uint8 (H, W, 3), RGB, upright (EXIF orientation applied), 16-bit scaled to 8, transparency on black.
 
     Raises:
-        BadPhoto: not decodable, truncated, too large, too small or too slow.
+        PhotoError: not decodable, truncated, too large, too small or too slow.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
             for across, down in ((width, height), _tile(image)):
                 if across * down > max_pixels:
-                    raise BadPhoto(
+                    raise PhotoError(
                         f"has {across}x{down} px, at most {max_pixels} px are allowed;"
                         " make it smaller or allow more (check.max_pixels in params.yaml, --max-pixels of a command)"
                     )
             if min(width, height) < MIN_SIDE:
-                raise BadPhoto(
+                raise PhotoError(
                     f"has {width}x{height} px, each side must have at least {MIN_SIDE}; use a larger photo"
                 )
             if _has_many_scans(data):
-                raise BadPhoto(
+                raise PhotoError(
                     f"has more than {MAX_SCANS} scans and would decode slowly; save it anew as JPEG or PNG"
                 )
             image.load()
@@ -64,7 +64,7 @@ def decode(data: bytes, max_pixels: int = 50_000_000) -> np.ndarray:
             upright = ImageOps.exif_transpose(image) if turned else image  # it would make a copy
             deep = upright.mode.startswith("I") and upright.getextrema()
             if upright.mode == "F" or (deep and not 0 <= deep[0] <= deep[1] <= 65535):
-                raise BadPhoto("has more than 16 bits a pixel and channel; save it with 8")
+                raise PhotoError("has more than 16 bits a pixel and channel; save it with 8")
             if deep:  # Pillow clips 16 bits to 8 where one expects scaling
                 grey = (np.asarray(upright, np.float64) / 257).clip(0, 255).astype(np.uint8)
                 return np.repeat(grey[..., None], 3, 2)
@@ -72,13 +72,13 @@ def decode(data: bytes, max_pixels: int = 50_000_000) -> np.ndarray:
                 upright = upright.convert("RGBA")
                 upright = Image.alpha_composite(Image.new("RGBA", upright.size, "black"), upright)
             return np.asarray(upright if upright.mode == "RGB" else upright.convert("RGB"))
-    except BadPhoto:
+    except PhotoError:
         raise
     except Exception as error:  # Pillow raises a dozen kinds for broken files
         reason = str(error).replace("\n", " ")
         if isinstance(error, Image.UnidentifiedImageError):
             reason = "not an image"
-        raise BadPhoto(f"cannot be decoded ({reason}); replace the file") from None
+        raise PhotoError(f"cannot be decoded ({reason}); replace the file") from None
 
 
 def _has_many_scans(data: bytes) -> bool:
@@ -102,24 +102,24 @@ def file_bytes(path: str | Path, max_pixels: int) -> bytes:
     """The bytes of a photo's file.
 
     Raises:
-        BadPhoto: missing, not to be read, larger than `max_pixels` can be, or no file: a pipe or a device
+        PhotoError: missing, not to be read, larger than `max_pixels` can be, or no file: a pipe or a device
             would be read for ever.
     """
     path = Path(path)
     try:
         about = path.stat()
         if not stat.S_ISREG(about.st_mode):
-            raise BadPhoto("is no file; put a photo in its place")
+            raise PhotoError("is no file; put a photo in its place")
         most = max(BYTES_A_PIXEL * max_pixels, SMALL_FILE)
         if about.st_size > most:
-            raise BadPhoto(
+            raise PhotoError(
                 f"has {about.st_size} bytes, at most {most} are read; save it as JPEG or PNG"
             )
         return path.read_bytes()
     except FileNotFoundError:
-        raise BadPhoto("is missing; put it there") from None
+        raise PhotoError("is missing; put it there") from None
     except OSError as error:
-        raise BadPhoto(
+        raise PhotoError(
             f"cannot be read ({error.strerror}); check the file and its rights"
         ) from None
 

@@ -11,7 +11,7 @@ from portrait18.core.params import SplitParams
 HOLD_OUT_OF = 5  # folds: 1 holds out one person in five (8:2)
 
 
-def assign(labels: pd.DataFrame, params: SplitParams, listed: Iterable[str]) -> pd.DataFrame:
+def assign_folds(labels: pd.DataFrame, params: SplitParams, listed: Iterable[str]) -> pd.DataFrame:
     """Give each unit (person, or photo with `by: photo`) the fold in which it is held out.
 
     Within a stratum, units stand in the order in which their people are listed and are dealt out in
@@ -52,7 +52,7 @@ def assign(labels: pd.DataFrame, params: SplitParams, listed: Iterable[str]) -> 
     return units[[params.by]].assign(fold=fold).sort_values(params.by, ignore_index=True)
 
 
-def held_out(labels: pd.DataFrame, folds: pd.DataFrame) -> np.ndarray:
+def photo_folds(labels: pd.DataFrame, folds: pd.DataFrame) -> np.ndarray:
     """Fold in which each photo is held out, int (N,), in the order of `labels`; -1: in none."""
     by = folds.columns[0]
     fold = labels[by].map(folds.set_index(by).fold).mask(labels.extra == 1, -1)

@@ -34,7 +34,7 @@ def read(path: str | Path) -> pd.DataFrame:
         ) from None
 
 
-def read_text(path: str | Path, columns: list[str]) -> pd.DataFrame:
+def read_user_csv(path: str | Path, columns: list[str]) -> pd.DataFrame:
     """Read a user's CSV, every cell as text.
 
     Returns:

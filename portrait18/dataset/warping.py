@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 
-def warped(photo: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:
+def warp(photo: np.ndarray, matrix: np.ndarray, side: int) -> np.ndarray:
     """Sample a photo bilinearly where an affine matrix leads; beyond its edge its border pixels are repeated.
 
     Args:

@@ -22,7 +22,7 @@ from portrait18.core.params import CropParams
 from portrait18.core.validation import Section
 from portrait18.cropping import faces
 from portrait18.cropping.faces import Face
-from portrait18.dataset.classes import ALL, NAMES, TASKS, decode, marginals
+from portrait18.dataset.classes import ALL, CLASS_NAMES, TASKS, decode, marginals
 from portrait18.evaluation import ensemble_config
 from portrait18.evaluation.ensemble_config import Votes
 from portrait18.models import inference
@@ -255,7 +255,7 @@ def record(found: Found, answers: Answers, row: int) -> dict[str, Any]:
         "score": found.face.score,
         "found": found.how,
         "class": number,
-        "name": NAMES[number],
+        "name": CLASS_NAMES[number],
     }
     for name, index in decode(number).items():
         classes, probabilities = TASKS[name].classes, getattr(answers, name)[row]

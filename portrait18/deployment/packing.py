@@ -16,7 +16,7 @@ from portrait18.core.errors import UserError
 from portrait18.core.files import atomic_write, file_digest, write_json
 from portrait18.core.params import ExportParams, PredictParams
 from portrait18.core.runs import Run
-from portrait18.dataset.classes import NAMES, TASKS
+from portrait18.dataset.classes import CLASS_NAMES, TASKS
 from portrait18.deployment import onnx_export
 from portrait18.deployment.bundle import MANIFEST, Manifest, Network
 from portrait18.models import inference
@@ -97,7 +97,7 @@ def pack(
     params = {"crop": crops[first].model_dump(), **params, "train": train}
     manifest = Manifest(
         format=1,
-        classes={**{task.name: list(task.classes) for task in TASKS.values()}, "all": NAMES},
+        classes={**{task.name: list(task.classes) for task in TASKS.values()}, "all": CLASS_NAMES},
         crop=crops[first],
         median_box=box,
         predict=predict.model_dump(),

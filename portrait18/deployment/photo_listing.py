@@ -57,12 +57,12 @@ def _is_photo(path: Path) -> bool:
 
 def chunks(
     paths: list[Path], max_pixels: int
-) -> Iterator[list[tuple[Path, np.ndarray | photos.BadPhoto]]]:
+) -> Iterator[list[tuple[Path, np.ndarray | photos.PhotoError]]]:
     """Decoded photos (or why they can't be) in their order, a chunk at a time; the next are decoded meanwhile."""
     chunk: list = []
     pixels = 0
     for path, photo in _decoded(paths, max_pixels):
-        area = 0 if isinstance(photo, photos.BadPhoto) else photo.shape[0] * photo.shape[1]
+        area = 0 if isinstance(photo, photos.PhotoError) else photo.shape[0] * photo.shape[1]
         if chunk and (len(chunk) == CHUNK or pixels + area > CHUNK_PIXELS):
             yield chunk
             chunk, pixels = [], 0
@@ -74,11 +74,11 @@ def chunks(
 
 def _decoded(
     paths: list[Path], max_pixels: int
-) -> Iterator[tuple[Path, np.ndarray | photos.BadPhoto]]:
-    def read(path: Path) -> np.ndarray | photos.BadPhoto:
+) -> Iterator[tuple[Path, np.ndarray | photos.PhotoError]]:
+    def read(path: Path) -> np.ndarray | photos.PhotoError:
         try:
             return photos.read(path, max_pixels)
-        except photos.BadPhoto as error:
+        except photos.PhotoError as error:
             return error
 
     with ThreadPoolExecutor(AHEAD) as pool:

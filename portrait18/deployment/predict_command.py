@@ -16,7 +16,7 @@ from tqdm import tqdm
 from portrait18.core.errors import UserError, printable
 from portrait18.core.files import atomic_write
 from portrait18.dataset.classes import TASKS
-from portrait18.dataset.photos import BadPhoto
+from portrait18.dataset.photos import PhotoError
 from portrait18.deployment import photo_listing
 
 DESCRIPTION = """\
@@ -146,9 +146,9 @@ def run(args: argparse.Namespace) -> int:
                 bad += [
                     printable(f"{path} {error}")
                     for path, error in chunk
-                    if isinstance(error, BadPhoto)
+                    if isinstance(error, PhotoError)
                 ]
-                good = [(path, photo) for path, photo in chunk if not isinstance(photo, BadPhoto)]
+                good = [(path, photo) for path, photo in chunk if not isinstance(photo, PhotoError)]
                 for (path, photo), faces in zip(
                     good, _answer(ensemble, good, args.whole), strict=True
                 ):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import classification_report, confusion_matrix, recall_score
 
-from portrait18.dataset.classes import ALL, COUNT, NAMES, TASKS, decode
+from portrait18.dataset.classes import ALL, CLASS_NAMES, NUM_CLASSES, TASKS, decode
 from portrait18.models.metrics import macro_f1
 
 
@@ -48,12 +48,12 @@ def report(classes: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
     result = classification_report(
         classes,
         predicted,
-        labels=range(COUNT),
-        target_names=NAMES,
+        labels=range(NUM_CLASSES),
+        target_names=CLASS_NAMES,
         output_dict=True,
         zero_division=0,
     )
-    rows = {name: result[name] for name in [*NAMES, "macro avg"]}
+    rows = {name: result[name] for name in [*CLASS_NAMES, "macro avg"]}
     return pd.DataFrame(rows).T.rename_axis("class").reset_index()
 
 
@@ -138,8 +138,8 @@ def mistakes(truth: pd.DataFrame, answered: np.ndarray, joint: np.ndarray) -> pd
     classes, rows = truth["class"].to_numpy(), np.arange(len(truth))
     true_parts, parts = decode(classes), decode(answered)
     table = truth[["photo", "person", "age"]].assign(
-        truth=np.take(NAMES, classes),
-        answer=np.take(NAMES, answered),
+        truth=np.take(CLASS_NAMES, classes),
+        answer=np.take(CLASS_NAMES, answered),
         probability=joint[rows, answered],
         probability_of_truth=joint[rows, classes],
         wrong=["+".join(t for t in TASKS if true_parts[t][i] != parts[t][i]) for i in rows],

@@ -37,7 +37,7 @@ def questions(task: Task, answers: pd.DataFrame, labels: pd.DataFrame) -> pd.Dat
     table = pd.DataFrame(
         {
             "photo": answers.photo.to_numpy(),
-            "recorded": known["age_group" if task is AGE else task.name].to_numpy(),
+            "recorded": known[task.label_column].to_numpy(),
             **{column: known[column].to_numpy() for column in ("folder", "person", "age", "mask")},
             **{column: answers[column].to_numpy() for column in task.columns},
         }

@@ -192,7 +192,7 @@ def assemble(
     if years is not None:
         table["years"] = years
     for name, task in TASKS.items():
-        table[name] = decided // task.weight % len(task.classes)
+        table[name] = decided // task.stride % len(task.classes)
     return table.assign(**{"class": decided})
 
 

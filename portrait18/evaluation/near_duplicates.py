@@ -87,7 +87,7 @@ def join(total: int, links: np.ndarray, largest: int) -> np.ndarray:
     return pd.factorize(np.array([root(row) for row in range(total)], np.int64))[0]
 
 
-def by_likeness(around: np.ndarray, threshold: float, largest: int) -> np.ndarray:
+def by_descriptor(around: np.ndarray, threshold: float, largest: int) -> np.ndarray:
     """Group of each photo by clothes and background, int64 (N,).
 
     Args:
@@ -105,7 +105,7 @@ def by_column(names: pd.Series, info: Path, column: str) -> np.ndarray:
     Raises:
         UserError: no such column, one that names no people, or a photo without a row.
     """
-    told = tables.read_text(info, ["ImageID"])
+    told = tables.read_user_csv(info, ["ImageID"])
     able = [c for c in told if c not in ("ImageID", "ans")]
     if column not in able:
         known = (
@@ -142,11 +142,11 @@ def groups(
             return pd.factorize(inventory.person)[0]
         return by_column(inventory.photo, info, params.column)
     if params.by == "near_duplicate":
-        return by_likeness(around, params.threshold, params.max_size)
+        return by_descriptor(around, params.threshold, params.max_size)
     return np.arange(len(inventory))
 
 
-def averaged(table: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
+def average_over_groups(table: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
     """Predictions with what photos of one person share, gender and age, averaged over the group.
 
     The mean is arithmetic: it stays a probability without being normalized, and one photo that is sure

@@ -24,10 +24,10 @@ def first_answers(models: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """
     photos = next(iter(models.values())).index
     table = pd.DataFrame({"photo": photos})
-    for name, task in TASKS.items():
+    for task in TASKS.values():
         told = [p for m in models.values() if (p := probabilities_of(task, m)) is not None]
         mean = np.mean(told, axis=0)
-        column = "age_group" if name == "age" else name
+        column = task.label_column
         table[column], table[f"{column}_confidence"] = mean.argmax(1), mean.max(1)
     years = [m.years for m in models.values() if "years" in m]
     if years:
@@ -46,10 +46,8 @@ def labels(
         params: of the model; its task decides which answers must be sure.
         confidence: the least probability of these.
     """
-    columns = ["mask", "gender", "age_group"]
-    needed = (
-        columns if params.task == "all" else ["age_group" if params.task == "age" else params.task]
-    )
+    tasks = TASKS.values() if params.task == "all" else [TASKS[params.task]]
+    needed = [task.label_column for task in tasks]
     sure = (answers[[f"{c}_confidence" for c in needed]] >= confidence).all(axis=1)
     sure &= seen.loc[answers.photo].to_numpy()
     years = answers.years.round().astype(int) if "years" in answers else 0

@@ -11,17 +11,17 @@ import pandas as pd
 
 from portrait18.core.errors import UserError, cli_errors
 from portrait18.dataset import tables
-from portrait18.dataset.classes import COUNT
+from portrait18.dataset.classes import NUM_CLASSES
 from portrait18.evaluation.analysis import baseline
 from portrait18.models.metrics import answers
 
 
 def read(path: Path) -> pd.Series:
     """ImageID -> class of a submission or an answers file; `UserError` lists every bad row."""
-    table = tables.read_text(path, ["ImageID", "ans"])
-    allowed = {str(i) for i in range(COUNT)}
+    table = tables.read_user_csv(path, ["ImageID", "ans"])
+    allowed = {str(i) for i in range(NUM_CLASSES)}
     problems = [
-        f"{path} line {i}: ans {a!r} must be a whole number from 0 to {COUNT - 1}"
+        f"{path} line {i}: ans {a!r} must be a whole number from 0 to {NUM_CLASSES - 1}"
         for i, a in table.ans.items()
         if a not in allowed
     ]
@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     truth = read(args.answers)
     figures = compare(read(args.submission), truth)
-    always = baseline(truth.to_numpy(), COUNT)
+    always = baseline(truth.to_numpy(), NUM_CLASSES)
     print(f"{'':12}{'macro-F1':>10}{'accuracy':>10}")
     for name, row in (
         ("18 classes", figures),

@@ -27,7 +27,7 @@ from portrait18.core.errors import UserError, cli_errors, printable
 from portrait18.core.files import atomic_write, write_json
 from portrait18.cropping.mtcnn import Mtcnn
 from portrait18.dataset import inventory, photos, tables
-from portrait18.dataset.classes import MASK_STATES
+from portrait18.dataset.classes import MASK_BY_STEM
 from portrait18.dataset.tables import write_csv
 from portrait18.importers import landmarks, mask_drawing, sources
 
@@ -58,7 +58,7 @@ def _read(path: Path, side: int) -> np.ndarray:
     """The photo, its longer side at most `side` pixels."""
     try:
         photo = photos.read(path, MAX_PIXELS)
-    except photos.BadPhoto as error:
+    except photos.PhotoError as error:
         raise UserError(
             f"{path} {error}; it was well when the photos were listed, run this command again"
         ) from None
@@ -85,7 +85,7 @@ def _shot(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def seven(photo: np.ndarray, points: np.ndarray, seed: int, person: str) -> dict[str, np.ndarray]:
     """File stem -> photo, uint8 (H, W, 3): what the layout wants of a person; drawn by seed and person."""
     result = {}
-    for state in MASK_STATES:
+    for state in MASK_BY_STEM:
         key = hashlib.blake2b(f"{seed}/{person}/{state}".encode(), digest_size=8).digest()
         rng = np.random.default_rng(int.from_bytes(key))
         worn = "worn"
@@ -108,7 +108,7 @@ def _fault(points: np.ndarray | None) -> str:
 
 
 def _complete(folder: Path) -> bool:
-    return all((folder / f"{state}.jpg").exists() for state in MASK_STATES)
+    return all((folder / f"{state}.jpg").exists() for state in MASK_BY_STEM)
 
 
 def _write(folder: Path, of_person: dict[str, np.ndarray]) -> None:
@@ -140,7 +140,7 @@ def build(
     )
     images, listed = out / "train/images", out / "skipped.csv"
     if listed.exists():
-        earlier = tables.read_text(listed, ["file", "reason"])
+        earlier = tables.read_user_csv(listed, ["file", "reason"])
         skipped.update(
             (row.file, row.reason)
             for row in earlier.itertuples()

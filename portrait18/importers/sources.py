@@ -18,7 +18,7 @@ import pandas as pd
 from portrait18.core.errors import UserError
 from portrait18.dataset import tables
 from portrait18.dataset.classes import GENDER, age_group
-from portrait18.dataset.inventory import EXTENSIONS, plain
+from portrait18.dataset.layout import EXTENSIONS, is_plain_name
 
 OLDEST = 120  # years
 #: Source -> what the ids of its people start with; the competition's start with a digit.
@@ -75,7 +75,7 @@ def years(text: str) -> Years:
 
 def race_fault(race: str) -> str:
     """Why this can't be the race in a folder's name; empty if it can."""
-    if plain(race) and "_" not in race and len(race.encode()) <= _RACE_BYTES:
+    if is_plain_name(race) and "_" not in race and len(race.encode()) <= _RACE_BYTES:
         return ""
     return f"race {race!r} must be at most {_RACE_BYTES} bytes without _, / and \\; shorten it"
 
@@ -100,7 +100,7 @@ def contradictions(people: pd.DataFrame) -> dict[str, str]:
 
 def _inside(path: str) -> bool:
     """Whether a path stays in the folder that it is relative to."""
-    return all(map(plain, path.split("/")))
+    return all(map(is_plain_name, path.split("/")))
 
 
 def list_people(
@@ -163,7 +163,7 @@ def _from_names(source: str, folder: Path, race: str) -> tuple[list, list[str]]:
                 f"{file} does not parse; names of {source} are {form}; rename or remove it"
             )
             continue
-        if not plain(file.name):
+        if not is_plain_name(file.name):
             problems.append(f"{file} has a name that no CSV can hold; rename it")
             continue
         if source == "utkface":
@@ -180,7 +180,7 @@ def _from_csv(files: list[Path], columns: Columns, race: str) -> tuple[list, lis
     genders |= {columns.male.lower(): "male", columns.female.lower(): "female"}
     for file in files:
         wanted = [c for c in (columns.path, columns.gender, columns.age, columns.race) if c]
-        for row in tables.read_text(file, wanted).to_dict("index").items():
+        for row in tables.read_user_csv(file, wanted).to_dict("index").items():
             line, cells = f"{file} line {row[0]}", row[1]
             photo, faults = cells[columns.path], []
             gender = genders.get(cells[columns.gender].strip().lower())

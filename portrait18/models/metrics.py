@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.metrics import f1_score, log_loss
 
-from portrait18.dataset.classes import COUNT, TASKS, decode
+from portrait18.dataset.classes import NUM_CLASSES, TASKS, decode
 
 
 def macro_f1(truth: np.ndarray, predicted: np.ndarray, count: int) -> float:
@@ -34,7 +34,7 @@ def _normalized(probabilities: np.ndarray) -> np.ndarray:
 def answers(classes: np.ndarray, predicted: np.ndarray) -> dict:
     """What a submission scores: the 18-class macro-F1 and accuracy, and both for each task; class numbers (N,)."""
     result: dict = {
-        "macro_f1": macro_f1(classes, predicted, COUNT),
+        "macro_f1": macro_f1(classes, predicted, NUM_CLASSES),
         "accuracy": float(np.mean(classes == predicted)),
     }
     truth, guess = decode(classes), decode(predicted)

@@ -59,7 +59,7 @@ def class_counts(target: Target, labels: pd.DataFrame) -> torch.Tensor:
 
 def _one_hot(task: Task, labels: pd.DataFrame) -> torch.Tensor:
     """Rows (N, classes), float32."""
-    index = torch.tensor(class_index(task, labels, trained=True).to_numpy("int64"))
+    index = torch.tensor(class_index(task, labels, for_training=True).to_numpy("int64"))
     return F.one_hot(index, len(task.classes)).float()
 
 

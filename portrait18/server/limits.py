@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from PIL import Image
 
 from portrait18.dataset import photos
-from portrait18.dataset.photos import BadPhoto
+from portrait18.dataset.photos import PhotoError
 from portrait18.server.problems import Refused
 
 
@@ -16,15 +16,15 @@ def pixels(data: bytes, max_pixels: int) -> int:
     """Width x height by a photo's header, before any memory is taken.
 
     Raises:
-        BadPhoto: not an image, or too large.
+        PhotoError: not an image, or too large.
     """
     try:
         with Image.open(io.BytesIO(data), formats=photos.FORMATS) as image:
             width, height = image.size
     except Exception:  # Pillow raises a dozen kinds for broken headers
-        raise BadPhoto(f"is not an image; send one of {', '.join(photos.FORMATS)}") from None
+        raise PhotoError(f"is not an image; send one of {', '.join(photos.FORMATS)}") from None
     if width * height > max_pixels:
-        raise BadPhoto(
+        raise PhotoError(
             f"has {width}x{height} px, at most {max_pixels} px are allowed; make it smaller"
         )
     return width * height

@@ -11,7 +11,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from portrait18.dataset import photos
-from portrait18.dataset.photos import BadPhoto
+from portrait18.dataset.photos import PhotoError
 from portrait18.server import limits
 from portrait18.server.batching import Batcher, Ensemble, answer
 from portrait18.server.problems import PhotoProblem, Refused
@@ -47,12 +47,16 @@ class Answering:
             Refused: 422 with every photo that can't be used.
         """
         sizes = await self._of_each(limits.pixels, uploads)
-        async with self._budget.hold(sum(size for size in sizes if not isinstance(size, BadPhoto))):
+        async with self._budget.hold(
+            sum(size for size in sizes if not isinstance(size, PhotoError))
+        ):
             with self._telemetry.phase("decode"):
                 # All of them, also where some are bad already: who sent them is told of all at once.
                 decoded = await self._of_each(photos.decode, uploads, sizes)
             if bad := [
-                _problem(i, uploads[i], e) for i, e in enumerate(decoded) if isinstance(e, BadPhoto)
+                _problem(i, uploads[i], e)
+                for i, e in enumerate(decoded)
+                if isinstance(e, PhotoError)
             ]:
                 raise Refused(422, f"{len(bad)} of {len(uploads)} photos can't be used", bad)
             faces = await self.batcher(decoded)
@@ -68,13 +72,13 @@ class Answering:
     async def _of_each(
         self, function: Callable, uploads: list[Upload], before: list | None = None
     ) -> list:
-        """`function` of each photo; a `BadPhoto` where it raises one, or where there was one before."""
+        """`function` of each photo; a `PhotoError` where it raises one, or where there was one before."""
         limit = self._max_pixels
 
         def call(data: bytes, before):
             try:
-                return before if isinstance(before, BadPhoto) else function(data, limit)
-            except BadPhoto as error:
+                return before if isinstance(before, PhotoError) else function(data, limit)
+            except PhotoError as error:
                 return error
 
         calls = zip(uploads, before or [None] * len(uploads), strict=True)
@@ -86,7 +90,7 @@ class Answering:
                 await asyncio.wait(running)
 
 
-def _problem(index: int, upload: Upload, error: BadPhoto) -> PhotoProblem:
+def _problem(index: int, upload: Upload, error: PhotoError) -> PhotoProblem:
     return PhotoProblem(index=index, name=upload.name, reason=str(error))
 
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, create_model
 
-from portrait18.dataset.classes import AGE, COUNT, GENDER, MASK, NAMES, Task
+from portrait18.dataset.classes import AGE, CLASS_NAMES, GENDER, MASK, NUM_CLASSES, Task
 
 
 def _question(task: Task, *example: float) -> type[BaseModel]:
@@ -42,9 +42,13 @@ class FaceReply(BaseModel):
         " takes the middle square of every photo; median: where faces lie in the photos trained on"
     )
     number: int = Field(
-        alias="class", ge=0, lt=COUNT, description="6 x mask + 3 x gender + age", examples=[13]
+        alias="class",
+        ge=0,
+        lt=NUM_CLASSES,
+        description="6 x mask + 3 x gender + age",
+        examples=[13],
     )
-    name: str = Field(description="the class in words", examples=[NAMES[13]])
+    name: str = Field(description="the class in words", examples=[CLASS_NAMES[13]])
     mask: Mask
     gender: Gender
     age: Age = Field(description="young: under 30, middle: 30 to 59, old: 60 and over")

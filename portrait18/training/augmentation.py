@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from portrait18.core.model_params import AugmentParams
-from portrait18.dataset.warping import warped
+from portrait18.dataset.warping import warp
 
 cv2.setNumThreads(0)  # tiny crops: its threads only get in the way of PyTorch's
 
@@ -63,8 +63,8 @@ class Warp(A.ImageOnlyTransform):
                 by = self.size / side
                 matrix *= by
                 matrix[:, 2] += (by - 1) / 2  # the middle of a pixel stays one
-                return warped(img, matrix, self.size)
-            img = warped(img, matrix, side)
+                return warp(img, matrix, self.size)
+            img = warp(img, matrix, side)
         elif mirror:
             img = cv2.flip(img, 1)
         return cv2.resize(img, (self.size, self.size), interpolation=cv2.INTER_AREA)

@@ -84,7 +84,7 @@ class Trainer:
         self.loss = losses.make(params, self.target)
         self.told = self.target.told(labels).to(self.device)
         self.counts = targets.class_counts(self.target, labels.iloc[train]).to(self.device)
-        self.classes = class_index(self.target.task, labels, trained=True).to_numpy()
+        self.classes = class_index(self.target.task, labels, for_training=True).to_numpy()
         self.people = labels.person.to_numpy()
         torch.manual_seed(run.seed)  # the head's first weights
         network = backbones.create(params, self.target.widths).to(
@@ -252,7 +252,7 @@ def fit(
             f"fold {run.fold}: {len(train)} photos to train on, {len(held_out)} held out; both are needed, check split.folds and label.drop_ages"
         )
     learner = Trainer(crops, labels, train, params, run)
-    truth = class_index(learner.target.task, labels, trained=False).to_numpy()[held_out]
+    truth = class_index(learner.target.task, labels, for_training=False).to_numpy()[held_out]
 
     settings = params.model_dump(
         exclude={"num_workers"}

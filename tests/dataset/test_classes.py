@@ -34,14 +34,14 @@ def test_every_class_number_survives_decoding_and_encoding():
 
 
 def test_names_stand_in_the_order_of_the_numbers():
-    assert len(classes.NAMES) == len(set(classes.NAMES)) == 18
-    assert classes.NAMES[0] == "worn male <30"
-    assert classes.NAMES[10] == "incorrect female 30-59"
-    assert classes.NAMES[17] == "none female >=60"
+    assert len(classes.CLASS_NAMES) == len(set(classes.CLASS_NAMES)) == 18
+    assert classes.CLASS_NAMES[0] == "worn male <30"
+    assert classes.CLASS_NAMES[10] == "incorrect female 30-59"
+    assert classes.CLASS_NAMES[17] == "none female >=60"
 
 
 def test_file_names_tell_the_mask_state():
-    assert classes.MASK_STATES == {
+    assert classes.MASK_BY_STEM == {
         "normal": 2, "incorrect_mask": 1, "mask1": 0, "mask2": 0, "mask3": 0, "mask4": 0, "mask5": 0
     }  # fmt: skip
 

@@ -97,7 +97,7 @@ def test_joined_stores_read_as_one_array():
         np.random.default_rng(i).integers(0, 256, (n, 4, 4, 3), np.uint8)
         for i, n in enumerate((3, 1, 5))
     ]
-    joined, whole = crop_store.Joined(parts), np.concatenate(parts)
+    joined, whole = crop_store.ConcatCrops(parts), np.concatenate(parts)
     assert joined.shape == whole.shape
     assert len(joined) == 9
     assert all((joined[i] == whole[i]).all() for i in range(9))

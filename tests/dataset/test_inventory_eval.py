@@ -51,11 +51,11 @@ def test_eval_photo_that_is_not_listed_gets_a_line(root):
 
 def test_info_csv_without_image_ids_is_refused(root):
     (root / "eval/info.csv").write_text("image_id,ans\na.jpg,0\n")
-    with pytest.raises(UserError, match="info.csv has columns .*'ImageID'"):
+    with pytest.raises(UserError, match=r"info\.csv has columns .*'ImageID'"):
         inventory.list_eval(root)
 
 
 def test_info_csv_without_rows_is_refused(root):
     write_info_csv(root, [])
     _, problems, _ = inventory.list_eval(root)
-    assert problems == [f"{root}/eval/info.csv lists no photo; give each photo to label a row"]
+    assert problems == [f"{root}/eval/info.csv lists no photo; add a row for each evaluation photo"]

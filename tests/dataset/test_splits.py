@@ -22,13 +22,15 @@ def split_params(folds: int = 5, by: str = "person", seed: int = 18) -> SplitPar
 
 def assign(table: pd.DataFrame, params: SplitParams, listed=None) -> pd.DataFrame:
     """With train.csv in the order of the ids, unless another is given."""
-    return splits.assign(table, params, sorted(set(table.person)) if listed is None else listed)
+    return splits.assign_folds(
+        table, params, sorted(set(table.person)) if listed is None else listed
+    )
 
 
 @pytest.mark.parametrize("folds", [1, 2, 5])
 def test_nobody_stands_on_both_sides(folds):
     table = labels(60)
-    fold = splits.held_out(table, assign(table, split_params(folds)))
+    fold = splits.photo_folds(table, assign(table, split_params(folds)))
     assert (table.assign(fold=fold).groupby("person").fold.nunique() == 1).all()
 
 
@@ -101,7 +103,7 @@ def test_people_listed_last_leave_the_others_where_they_are_whatever_their_ids(f
 def test_people_who_share_an_id_stay_in_one_fold():
     table = labels(50)
     table.loc[table.person == "000002", ["person", "gender", "age_group"]] = ["000001", 1, 2]
-    fold = splits.held_out(table, assign(table, split_params()))
+    fold = splits.photo_folds(table, assign(table, split_params()))
     assert len(set(fold[table.person == "000001"])) == 1
 
 
@@ -110,7 +112,7 @@ def test_split_by_photo_spreads_people_over_folds():
     assigned = assign(table, split_params(by="photo"))
     assert list(assigned) == ["photo", "fold"]
     assert len(assigned) == len(table)
-    fold = splits.held_out(table, assigned)
+    fold = splits.photo_folds(table, assigned)
     assert (table.assign(fold=fold).groupby("person").fold.nunique() > 1).any()
 
 
@@ -147,14 +149,14 @@ def test_held_out_follows_the_order_of_the_labels():
     assigned = assign(table, split_params(2))
     shuffled = table.sample(frac=1, random_state=0)
     expected = shuffled.person.map(dict(zip(assigned.person, assigned.fold, strict=True)))
-    assert splits.held_out(shuffled, assigned).tolist() == expected.tolist()
+    assert splits.photo_folds(shuffled, assigned).tolist() == expected.tolist()
 
 
 def test_person_without_a_fold_is_named():
     table = labels(20)
     assigned = assign(table, split_params(2))
     with pytest.raises(UserError, match="no person 000003; run dvc repro split"):
-        splits.held_out(table, assigned[assigned.person != "000003"])
+        splits.photo_folds(table, assigned[assigned.person != "000003"])
 
 
 @pytest.mark.parametrize("by", ["person", "photo"])
@@ -164,6 +166,6 @@ def test_extra_people_are_never_held_out_and_move_nobody(folds, by):
     both = pd.concat([main, more], ignore_index=True)
     assigned = assign(both, split_params(folds, by))
     pd.testing.assert_frame_equal(assigned, assign(main, split_params(folds, by)))
-    fold = splits.held_out(both, assigned)
+    fold = splits.photo_folds(both, assigned)
     assert (fold[both.extra == 1] == -1).all()
-    assert (fold[both.extra == 0] == splits.held_out(main, assigned)).all()
+    assert (fold[both.extra == 0] == splits.photo_folds(main, assigned)).all()

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from portrait18.dataset.warping import warped
+from portrait18.dataset.warping import warp
 
 
 @pytest.mark.parametrize("side", [40, 256])
@@ -13,4 +13,4 @@ def test_warped_pixels_are_those_that_opencv_gives_for_three_channels(side, degr
     expected = cv2.warpAffine(
         photo, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    np.testing.assert_array_equal(warped(photo, matrix, side), expected)
+    np.testing.assert_array_equal(warp(photo, matrix, side), expected)

@@ -10,7 +10,7 @@ from tiny import crop_params, demo_photo
 
 from portrait18.core.errors import UserError
 from portrait18.cropping import faces
-from portrait18.dataset.classes import ALL, NAMES, TASKS, encode, joint
+from portrait18.dataset.classes import ALL, CLASS_NAMES, TASKS, encode, joint
 from portrait18.deployment import bundle
 from portrait18.evaluation import ensembling
 from portrait18.models import inference
@@ -201,7 +201,7 @@ def test_a_record_says_what_was_decided_and_how_likely_each_class_is(load_bundle
     assert record["score"] == 0.99
     assert record["found"] == "mtcnn"
     assert record["class"] == 11
-    assert record["name"] == NAMES[11] == "incorrect female >=60"
+    assert record["name"] == CLASS_NAMES[11] == "incorrect female >=60"
     assert record["mask"] == {
         "answer": "incorrect",
         "probabilities": {"worn": 0.2, "incorrect": 0.5, "none": 0.3},

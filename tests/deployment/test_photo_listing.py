@@ -68,7 +68,7 @@ def test_chunks_hold_every_photo_in_order_and_say_which_are_bad(folder, monkeypa
     assert [path for chunk in found for path, _ in chunk] == paths
     for path, photo in (pair for chunk in found for pair in chunk):
         if path.name == "4.jpg":
-            assert isinstance(photo, photos.BadPhoto)
+            assert isinstance(photo, photos.PhotoError)
             assert "cannot be decoded" in str(photo)
         else:
             np.testing.assert_array_equal(photo, photos.read(path))

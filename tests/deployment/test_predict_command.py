@@ -14,7 +14,7 @@ from tiny import demo_photo
 
 from portrait18 import cli
 from portrait18.dataset import photos
-from portrait18.dataset.classes import NAMES, TASKS
+from portrait18.dataset.classes import CLASS_NAMES, TASKS
 from portrait18.deployment import bundle
 
 PAIR = np.concatenate([demo_photo(), demo_photo("mask1")[:, ::-1]], axis=1)
@@ -92,7 +92,7 @@ def test_csv_has_a_row_for_each_face_and_for_each_photo_without(predict):
     face, row = json.loads(lines[0])["faces"][1], rows[1]
     assert [float(row[c]) for c in ("x0", "y0", "x1", "y1")] == pytest.approx(face["box"], abs=0.05)
     assert row["mask"] == face["mask"]["answer"]
-    assert row["name"] == NAMES[int(row["class"])] == face["name"]
+    assert row["name"] == CLASS_NAMES[int(row["class"])] == face["name"]
     assert float(row["age_old"]) == pytest.approx(face["age"]["probabilities"]["old"], abs=1e-3)
     assert float(row["years"]) == pytest.approx(face["years"], abs=0.1)
     assert set(list(rows[3].values())[2:]) == {""}

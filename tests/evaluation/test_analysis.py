@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from portrait18.dataset.classes import NAMES, encode
+from portrait18.dataset.classes import CLASS_NAMES, encode
 from portrait18.evaluation import analysis
 
 
@@ -35,7 +35,7 @@ def test_recall_of_each_class_by_name():
 
 def test_report_has_a_row_for_every_class_and_the_mean():
     table = analysis.report(np.array([0, 17]), np.array([0, 16]))
-    assert table["class"].tolist() == [*NAMES, "macro avg"]
+    assert table["class"].tolist() == [*CLASS_NAMES, "macro avg"]
     assert list(table) == ["class", "precision", "recall", "f1-score", "support"]
     assert table["f1-score"].iloc[-1] == pytest.approx(1 / 18)
 

@@ -47,8 +47,7 @@ def answered(labels: pd.DataFrame, joint: bool = False, seed: int = 0) -> pd.Dat
         return noise / noise.sum(1, keepdims=True)
 
     tasks = (ALL,) if joint else TASKS.values()
-    name = {AGE: "age_group", ALL: "class"}
-    said = {t.name: told(labels[name.get(t, t.name)].to_numpy(), len(t.classes)) for t in tasks}
+    said = {t.name: told(labels[t.label_column].to_numpy(), len(t.classes)) for t in tasks}
     answers = {task: ensemble_config.Answer(p, p.argmax(1)) for task, p in said.items()}
     return ensembling.assemble(answers, pd.Index(labels.photo), None)
 

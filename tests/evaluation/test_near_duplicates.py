@@ -74,18 +74,18 @@ def asked(by="near_duplicate", threshold=22.0, max_size=7, column="person"):
 
 def test_photos_of_one_sitting_are_found_among_others():
     around, who = people([7, 5, 3, 2, 1, 1])
-    found = near_duplicates.by_likeness(around, 22.0, 7)
+    found = near_duplicates.by_descriptor(around, 22.0, 7)
     assert same_partition(found, who)
     assert list(dict.fromkeys(found)) == list(range(6))
-    assert np.bincount(near_duplicates.by_likeness(around, 22.0, 3)).max() == 3
-    assert len(set(near_duplicates.by_likeness(around, 0.01, 7))) == len(who)
+    assert np.bincount(near_duplicates.by_descriptor(around, 22.0, 3)).max() == 3
+    assert len(set(near_duplicates.by_descriptor(around, 0.01, 7))) == len(who)
 
 
 def test_photos_that_cannot_be_decoded_stay_alone():
     around, who = people([4, 3])
     around[[2, 5]] = 0
     who[[2, 5]] = [8, 9]
-    assert same_partition(near_duplicates.by_likeness(around, 22.0, 7), who)
+    assert same_partition(near_duplicates.by_descriptor(around, 22.0, 7), who)
 
 
 INFO = "ImageID,ans,person\nb.jpg,0,NA\na.jpg,0,\nc.jpg,0,NA\nd.jpg,0,\ne.jpg,0,007\nf.jpg,0,7\n"
@@ -146,7 +146,7 @@ def test_averaged_is_the_mean_of_gender_age_and_years_over_each_group_of_a_set()
             "group": [0, 1, 0, 0, 0, 1],
         }
     )
-    found = near_duplicates.averaged(table, groups)
+    found = near_duplicates.average_over_groups(table, groups)
     assert found.index.equals(table.index)
     for column in [*GENDER.columns, *AGE.columns, "years"]:
         mean = table[column].iloc[[2, 3, 5]].mean()  # a, b and d; c and the held-out ones are alone
@@ -163,7 +163,7 @@ def test_answers_over_18_classes_are_taken_apart_and_keep_their_own_mask():
     ]
     table = pd.DataFrame(joint(*parts), predictions().index, ALL.columns)
     groups = table.index.to_frame(index=False).assign(group=0)
-    found = near_duplicates.averaged(table, groups)
+    found = near_duplicates.average_over_groups(table, groups)
     assert not set(ALL.columns) & set(found)
     np.testing.assert_allclose(found[MASK.columns], parts[0])
     np.testing.assert_allclose(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from synthetic import photo_bytes
 
 from portrait18.core.errors import UserError
-from portrait18.dataset import inventory, tables
+from portrait18.dataset import inventory, layout, tables
 from portrait18.importers import __main__ as external
 from portrait18.importers import sources
 
@@ -102,7 +102,7 @@ def test_rows_become_people_with_their_labels_or_lines(rows):
                 assert row.age == AGES.get(age, row.age)
                 name = f"{row.id}_{row.gender}_{row.race}_{row.age}"
                 Path(out, name).mkdir()
-                assert inventory.parse_folder(name)["age"] == row.age
+                assert layout.parse_folder(name).age == row.age
 
 
 def run(*arguments) -> tuple[int, str]:
@@ -152,7 +152,7 @@ def test_the_command_makes_a_sound_data_set_or_ends_in_lines(rows):
             return
         table, problems = inventory.list_train(folder.parent / "out")
         assert problems == []
-        listed = tables.read_text(folder.parent / "out/train/train.csv", ["id"])
+        listed = tables.read_user_csv(folder.parent / "out/train/train.csv", ["id"])
         assert len(table) == 7 * len(listed)
 
 

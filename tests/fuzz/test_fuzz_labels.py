@@ -1,4 +1,4 @@
-"""Any row of label_fixes.csv: it changes what it names and nothing else, or is refused by its line."""
+"""Any row of label_fixes.csv changes what it names and nothing else, or is rejected."""
 
 import csv
 from pathlib import Path
@@ -17,13 +17,13 @@ from portrait18.dataset.classes import GENDER, MASK, encode
 
 PARAMS = LabelParams(young_below=30, old_from=60, drop_ages=[], fixes="high_confidence")
 PEOPLE = {"000001": (0, 25), "1": (1, 45), "NA": (0, 60)}
-HEAD = ["person", "photo", "column", "value", "agreement", "why"]
+HEADER = ["person", "photo", "column", "value", "confidence", "reason"]
 
 
-def or_odd(*sound: str) -> st.SearchStrategy[str]:
-    """Mostly one of these, else anything that a CSV can hold."""
+def or_odd(*valid: str) -> st.SearchStrategy[str]:
+    """Mostly one of these values, else any text that a CSV can hold."""
     odd = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=4)
-    return st.one_of(*[st.sampled_from(sound)] * 9, odd)
+    return st.one_of(*[st.sampled_from(valid)] * 9, odd)
 
 
 ROW = st.tuples(
@@ -31,7 +31,7 @@ ROW = st.tuples(
     or_odd("", "", *MASK_STATES),
     or_odd("mask", "gender"),
     or_odd("male", "female", "worn", "incorrect", "none"),
-    or_odd("high_confidence", "high_confidence", "some"),
+    or_odd("high", "high", "medium"),
     or_odd("", "swapped"),
 )
 
@@ -59,15 +59,15 @@ def inventory() -> pd.DataFrame:
     ).assign(extra=0)
 
 
-def sound(rows: list[tuple]) -> bool:
+def is_valid(rows: list[tuple]) -> bool:
     values = {"mask": MASK.classes, "gender": GENDER.classes}
-    told: dict = {}
-    for who, photo, column, value, agreement, _ in rows:
-        if value not in values.get(column, ()) or agreement not in ("high_confidence", "some"):
+    values_by_key: dict = {}
+    for who, photo, column, value, confidence, _ in rows:
+        if value not in values.get(column, ()) or confidence not in ("high", "medium"):
             return False
         if photo not in ("", *MASK_STATES) or (column == "mask" and not photo):
             return False
-        if told.setdefault((who, photo, column), value) != value:
+        if values_by_key.setdefault((who, photo, column), value) != value:
             return False
     return True
 
@@ -76,33 +76,33 @@ def sound(rows: list[tuple]) -> bool:
 @given(st.lists(ROW, max_size=3))
 @example(
     [
-        ("1", "", "gender", "male", "high_confidence", ""),
-        ("1", "", "gender", "female", "high_confidence", ""),
+        ("1", "", "gender", "male", "high", ""),
+        ("1", "", "gender", "female", "high", ""),
     ]
 )
-@example([("1", "", "mask", "worn", "high_confidence", "")])
-def test_fixes_change_what_they_name_and_nothing_else(path, rows):
+@example([("1", "", "mask", "worn", "high", "")])
+def test_fixes_change_the_labels_they_name_and_nothing_else(path, rows):
     with open(path, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([HEAD, *rows])
-    try:
-        fixes = labels.read_fixes(path)
-    except UserError as error:
-        assert not sound(rows)
-        assert all("label_fixes.csv line " in p and p.isprintable() for p in error.problems)
+        csv.writer(file).writerows([HEADER, *rows])
+    if not is_valid(rows):
+        with pytest.raises(UserError) as caught:
+            labels.read_fixes(path)
+        problems = caught.value.problems
+        assert all("label_fixes.csv line " in p and p.isprintable() for p in problems)
         return
-    assert sound(rows)
+    fixes = labels.read_fixes(path)
     truth = {
         row.photo: {"mask": row.mask, "gender": row.gender} for row in inventory().itertuples()
     }
-    for who, photo, column, value, agreement, _ in rows:
+    for who, photo, column, value, confidence, _ in rows:
         classes = MASK.classes if column == "mask" else GENDER.classes
-        for name, of_photo in truth.items():
+        for name, label in truth.items():
             if (
-                agreement == "high_confidence"
+                confidence == "high"
                 and name.split("/")[0] == who
                 and (not photo or name.endswith(f"/{photo}.jpg"))
             ):
-                of_photo[column] = classes.index(value)
+                label[column] = classes.index(value)
     made, _ = labels.make(inventory(), fixes, PARAMS)
     for row in made.itertuples(index=False):
         gender, mask = truth[row.photo]["gender"], truth[row.photo]["mask"]

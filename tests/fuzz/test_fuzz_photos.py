@@ -96,10 +96,10 @@ def files(draw) -> tuple[bytes, str]:
 
 
 def decode(data: bytes, max_pixels: int = 10**6) -> np.ndarray | None:
-    """The photo, or None where it is refused as it must be: by `BadPhoto`, in one line."""
+    """The photo, or None where it is refused as it must be: by `PhotoError`, in one line."""
     try:
         pixels = photos.decode(data, max_pixels)
-    except photos.BadPhoto as error:
+    except photos.PhotoError as error:
         assert str(error).isprintable()
         assert len(str(error)) < 500
         return None
@@ -225,7 +225,7 @@ def test_a_size_beyond_the_limit_is_refused_by_the_header(kind, width, height):
     with mock.patch.object(Image.Image, "load", side_effect=AssertionError("decoded")) as load:
         with (
             mock.patch("PIL.ImageFile.ImageFile.load", load),
-            pytest.raises(photos.BadPhoto, match="at most 1000000"),
+            pytest.raises(photos.PhotoError, match="at most 1000000"),
         ):
             photos.decode(data, max_pixels=10**6)
     assert not load.called

@@ -8,7 +8,7 @@ from tiny import demo_photo
 
 from portrait18.core.errors import UserError
 from portrait18.dataset import inventory
-from portrait18.dataset.classes import MASK_STATES
+from portrait18.dataset.classes import MASK_BY_STEM
 from portrait18.importers import __main__ as external
 
 PEOPLE = ("000018_male_Asian_64", "000001_female_Asian_70", "000007_male_Asian_26")
@@ -91,7 +91,7 @@ def test_the_end_names_those_without_a_face(source, tmp_path, monkeypatch, capsy
 
 def test_masks_lie_where_the_state_says(whole):
     folder = whole / "train/images/utk-64-0-2-20170000_male_Asian_64"
-    photos = {s: cv2.imread(str(folder / f"{s}.jpg")).astype(int) for s in MASK_STATES}
+    photos = {s: cv2.imread(str(folder / f"{s}.jpg")).astype(int) for s in MASK_BY_STEM}
     source = cv2.resize(demo_photo(person=PEOPLE[0]), (192, 256), interpolation=cv2.INTER_AREA)[
         ..., ::-1
     ].astype(int)
@@ -260,8 +260,8 @@ def test_photos_are_shrunk_to_the_side_and_never_enlarged(tmp_path, monkeypatch)
 def test_seven_are_drawn_by_seed_and_person():
     photo = cv2.resize(demo_photo(), (192, 256), interpolation=cv2.INTER_AREA)
     one, again = (external.seven(photo, POINTS, 1, "a") for _ in range(2))
-    assert list(one) == list(MASK_STATES)
-    assert all((one[s] == again[s]).all() for s in MASK_STATES)
+    assert list(one) == list(MASK_BY_STEM)
+    assert all((one[s] == again[s]).all() for s in MASK_BY_STEM)
     assert len({p.tobytes() for p in one.values()}) == 7
     for seed, person in ((2, "a"), (1, "b")):
         assert all(

@@ -37,8 +37,8 @@ def test_classes_are_told_as_one_hot_rows(task, hot):
     ("task", "trained", "truth"), [(AGE, [0, 2, 2], [0, 1, 2]), (ALL, [0, 11, 17], [0, 10, 17])]
 )
 def test_training_is_told_the_moved_borders_and_scores_use_the_true_ones(task, trained, truth):
-    assert targets.class_index(task, LABELS, trained=True).tolist() == trained
-    assert targets.class_index(task, LABELS, trained=False).tolist() == truth
+    assert targets.class_index(task, LABELS, for_training=True).tolist() == trained
+    assert targets.class_index(task, LABELS, for_training=False).tolist() == truth
 
 
 @pytest.mark.parametrize("task", [MASK, GENDER])

@@ -5,7 +5,7 @@ import zlib
 import pytest
 from standin import png
 
-from portrait18.dataset.photos import BadPhoto
+from portrait18.dataset.photos import PhotoError
 from portrait18.server.limits import Budget, Gate, pixels
 from portrait18.server.problems import Refused
 
@@ -24,12 +24,12 @@ def png_of(width: int, height: int) -> bytes:
 def test_pixels_are_counted_up_to_the_limit(kind):
     photo = png(width=30, height=50, kind=kind)
     assert pixels(photo, 1500) == 1500
-    with pytest.raises(BadPhoto, match="30x50 px, at most 1499 px"):
+    with pytest.raises(PhotoError, match="30x50 px, at most 1499 px"):
         pixels(photo, 1499)
 
 
 def test_a_bomb_is_refused_by_its_header():
-    with pytest.raises(BadPhoto, match="60000x60000"):
+    with pytest.raises(PhotoError, match="60000x60000"):
         pixels(png_of(60000, 60000), 25_000_000)
 
 
@@ -37,7 +37,7 @@ def test_a_bomb_is_refused_by_its_header():
     "data", [b"", b"text", b"<svg/>", b"\x89PNG\r\n\x1a\n", b"%!PS-Adobe-3.0 EPSF-3.0\n"]
 )
 def test_what_is_no_image_is_told_what_is(data):
-    with pytest.raises(BadPhoto, match="not an image; send one of JPEG"):
+    with pytest.raises(PhotoError, match="not an image; send one of JPEG"):
         pixels(data, 100)
 
 

@@ -4,13 +4,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from portrait18.dataset.classes import MASK, NAMES
+from portrait18.dataset.classes import CLASS_NAMES, MASK
 from portrait18.evaluation import analysis
 from portrait18.visualization import plots
 
 COUNTS = np.random.default_rng(0).integers(0, 50, (18, 18))
 BY_COLUMN = pd.DataFrame({"column": ["mask"] * 3, "value": MASK.classes, "photos": [5, 1, 0]})
-BY_CLASS = pd.DataFrame({"class": range(18), "name": NAMES, "photos": range(18)})
+BY_CLASS = pd.DataFrame({"class": range(18), "name": CLASS_NAMES, "photos": range(18)})
 CALIBRATION = pd.DataFrame({"confidence": [0.4, 0.9], "accuracy": [0.5, 0.8], "photos": [3, 9]})
 HISTORY = pd.DataFrame(
     {"step": [0, 1], "macro_f1": [0.3, 0.5], "loss": [1.0, 0.8], "train_loss": [1.1, 0.6]}
@@ -21,7 +21,7 @@ BY_DECADE = analysis.age_by_decade(AGES, AGES // 30, np.zeros(6, int), AGES + 2.
 PLOTS = {
     "class_counts": lambda path: plots.class_counts(BY_COLUMN, BY_CLASS, path),
     "confusion of 3": lambda path: plots.confusion(COUNTS[:3, :3], MASK.classes, path),
-    "confusion of 18": lambda path: plots.confusion(COUNTS, NAMES, path),
+    "confusion of 18": lambda path: plots.confusion(COUNTS, CLASS_NAMES, path),
     "confusion of nothing": lambda path: plots.confusion(np.zeros((3, 3), int), MASK.classes, path),
     "calibration": lambda path: plots.calibration({"mask": CALIBRATION, "age": CALIBRATION}, path),
     "age_error": lambda path: plots.age_error(BY_DECADE, AGES, AGES + 2.5, path),

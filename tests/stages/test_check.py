@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from synthetic import EVAL_PHOTOS, PEOPLE, REPO, photo_bytes, write_info_csv, write_train_csv
 
+from portrait18.core.errors import UserError
 from portrait18.dataset import tables
 from stages import check
 
@@ -17,8 +18,8 @@ OUTS = [Path("data/photos/train.csv"), Path("data/photos/eval.csv"), Path("repor
 
 
 @pytest.fixture(autouse=True)
-def workplace(tmp_path, monkeypatch, make_dataset, write_params):
-    """A folder with a sound data set in photos/ and a params.yaml that points at it."""
+def project(tmp_path, monkeypatch, make_dataset, write_params):
+    """Work in a folder with a valid data set in photos/ and a params.yaml that points at it."""
     make_dataset(tmp_path / "photos")
     shutil.copytree(REPO / "data/extra", tmp_path / "data/extra")
     write_params(tmp_path / "params.yaml", {"data.root": "photos"})
@@ -29,36 +30,35 @@ def workplace(tmp_path, monkeypatch, make_dataset, write_params):
 
 
 @pytest.fixture
-def refused(capsys):
-    """Run the stage, which must refuse: its lines on stderr."""
+def rejected():
+    """Run the stage, which must fail without outputs; returns its error."""
 
-    def run() -> list[str]:
-        with pytest.raises(SystemExit) as caught:
+    def run() -> UserError:
+        with pytest.raises(UserError) as caught:
             check.main()
-        assert caught.value.code == 1
         assert not any(path.exists() for path in OUTS)
-        return capsys.readouterr().err.splitlines()
+        return caught.value
 
     return run
 
 
 @pytest.fixture
-def skipping(write_params):
+def skip_problems(write_params):
     write_params(Path("params.yaml"), {"data.root": "photos", "check.problems": "skip"})
 
 
-def found() -> tuple:
+def outputs() -> tuple:
     return tables.read(OUTS[0]), tables.read(OUTS[1]), json.loads(OUTS[2].read_text())
 
 
-def test_sound_data_set_is_listed_in_full(capsys):
+def test_a_valid_data_set_is_listed_in_full(capsys):
     check.main()
-    train, evaluated, report = found()
+    train, evaluation, report = outputs()
     assert len(train) == 7 * len(PEOPLE)
     assert (train.width == 48).all()
     assert (train.height == 64).all()
-    assert evaluated.photo.tolist() == list(EVAL_PHOTOS)
-    assert (evaluated.width == 48).all()
+    assert evaluation.photo.tolist() == list(EVAL_PHOTOS)
+    assert (evaluation.width == 48).all()
     assert report == {
         "train": {"people": 12, "photos": 84},
         "extra": {"people": 0, "photos": 0},
@@ -69,15 +69,15 @@ def test_sound_data_set_is_listed_in_full(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_same_data_give_the_same_bytes():
+def test_the_same_data_give_the_same_bytes():
     check.main()
     before = [path.read_bytes() for path in OUTS]
     check.main()
     assert [path.read_bytes() for path in OUTS] == before
 
 
-def damage_much() -> list[str]:
-    """Damage the data set in many ways; tells what each line must name."""
+def damage_many_files() -> list[str]:
+    """Damage the data set in ten ways; returns a text for each that its line must contain."""
     (WHO / "normal.jpg").unlink()
     (WHO / "mask1.jpg").write_bytes(photo_bytes()[:1500])
     (WHO / "mask2.jpg").write_text("not a photo")
@@ -92,52 +92,45 @@ def damage_much() -> list[str]:
     return [*files, "images/someone", "images/000099_male_Asian_33", f"folder {PEOPLE[-1]}"]
 
 
-def test_all_problems_are_listed_in_one_run_a_line_each_before_any_output(refused):
-    named = damage_much()
+def test_all_problems_are_listed_in_one_run_a_line_each(rejected, capsys):
+    texts = damage_many_files()
     Path("photos/eval/images/a.jpg").unlink()
-    lines = refused()
-    wanted = [
-        *(("error: ", part) for part in named),
-        ("warning: ", "a.jpg is missing"),
-        ("check.problems: skip", ""),
-    ]
-    for start, part in wanted:
-        assert len([line for line in lines if line.startswith(start) and part in line]) == 1, part
+    error = rejected()
+    for text in texts:
+        assert len([line for line in error.problems if text in line]) == 1, text
+    assert len(error.problems) == len(texts)
+    assert "check.problems: skip" in error.hint
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert warning.startswith("warning: ")
+    assert "a.jpg is missing" in warning
 
 
-def test_advice_does_not_count_as_a_problem(refused):
-    (WHO / "normal.jpg").unlink()
-    assert "2 problems" not in "\n".join(refused())
-    (WHO / "mask1.jpg").unlink()
-    assert "2 problems" in "\n".join(refused())
-
-
-def test_unusable_tables_do_not_hide_bad_photos(refused):
+def test_unusable_tables_do_not_hide_bad_photos(rejected):
     (WHO / "mask1.jpg").write_text("not a photo")
     Path("photos/eval/info.csv").write_text("name\na.jpg\n")
-    text = "\n".join(refused())
+    text = str(rejected())
     assert "mask1.jpg cannot be decoded" in text
     assert "info.csv has columns" in text
 
 
-def test_unusable_tables_are_listed_together(refused):
+def test_unusable_tables_are_listed_together(rejected):
     Path("photos/train/train.csv").write_text("name\na\n")
     Path("photos/eval/info.csv").write_text("name\na.jpg\n")
-    text = "\n".join(refused())
+    text = str(rejected())
     assert "train.csv has columns" in text
     assert "info.csv has columns" in text
 
 
-def test_skip_leaves_out_the_bad_and_goes_on(skipping, capsys):
-    damage_much()
+def test_skip_leaves_out_bad_photos_and_continues(skip_problems, capsys):
+    damage_many_files()
     check.main()
-    train, evaluated, report = found()
+    train, evaluation, report = outputs()
     assert set(train.photo[train.folder == PEOPLE[0]]) == {
         f"{PEOPLE[0]}/incorrect_mask.jpg",
         f"{PEOPLE[0]}/mask5.jpg",
     }
     assert (train.width > 0).all()
-    assert len(evaluated) == 4
+    assert len(evaluation) == 4
     assert report["problems"] == 10
     assert report["train"]["photos"] == len(train)
     lines = capsys.readouterr().err.splitlines()
@@ -145,29 +138,29 @@ def test_skip_leaves_out_the_bad_and_goes_on(skipping, capsys):
     assert all(line.startswith("warning: ") for line in lines)
 
 
-def test_skip_with_nothing_left_is_refused(skipping, refused):
+def test_skip_fails_if_no_photo_is_left(skip_problems, rejected):
     for path in Path("photos/train/images").glob("*/*.jpg"):
         path.write_text("not a photo")
-    assert "no photo is left to train on" in refused()[-1]
+    assert "no valid training photo is left" in str(rejected())
 
 
-def test_photo_above_max_pixels_is_refused(refused, write_params):
+def test_a_photo_above_max_pixels_is_rejected(rejected, write_params):
     (WHO / "normal.jpg").write_bytes(photo_bytes(width=60, height=64))
     write_params(Path("params.yaml"), {"data.root": "photos", "check.max_pixels": "3100"})
-    assert "normal.jpg has 60x64 px, at most 3100 px are allowed" in refused()[0]
+    assert "normal.jpg has 60x64 px, at most 3100 px are allowed" in str(rejected())
 
 
 @pytest.mark.parametrize("problems", ["stop", "skip"])
-def test_photo_to_label_keeps_its_row_whatever_is_wrong_with_it(write_params, capsys, problems):
+def test_a_bad_evaluation_photo_keeps_its_row(write_params, capsys, problems):
     write_params(Path("params.yaml"), {"data.root": "photos", "check.problems": problems})
     images = Path("photos/eval/images")
     (images / "a.jpg").write_bytes(photo_bytes()[:1500])
     (images / "000001.jpg").unlink()
     (images / "extra.jpg").write_bytes(photo_bytes())
     check.main()
-    _, evaluated, report = found()
-    assert evaluated.photo.tolist() == list(EVAL_PHOTOS)
-    assert evaluated.width.tolist() == [48, 0, 0, 48]
+    _, evaluation, report = outputs()
+    assert evaluation.photo.tolist() == list(EVAL_PHOTOS)
+    assert evaluation.width.tolist() == [48, 0, 0, 48]
     assert report["warnings"] == 3
     assert report["problems"] == 0
     text = capsys.readouterr().err
@@ -182,35 +175,35 @@ def test_photo_to_label_keeps_its_row_whatever_is_wrong_with_it(write_params, ca
 @pytest.mark.parametrize(
     "names", [["a.jpg", "../a.jpg"], ["a.jpg", "a.jpg"]], ids=["path", "twice"]
 )
-def test_unusable_info_csv_stops_also_when_skipping(skipping, refused, names):
+def test_an_invalid_info_csv_fails_also_with_skip(skip_problems, rejected, names):
     write_info_csv(Path("photos"), names)
-    text = "\n".join(refused())
-    assert "info.csv line 3" in text
-    assert "check.problems" not in text
+    error = rejected()
+    assert "info.csv line 3" in str(error)
+    assert error.hint == ""
 
 
-def test_missing_data_folder_says_where_to_put_the_data(refused, write_params):
+def test_a_missing_data_folder_says_where_to_put_the_data(rejected, write_params):
     write_params(Path("params.yaml"), {"data.root": "nowhere"})
-    lines = refused()
-    assert "nowhere/train/train.csv is missing; put the data there" in lines[0]
-    assert "data.root" in lines[0]
+    line = rejected().problems[0]
+    assert "nowhere/train/train.csv is missing; put the data there" in line
+    assert "data.root" in line
 
 
 def test_folders_may_be_links():
     Path("photos/train").rename("elsewhere")
     Path("photos/train").symlink_to(Path("elsewhere").resolve())
     check.main()
-    assert len(found()[0]) == 84
+    assert len(outputs()[0]) == 84
 
 
-def test_misspelt_param_stops_before_the_photos_are_read(refused, write_params):
+def test_a_misspelt_param_fails_before_photos_are_read(rejected, write_params):
     write_params(Path("params.yaml"), {"data.root": "nowhere", "check.problem": "skip"})
-    text = "\n".join(refused())
+    text = str(rejected())
     assert "check.problem is not a param; did you mean problems?" in text
     assert "nowhere" not in text
 
 
-def test_command_line_ends_with_plain_lines_and_status_1():
+def test_the_command_prints_error_lines_and_exits_with_status_1():
     (WHO / "normal.jpg").write_text("not a photo")
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
     done = subprocess.run(
@@ -219,70 +212,70 @@ def test_command_line_ends_with_plain_lines_and_status_1():
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("error: ")
+    assert "2 problems" not in done.stderr, "the hint does not count as a problem"
     assert "Traceback" not in done.stderr
 
 
-MORE = ("x-1_male_Asian_33", "x-2_female_Asian_61")
+EXTRA_PEOPLE = ("x-1_male_Asian_33", "x-2_female_Asian_61")
 
 
 @pytest.fixture
-def more(make_dataset, write_params):
-    """Extra people in more/, named by data.extra."""
-    make_dataset(Path("more"), people=MORE)
+def extra_people(make_dataset, write_params):
+    """Write extra people to more/ and point data.extra at it."""
+    make_dataset(Path("more"), people=EXTRA_PEOPLE)
     write_params(Path("params.yaml"), {"data.root": "photos", "data.extra": "more"})
 
 
-def test_extra_people_are_listed_behind_the_main_ones_with_where_their_photos_are(more):
+def test_extra_people_follow_the_main_people_with_their_own_folder(extra_people):
     check.main()
-    train, evaluated, report = found()
+    train, evaluation, report = outputs()
     assert train.extra.tolist() == [0] * 84 + [1] * 14
     assert set(train.images[:84]) == {"photos/train/images"}
     assert set(train.images[84:]) == {"more/train/images"}
-    assert set(train.folder[84:]) == set(MORE)
+    assert set(train.folder[84:]) == set(EXTRA_PEOPLE)
     assert report["extra"] == {"people": 2, "photos": 14}
     assert all(Path(row.images, row.photo).exists() for row in train.itertuples())
-    assert set(evaluated.images) == {"photos/eval/images"}
+    assert set(evaluation.images) == {"photos/eval/images"}
 
 
-def test_faults_of_extra_people_are_listed_with_the_others(more, refused):
-    (Path("more/train/images") / MORE[0] / "mask1.jpg").unlink()
+def test_problems_of_extra_people_are_listed_with_the_others(extra_people, rejected):
+    (Path("more/train/images") / EXTRA_PEOPLE[0] / "mask1.jpg").unlink()
     (WHO / "normal.jpg").unlink()
-    text = "\n".join(refused())
-    assert f"more/train/images/{MORE[0]}/mask1.jpg is missing" in text
+    text = str(rejected())
+    assert f"more/train/images/{EXTRA_PEOPLE[0]}/mask1.jpg is missing" in text
     assert "normal.jpg is missing" in text
 
 
-def test_an_extra_person_under_a_main_ones_id_is_refused(make_dataset, write_params, refused):
+def test_an_extra_person_with_the_id_of_a_main_person_is_rejected(
+    make_dataset, write_params, rejected
+):
     make_dataset(Path("more"), people=("000001_male_Asian_33",))
     write_params(Path("params.yaml"), {"data.root": "photos", "data.extra": "more"})
-    (line,) = [line for line in refused() if "000001" in line]
-    assert "more/train/images/000001_male_Asian_33: id 000001 is one of the main people's" in line
+    (line,) = [line for line in rejected().problems if "000001" in line]
+    assert "more/train/images/000001_male_Asian_33: id 000001 also belongs to one of" in line
 
 
 @pytest.mark.parametrize("wrong", ["data", "photos/train", "nowhere"])
-def test_a_folder_of_extra_people_that_is_none_is_refused(write_params, refused, wrong):
+def test_a_data_extra_folder_without_train_is_rejected(write_params, rejected, wrong):
     write_params(Path("params.yaml"), {"data.root": "photos", "data.extra": wrong})
-    text = "\n".join(refused())
+    text = str(rejected())
     assert f"{wrong}/train/train.csv is missing" in text
     assert "point data.extra at" in text
 
 
-def test_one_photo_under_two_ids_is_warned_of(capsys):
+def test_one_file_under_two_ids_gives_a_warning(capsys):
     other = Path("photos/train/images") / PEOPLE[1] / "normal.jpg"
     other.write_bytes((WHO / "mask1.jpg").read_bytes())
     check.main()
-    assert (
-        f"{other} is the same file as {PEOPLE[0]}/mask1.jpg, of another id"
-        in capsys.readouterr().err
-    )
-    assert found()[2]["warnings"] == 1
+    expected = f"{other} is the same file as {PEOPLE[0]}/mask1.jpg, which has another id"
+    assert expected in capsys.readouterr().err
+    assert outputs()[2]["warnings"] == 1
 
 
-def test_one_photo_under_two_mask_states_is_warned_of(capsys):
+def test_one_file_under_two_mask_states_gives_a_warning(capsys):
     (WHO / "normal.jpg").write_bytes((WHO / "mask1.jpg").read_bytes())
     (WHO / "mask3.jpg").write_bytes((WHO / "mask2.jpg").read_bytes())
     check.main()
     (line,) = capsys.readouterr().err.splitlines()
-    assert (
-        f"{WHO}/normal.jpg is the same file as {PEOPLE[0]}/mask1.jpg, of another mask state" in line
-    )
+    expected = f"{WHO}/normal.jpg is the same file as {PEOPLE[0]}/mask1.jpg, which has another"
+    assert f"{expected} mask state" in line

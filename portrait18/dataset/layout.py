@@ -1,0 +1,85 @@
+"""The competition's folder layout and its file names.
+
+ROOT/train/train.csv          id,gender,race,age,path
+ROOT/train/images/<path>/     path = <id>_<gender>_<race>_<age>; seven photos, named by mask state
+ROOT/eval/info.csv            ImageID,ans
+ROOT/eval/images/<ImageID>
+"""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from portrait18.core.errors import UserError
+from portrait18.dataset.classes import GENDER
+
+EXTENSIONS = (".jpg", ".jpeg", ".png")
+FOLDER_PATTERN = re.compile(
+    r"(?P<id>[^_/\\]+)_(?P<gender>male|female)_(?P<race>[^_/\\]*)_(?P<age>\d{1,3})"
+)
+#: Control characters, line separators and surrogates, which stand for bytes that are not UTF-8.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+class Person(NamedTuple):
+    """What a folder name says; `gender` is an index into `classes.GENDER`, `age` is in years."""
+
+    id: str
+    gender: int
+    race: str
+    age: int
+
+
+def is_plain_name(name: str) -> bool:
+    """Return whether a name stays inside its folder (no path) and is printable."""
+    is_path = name in ("", ".", "..") or "/" in name or "\\" in name
+    return not is_path and not _UNPRINTABLE.search(name)
+
+
+def is_person_folder(name: str) -> bool:
+    """Return whether `parse_folder` accepts a name."""
+    return bool(FOLDER_PATTERN.fullmatch(name)) and is_plain_name(name)
+
+
+def is_junk(path: Path) -> bool:
+    """Return whether a file manager left this file: `._*`, `.DS_Store`, `Thumbs.db`."""
+    return path.name.startswith(".") or path.name == "Thumbs.db"
+
+
+def parse_folder(name: str) -> Person:
+    """Parse a folder name such as `000001_female_Asian_45`.
+
+    Raises:
+        ValueError: the name has another form.
+    """
+    match = FOLDER_PATTERN.fullmatch(name)
+    if not match or not is_plain_name(name):
+        raise ValueError(
+            f"folder name {name!r} does not parse; expected <id>_<male|female>_<race>_<age>,"
+            " e.g. 000001_female_Asian_45"
+        )
+    gender = GENDER.classes.index(match["gender"])
+    return Person(match["id"], gender, match["race"], int(match["age"]))
+
+
+def validate_layout(root: Path, extra: Path) -> None:
+    """Check that all files and folders of the layout exist.
+
+    Args:
+        root: folder with train/ and eval/.
+        extra: folder with a train/ only.
+
+    Raises:
+        UserError: one line for each missing file or folder.
+    """
+    main_parts = ("train/train.csv", "train/images", "eval/info.csv", "eval/images")
+    required = [(root / part, "root") for part in main_parts]
+    required += [(extra / part, "extra") for part in ("train/train.csv", "train/images")]
+    problems = [
+        f"{path} is missing; put the data there (a link works) or point data.{param} at the"
+        " folder that holds train/"
+        for path, param in required
+        if not path.exists()
+    ]
+    if problems:
+        raise UserError(problems)
