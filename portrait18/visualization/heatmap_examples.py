@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from portrait18.dataset.classes import AGE, TASKS, Task
+from portrait18.dataset.classes import TASKS, Task
 from portrait18.evaluation import ensembling
 
 
@@ -31,7 +31,7 @@ def select(task: Task, predictions: pd.DataFrame, labels: pd.DataFrame, count: i
             "photo": predictions.photo.to_numpy(),
             "person": known.person.to_numpy(),
             "task": task.name,
-            "truth": known["age_group" if task is AGE else task.name].to_numpy(),
+            "truth": known[task.label_column].to_numpy(),
             "predicted": probabilities.argmax(1),
             "probability": probabilities.max(1),
         }
