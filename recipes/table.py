@@ -1,94 +1,123 @@
-"""reports/ledger.md: one row for each recipe that was run, children under what they start from."""
+"""Write reports/ledger.md: one row per recipe that was run, each under its base."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from statistics import mean
-from typing import NamedTuple
 
 from portrait18.core.errors import UserError
 from portrait18.core.files import atomic_write
-from recipes import chain, runs
-from recipes.runs import Run
+from recipes import loader, results
+from recipes.loader import Recipe
+from recipes.results import RecipeResult
+from recipes.values import to_line
 
 FILE = Path("reports/ledger.md")
-NONE = "–"
+NONE = "-"
 HEAD = """\
 # Ledger of experiments
 
-One row for each recipe that was run, under the one it starts from. Written by `make ledger` out of `reports/runs.csv`,
-to which `make recipe NAME=x SEED=n` adds a line.
+One row per recipe that was run, under the recipe it builds on. `make ledger` writes this page
+from `reports/runs.csv`. `make recipe NAME=x SEED=n` adds a line to that file.
 
-{data}
+Data of the runs:
 
-- **changes**: the recipe's first sentence, then the overrides that differ from its parent's, `~` before one that is
-  taken back; without a parent, how many overrides of `params.yaml` its file holds.
-- **seeds**: of the trainings, one run each; `0+1` is one run that averages the models of both. Several runs: mean ±
-  half the spread (lowest..highest). The people stay the same, so the spread tells luck in training from gain; it
-  does not tell how other people would score. Where a recipe and seed was run twice, the later run counts.
-- **held-out F1**: joint macro-F1 over the 18 classes on people held out of the training that scores them (which
-  also chose epochs and blend); **eval F1**: the same on the photos to label, against their answers, and there too
-  **mask acc** and **gender acc**, the accuracy, and **age F1**, the macro-F1. {none}: no answers.
-- **against parent**: eval F1 minus the parent's, seed by seed over the seeds that both ran (the difference of the
-  means where they share none); {none} where the parent was not run on the same data.
-- **minutes**: of one run, mean over the seeds, and only of what had to be run anew: stages that an earlier row had
-  run alike come from DVC's cache. They depend on the order of the runs and on the machine.
+{datasets}
 
-| recipe | parent | changes | seeds | held-out F1 | eval F1 | mask acc | gender acc | age F1 | against parent | minutes |
-|---|---|---|---|---|---|---|---|---|---|---|
+Columns:
+
+- **changes**: the first sentence of the recipe, then the values that differ from its base.
+  `null` takes a value of the base back. Without a base: the number of values that it sets.
+- **seeds**: seeds of the trainings, one run each. `0+1` is one run that averages the models of
+  both. Several runs give the mean ± half the range (lowest..highest). The people stay the same,
+  so the range shows the variance of training, not that of other people. If a recipe was run
+  twice with a seed, the later run counts.
+- **validation F1**: joint macro-F1 over the 18 classes on validation people. They also selected
+  epochs and ensemble. **eval F1**: the same on the evaluation set. **mask acc**, **gender acc**:
+  accuracy there. **age F1**: macro-F1 there. {none}: no answers.
+- **vs base**: eval F1 minus that of the base, for each seed that both ran (the difference of the
+  means if they share none). {none}: the base was not run on the same data.
+- **minutes**: of one run, mean over the seeds. Stages that an earlier run had in common come from
+  DVC's cache and take no time, so minutes depend on the order of the runs and on the machine.
+
 """
+_COLUMNS = {
+    "validation F1": "validation_macro_f1",
+    "eval F1": "eval_macro_f1",
+    "mask acc": "eval_mask_accuracy",
+    "gender acc": "eval_gender_accuracy",
+    "age F1": "eval_age_macro_f1",
+}
+_HEADER = ["recipe", "base", "changes", "seeds", *_COLUMNS, "vs base", "minutes"]
 
 
-class Row(NamedTuple):
-    """What the ledger says of one recipe, run with the same overrides beside it and as many seeds in one run."""
+@dataclass(frozen=True)
+class Row:
+    """Results of one recipe with the same extra overrides and as many seeds per run.
+
+    Attributes:
+        recipe: name of the recipe.
+        extra_overrides: values set on the command line.
+        runs: seed -> the run that counts.
+        minutes: duration per seed, mean over the seeds.
+    """
 
     recipe: str
-    also: str
-    runs: dict[str, Run]  # seed -> the run that counts
-    minutes: float  # of a seed, mean over the seeds
+    extra_overrides: str
+    runs: dict[str, RecipeResult]
+    minutes: float
 
     @property
-    def last(self) -> Run:
+    def last(self) -> RecipeResult:
+        """The latest run."""
         return max(self.runs.values(), key=lambda run: run.finished)
 
-    def values(self, figure: str) -> dict[str, float]:
-        """Seed -> figure, where there is one."""
-        return {s: v for s, r in self.runs.items() if (v := getattr(r, figure)) is not None}
+    @property
+    def extra_seeds(self) -> int:
+        """Seeds per run, less one."""
+        return self.last.seed.count("+")
+
+    def values(self, metric: str) -> dict[str, float]:
+        """Return the metric by seed, where there is one."""
+        found = {seed: getattr(run, metric) for seed, run in self.runs.items()}
+        return {seed: value for seed, value in found.items() if value is not None}
 
 
-def rows(known: list[Run]) -> list[Row]:
-    """Runs put together; those before a change of the recipe or of the data do not count any more."""
+def rows(runs: list[RecipeResult]) -> list[Row]:
+    """Group runs into rows, without those from before a change of the recipe or of the data."""
 
-    def key(run: Run) -> tuple:
-        return run.recipe, run.also, run.seed.count("+")
+    def key(run: RecipeResult) -> tuple:
+        return run.recipe, run.extra_overrides, run.seed.count("+")
 
-    return [row for _, group in groupby(sorted(known, key=key), key) if (row := _row(list(group)))]
+    groups = (list(group) for _, group in groupby(sorted(runs, key=key), key))
+    return [row for group in groups if (row := _row(group))]
 
 
-def _row(group: list[Run]) -> Row | None:
+def _row(group: list[RecipeResult]) -> Row | None:
     finished = sorted((run for run in group if run.finished), key=lambda run: run.finished)
     if not finished:
         return None
     last = finished[-1]
-    same = [r for r in finished if (r.overrides, r.data_used) == (last.overrides, last.data_used)]
+    same = [r for r in finished if (r.digest, r.dataset) == (last.digest, last.dataset)]
     counted = {run.seed: run for run in same}
 
-    def pieces(run: Run) -> float:
-        """Minutes of a run that was stopped and gone on with; running it again out of the cache adds next to none."""
-        alike = (r for r in group if (r.seed, r.overrides) == (run.seed, run.overrides))
-        return sum(r.minutes for r in alike if not r.finished or r.figures == run.figures)
+    def minutes(run: RecipeResult) -> float:
+        """Add up the parts of a run that was resumed; a run from the cache adds next to nothing."""
+        alike = (r for r in group if (r.seed, r.digest) == (run.seed, run.digest))
+        return sum(r.minutes for r in alike if not r.finished or r.metrics == run.metrics)
 
     seeds = sorted(counted, key=lambda text: [int(s) for s in text.split("+")])
     return Row(
         last.recipe,
-        last.also,
+        last.extra_overrides,
         {s: counted[s] for s in seeds},
-        mean(pieces(r) for r in counted.values()),
+        mean(minutes(run) for run in counted.values()),
     )
 
 
 def spread(values: list[float], form: str = ".3f") -> str:
-    """`mean ± half the spread (lowest..highest)`, the mean alone for one value."""
+    """Format values as `mean ± half the range (lowest..highest)`; one value as such."""
     if not values:
         return NONE
     if len(values) == 1:
@@ -97,111 +126,118 @@ def spread(values: list[float], form: str = ".3f") -> str:
     return f"{mean(values):{form}} ± {(high - low) / 2:.3f} ({low:{form}}..{high:{form}})"
 
 
-def against(row: Row, parent: Row | None) -> str:
-    """Difference of the joint macro-F1 on the photos to label, over the seeds that both ran."""
-    if parent is None or parent.last.data_used != row.last.data_used:
+def difference(row: Row, base: Row | None) -> str:
+    """Format the difference of the joint macro-F1 on the evaluation set, by common seeds."""
+    if base is None or base.last.dataset != row.last.dataset:
         return NONE
-    own, theirs = row.values("eval_macro_f1"), parent.values("eval_macro_f1")
+    own, theirs = row.values("eval_macro_f1"), base.values("eval_macro_f1")
     if not own or not theirs:
         return NONE
     shared = [own[s] - theirs[s] for s in own if s in theirs]
     return spread(shared or [mean(own.values()) - mean(theirs.values())], "+.3f")
 
 
-def tree(names: list[str], parent_of: Callable[[str], str | None]) -> list[tuple[int, str]]:
-    """(depth, name) with parents before their children, siblings in alphabetical order."""
+def tree(names: list[str], base_of: Callable[[str], str | None]) -> list[tuple[int, str]]:
+    """Return (depth, name), each base before the recipes on it, siblings in alphabetical order."""
 
-    def under(parent: str | None, depth: int) -> list[tuple[int, str]]:
-        own = sorted(name for name in names if parent_of(name) == parent)
+    def under(base: str | None, depth: int) -> list[tuple[int, str]]:
+        own = sorted(name for name in names if base_of(name) == base)
         return [line for name in own for line in [(depth, name), *under(name, depth + 1)]]
 
     return under(None, 0)
 
 
-def _cells(row: Row, depth: int, recipe: chain.Recipe | None, parent: Row | None) -> list[str]:
-    name, says = row.recipe, "its file is no longer in recipes/"
-    if recipe:
-        name = f"[{row.recipe}](../recipes/{row.recipe}.txt)"
-        lines = chain.changes(row.recipe)
-        told = (
-            "".join(f" `{line}`" for line in lines)
-            if recipe.parent
-            else f" (overrides: {len(lines)})"
-        )
-        says = recipe.says + told
-        if row.last.overrides != runs.digest(chain.resolve(row.recipe).values()):
-            says += " **The recipe was changed after this run.**"
-    figures = (
-        "validation_macro_f1",
-        "eval_macro_f1",
-        "eval_mask_accuracy",
-        "eval_gender_accuracy",
-        "eval_age_macro_f1",
+def _changes(row: Row, recipe: Recipe | None) -> str:
+    if not recipe:
+        return "no longer in recipes/"
+    values = loader.changes(row.recipe)
+    listed = "".join(f" `{key}: {to_line(value)}`" for key, value in values.items())
+    text = recipe.summary + (listed if recipe.base else f" ({len(values)} values)")
+    if row.last.digest != results.digest(loader.resolve(row.recipe)):
+        text += " **The recipe was changed after this run.**"
+    return text
+
+
+def _line(row: Row, depth: int, recipe: Recipe | None, base: Row | None) -> str:
+    name = f"[{row.recipe}](../{loader.path_of(row.recipe)})" if recipe else row.recipe
+    extra = f" with `{row.extra_overrides}`" if row.extra_overrides else ""
+    return _table_line(
+        [
+            "· " * depth + name + extra,
+            (recipe.base if recipe else None) or NONE,
+            _changes(row, recipe),
+            " ".join(row.runs),
+            *(spread(list(row.values(metric).values())) for metric in _COLUMNS.values()),
+            difference(row, base),
+            f"{row.minutes:.1f}",
+        ]
     )
-    return [
-        "· " * depth + name + (f" with `{row.also}`" if row.also else ""),
-        recipe.parent or NONE if recipe else NONE,
-        says,
-        " ".join(row.runs),
-        *(spread(list(row.values(figure).values())) for figure in figures),
-        against(row, parent),
-        f"{row.minutes:.1f}",
+
+
+def _table_line(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
+
+
+def _base_row(row: Row, all_rows: list[Row], base: str | None) -> Row | None:
+    """Return the base's row with equal extra overrides and the closest number of seeds per run."""
+    candidates = [
+        r for r in all_rows if r.recipe == base and r.extra_overrides == row.extra_overrides
     ]
+    return min(candidates, key=lambda r: abs(r.extra_seeds - row.extra_seeds), default=None)
 
 
-def _parent_row(row: Row, all_rows: list[Row], parent: str | None) -> Row | None:
-    """The parent's row with the same overrides beside the recipe; best with as many seeds in one run."""
-
-    def seeds_in_one(other: Row) -> int:
-        return other.last.seed.count("+")
-
-    candidates = [r for r in all_rows if r.recipe == parent and r.also == row.also]
-    return min(candidates, key=lambda r: abs(seeds_in_one(r) - seeds_in_one(row)), default=None)
-
-
-def render(known: list[Run]) -> str:
-    """The whole page.
-
-    Raises:
-        UserError: all recipes that cannot be read.
-    """
-    recipes, problems = {}, {}
-    for name in chain.known():
+def _read_recipes() -> dict[str, Recipe]:
+    recipes: dict[str, Recipe] = {}
+    problems: dict[str, None] = {}  # a base that can't be read is a problem of many recipes
+    for name in loader.names():
         try:
-            recipes[name] = chain.lineage(name)[-1]
+            loader.resolve(name)
+            recipes[name] = loader.read(name)
         except UserError as error:
             problems.update(dict.fromkeys(error.problems))
     if problems:
         raise UserError(problems)
-    all_rows = rows(known)
-    order = tree(list(recipes), lambda name: recipes[name].parent)
-    order += [(0, name) for name in sorted({r.recipe for r in all_rows} - set(recipes))]
-    lines = []
+    return recipes
+
+
+def render(runs: list[RecipeResult]) -> str:
+    """Return the page.
+
+    Raises:
+        UserError: All recipes that can't be read.
+    """
+    recipes = _read_recipes()
+    all_rows = rows(runs)
+    run_recipes = {row.recipe for row in all_rows}
+    order = tree(list(recipes), lambda name: recipes[name].base)
+    order += [(0, name) for name in sorted(run_recipes - set(recipes))]
+    datasets = sorted({row.last.dataset for row in all_rows}, key=str)
+    listed = "\n".join(map(_describe_dataset, datasets)) or "- none, no recipe was run yet"
+    page = HEAD.format(datasets=listed, none=NONE)
+    page += _table_line(_HEADER) + "|---" * len(_HEADER) + "|\n"
     for depth, name in order:
         recipe = recipes.get(name)
         for row in (r for r in all_rows if r.recipe == name):
-            parent = _parent_row(row, all_rows, recipe.parent) if recipe else None
-            cells = _cells(row, depth, recipe, parent)
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
-    used = sorted({row.last.data_used for row in all_rows}, key=str)
-    told = "\n".join(f"Data: {_data(*data)}." for data in used) or "Data: no run yet."
-    page = HEAD.format(data=told, none=NONE) + "".join(lines)
-    idle = [name for _, name in order if name not in {r.recipe for r in all_rows}]
+            base = _base_row(row, all_rows, recipe.base) if recipe else None
+            page += _line(row, depth, recipe, base)
+    idle = [name for _, name in order if name not in run_recipes]
     if idle:
-        page += "\n## Not run here\n\n" + "".join(
-            f"- {name}: {recipes[name].says}\n" for name in idle
-        )
+        page += "\n## Not run\n\n| recipe | changes |\n|---|---|\n"
+        page += "".join(_table_line([name, recipes[name].summary]) for name in idle)
     return page
 
 
-def _data(folder: str, people: float | None, validation: float | None, photos: float | None) -> str:
-    def count(value: float | None) -> str:
-        return "?" if value is None else f"{value:,.0f}"
-
-    return f"`{folder}`, {count(people)} people to train on ({count(validation)} of them held out), {count(photos)} photos to label"
+def _describe_dataset(dataset: tuple) -> str:
+    folder, *counts = dataset
+    people, validation, photos = ("?" if n is None else f"{n:,.0f}" for n in counts)
+    return (
+        f"- `{folder}`: {people} people in train/ ({validation} for validation),"
+        f" {photos} evaluation photos"
+    )
 
 
 def write() -> None:
+    """Write the page and print its path."""
     with atomic_write(FILE) as tmp_path:
-        tmp_path.write_text(render(runs.read()), encoding="utf-8")
+        tmp_path.write_text(render(results.read()), encoding="utf-8")
     print(FILE)

@@ -1,51 +1,45 @@
-"""Every recipe names existing params with allowed values, and says at its head what it tries."""
+"""Every recipe names existing params with allowed values and describes itself."""
 
 import re
-from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
+from synthetic import REPO
 
 from portrait18.core import params
 from portrait18.training import loop
-from recipes import chain
+from recipes import hydra, loader
+from recipes.values import merge
 
-ROOT = Path(__file__).resolve().parents[2]
-RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.txt"))
+RECIPES = sorted(path.stem for path in (REPO / "recipes").glob("*.yaml"))
 
 
 @pytest.fixture(autouse=True)
-def _in_root(monkeypatch):
-    monkeypatch.chdir(ROOT)
+def _in_repository(monkeypatch):
+    monkeypatch.chdir(REPO)
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_recipe_gives_valid_params(name, tmp_path):
-    raw = yaml.safe_load((ROOT / "params.yaml").read_text())
-    for prefix, key, value in chain.resolve(name).values():
-        *sections, last = key.split(".")
-        section = raw
-        for part in sections:
-            section = section.setdefault(part, {}) if prefix.startswith("+") else section[part]
-        assert prefix == "++" or (last in section) != (prefix == "+"), (
-            f"{name}: {key} is not in params.yaml, write ++{key}"
-        )
-        if prefix == "~":
-            del section[last]
-        else:
-            section[last] = yaml.safe_load(value)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(raw))
-    loaded = params.load(tmp_path / "params.yaml")
+def test_a_recipe_gives_valid_params_and_dvc_sets_them_all(name, tmp_path):
+    text = (REPO / "params.yaml").read_text()
+    raw, values = yaml.safe_load(text), loader.resolve(name)
+    file = tmp_path / "params.yaml"
+    file.write_text(text)
+    [sweep] = get_hydra_sweeps({"params.yaml": hydra.overrides(values, raw)})
+    apply_overrides(file, sweep["params.yaml"])
+    assert yaml.safe_load(file.read_text()) == merge(raw, values)
+    loaded = params.load(file)
     loop.validate_models(loaded.models)
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_recipe_head_says_what_it_is(name):
-    recipe = chain.read(name)
-    assert len(recipe.says) > 20
-    assert recipe.says.endswith(".")
-    if recipe.parent is None:
-        head = (ROOT / f"recipes/{name}.txt").read_text()
-        assert all(re.search(rf"^# {word}\b", head, re.MULTILINE) for word in ("Tries", "Cost"))
+def test_a_recipe_describes_itself(name):
+    recipe = loader.read(name)
+    assert len(recipe.summary) > 20
+    assert recipe.summary.endswith(".")
+    if recipe.base is None:
+        words = ("Tries", "Cost", "Scores")
+        assert all(re.search(rf"^{word}: ", recipe.about, re.MULTILINE) for word in words)
     else:
-        assert chain.changes(name), f"{name} changes nothing against {recipe.parent}"
+        assert loader.changes(name), f"{name} changes nothing compared with {recipe.base}"

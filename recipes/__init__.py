@@ -1,0 +1,1 @@
+"""Named experiments and the ledger of their results."""
