@@ -55,10 +55,10 @@ report: .venv/installed
 	@echo "open reports/report.html in a browser"
 
 recipe: .venv/installed
-	@python recipes/ledger.py run "$(NAME)" $(if $(SEED),--seed "$(SEED)")
+	@python -m recipes.ledger run "$(NAME)" $(if $(SEED),--seed "$(SEED)")
 
 ledger: .venv/installed
-	@python recipes/ledger.py table
+	@python -m recipes.ledger table
 
 # The matrix stages run one by one under `dvc repro`, so xargs starts one DVC for each training.
 parallel: .venv/installed

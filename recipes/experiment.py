@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from portrait18.core.errors import UserError
-from portrait18.dataset import inventory
+from portrait18.dataset import layout
 from recipes import hydra, loader, repository, results
 from recipes.repository import PARAMS
 from recipes.values import Tree, dig, expand, flatten, merge, to_line
@@ -91,7 +91,7 @@ def _check_photos(params: Tree) -> None:
     for key, folder in (("root", root), ("extra", extra)):
         if not isinstance(folder, str):
             raise UserError(f"data.{key} = {folder!r} must be the path of a folder")
-    inventory.require_layout(Path(root), Path(extra))
+    layout.validate_layout(Path(root), Path(extra))
 
 
 def _seeds(params: Tree) -> str:

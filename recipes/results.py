@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from portrait18.core.errors import UserError
-from portrait18.dataset.tables import read_text, write_csv
+from portrait18.dataset.tables import read_user_csv, write_csv
 from recipes.values import Tree, flatten
 
 FILE = Path("reports/runs.csv")
@@ -105,7 +105,7 @@ def read() -> list[RecipeResult]:
     """
     if not FILE.exists():
         return []
-    table, problems, results = read_text(FILE, COLUMNS), [], []
+    table, problems, results = read_user_csv(FILE, COLUMNS), [], []
     for number, row in table[COLUMNS].iterrows():
         cells: dict = row.to_dict()
         for name in ("minutes", *COUNTS, *METRICS):

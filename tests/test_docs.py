@@ -7,7 +7,7 @@ import pytest
 from synthetic import REPO
 
 from benchmarks import report, run
-from recipes import runs, table
+from recipes import results, table
 
 DOCS = sorted((REPO / "docs").glob("*.md"))
 README = (REPO / "README.md").read_text()
@@ -27,7 +27,7 @@ def test_links_make_targets_and_files_exist(path):
     targets = re.findall(r"^(\w+):", (REPO / "Makefile").read_text(), re.MULTILINE)
     assert set(re.findall(r"`make (\w+)", text)) <= set(targets)
     for recipe in re.findall(r"NAME=([\w-]+)", text):
-        assert (REPO / f"recipes/{recipe}.txt").exists()
+        assert (REPO / f"recipes/{recipe}.yaml").exists()
     for file in re.findall(r"`(portrait18/\w+\.py)`", text):
         assert (REPO / file).exists()
 
@@ -82,7 +82,7 @@ def test_the_data_sheet_counts_the_demo_right():
 
 def test_the_ledger_is_what_its_runs_and_recipes_say(monkeypatch):
     monkeypatch.chdir(REPO)
-    assert table.FILE.read_text() == table.render(runs.read()), "make ledger"
+    assert table.FILE.read_text() == table.render(results.read()), "make ledger"
 
 
 def test_the_readme_s_speed_is_what_was_measured(monkeypatch):

@@ -1,4 +1,4 @@
-"""recipes/ledger.py with the real DVC, on a pipeline of one quick stage."""
+"""Run recipes with the real DVC, on a pipeline of one quick stage."""
 
 import json
 import os
@@ -15,45 +15,62 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.pipeline
-#: Fails at lr 0; else writes what it was told, where the real pipeline has its figures.
+LEDGER = (sys.executable, "-m", "recipes.ledger")
+#: Fails at lr 0. Otherwise writes its params where the real pipeline writes its metrics.
 STAGE = """\
 import json, pathlib, yaml
 params = yaml.safe_load(open("params.yaml"))
-told = params["train"]
+train = params["train"]
 pathlib.Path("reports").mkdir(exist_ok=True)
-for name, figures in {
-    "metrics": {"macro_f1": 0.01 / told["lr"], "people": 7, "age": {"macro_f1": 0.5}},
-    "score": {"macro_f1": told["lr"] + params["matrix"]["seeds"][0]} if told["answers"] else {},
+for name, metrics in {
+    "metrics": {"macro_f1": 0.01 / train["lr"], "people": 7, "age": {"macro_f1": 0.5}},
+    "score": {"macro_f1": train["lr"] + params["matrix"]["seeds"][0]} if train["answers"] else {},
     "check": {"train": {"people": 36}, "eval": {"photos": 84}},
 }.items():
-    json.dump(figures, open(f"reports/{name}.json", "w"))
+    json.dump(metrics, open(f"reports/{name}.json", "w"))
 """
 PARAMS = {
     "data": {"root": "data/demo", "extra": "data/demo"},
     "matrix": {"seeds": [0]},
-    "train": {"lr": 0.1, "answers": True, "words": "one", "names": []},
+    "train": {
+        "lr": 0.1,
+        "answers": True,
+        "words": "one",
+        "names": [],
+        "loss": {"name": "f", "a": 1},
+    },
 }
 RECIPES = {
-    "base": "# Base: a base.\ntrain.names=[mask,gender]\n++train.shares=[1.0, 0.9]\ntrain.words='two, \"words\"'\n",
-    "child": "# from: base\n# A child.\ntrain.lr=0.2\n",
-    "other": "# Another one.\ntrain.answers=false\n",
-    "broken": "# It fails.\ntrain.lr=0\n",
+    "base": {
+        "about": "A base.",
+        "set": {
+            "train.names": ["mask", "gender"],
+            "train": {"shares": [1.0, 0.9], "words": 'two, "words"'},
+        },
+    },
+    "child": {
+        "about": "A child.",
+        "base": "base",
+        "set": {"train.lr": 0.2, "train.loss": {"name": "g", "b": 2}},
+    },
+    "other": {"about": "Another one.", "set": {"train.answers": False}},
+    "broken": {"about": "It fails.", "set": {"train.lr": 0}},
 }
 
 
 @pytest.fixture
 def project(tmp_path):
-    """A repository with a stage, four recipes and the script; call(*args) runs the script."""
+    """A repository with a stage and four recipes; project(*command) runs a command in it."""
     shutil.copytree(
         ROOT / "portrait18", tmp_path / "portrait18", ignore=shutil.ignore_patterns("__pycache__")
     )
     shutil.copytree(
         ROOT / "recipes",
         tmp_path / "recipes",
-        ignore=shutil.ignore_patterns("*.txt", "__pycache__"),
+        ignore=shutil.ignore_patterns("*.yaml", "__pycache__"),
     )
-    for name, text in RECIPES.items():
-        (tmp_path / f"recipes/{name}.txt").write_text(text)
+    for name, recipe in RECIPES.items():
+        (tmp_path / f"recipes/{name}.yaml").write_text(yaml.safe_dump(recipe))
     (tmp_path / "stage.py").write_text(STAGE)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
     metrics = [{f"reports/{name}.json": {"cache": False}} for name in ("metrics", "score", "check")]
@@ -94,9 +111,7 @@ def project(tmp_path):
     call.start = lambda command: subprocess.Popen(
         command, cwd=tmp_path, env=env, start_new_session=True
     )
-    call.recipe = lambda *args, **changes: call(
-        sys.executable, "recipes/ledger.py", "run", *args, **changes
-    )
+    call.recipe = lambda *args, **changes: call(*LEDGER, "run", *args, **changes)
     call.params = lambda: yaml.safe_load((tmp_path / "params.yaml").read_text())
     call.runs = lambda: [
         line.split(",") for line in (tmp_path / "reports/runs.csv").read_text().splitlines()[1:]
@@ -112,16 +127,17 @@ def wait_until(ready, seconds=600):
 
 
 def finished(project):
-    """The ledger's lines of runs that ended well; one that fails has a line too if it took a minute."""
+    """Return the lines of finished runs; a failed run has a line too if it took a minute."""
     runs = project.runs() if (project.root / "reports/runs.csv").exists() else []
     assert all(run[7] or float(run[6]) >= 1 for run in runs)
     return [run for run in runs if run[7]]
 
 
-def test_recipes_run_one_after_the_other_each_from_the_committed_params(project):
+def test_each_recipe_starts_from_the_committed_params(project):
     done = project.recipe("child", "--seed", "3")
     assert done.returncode == 0, done.stderr
     trained = {
+        "loss": {"name": "g", "b": 2},
         "lr": 0.2,
         "answers": True,
         "words": 'two, "words"',
@@ -133,7 +149,7 @@ def test_recipes_run_one_after_the_other_each_from_the_committed_params(project)
     assert project.runs()[0][3].startswith("child-s3-")
     assert project.runs()[0][8:] == ["data/demo", "36", "7", "84", "0.05", "0.5", "3.2", "", "", ""]
 
-    done = project.recipe("other", "--also", "data.root='data/my photos'")
+    done = project.recipe("other", "--set", "data.root=data/my photos")
     assert done.returncode == 0, done.stderr
     wanted = {
         **PARAMS,
@@ -159,14 +175,10 @@ def test_recipes_run_one_after_the_other_each_from_the_committed_params(project)
     assert project.params()["mine"] == 1
 
 
-def test_photos_must_be_there(project):
+def test_missing_photos_are_listed_before_dvc_starts(project):
     (project.root / "data/my photos/eval/info.csv").rmdir()
-    also = [
-        word
-        for told in ("data.root='data/my photos'", "data.extra=data/more")
-        for word in ("--also", told)
-    ]
-    done = project.recipe("base", *also)
+    folders = ("--set", "data.root=data/my photos", "--set", "data.extra=data/more")
+    done = project.recipe("base", *folders)
     assert done.returncode == 1
     assert "dvc exp run" not in done.stdout
     for missing in (
@@ -179,7 +191,7 @@ def test_photos_must_be_there(project):
     assert project.params() == PARAMS
 
 
-def test_git_must_have_a_commit_and_know_a_name(project):
+def test_a_repository_without_commit_or_author_is_refused(project):
     nobody = {"GIT_AUTHOR_EMAIL": "", "GIT_COMMITTER_EMAIL": ""}
     done = project.recipe("base", **nobody)
     assert done.returncode == 1
@@ -191,28 +203,28 @@ def test_git_must_have_a_commit_and_know_a_name(project):
     assert project.params() == PARAMS
 
 
-def test_ctrl_c_ends_dvc_and_gives_the_committed_params_back(project):
+def test_ctrl_c_ends_dvc_and_restores_params(project):
     (project.root / "stage.py").write_text("open('started', 'w'); import time; time.sleep(3600)")
-    command = [sys.executable, "recipes/ledger.py", "run", "child"]
+    command = [*LEDGER, "run", "child"]
     process = project.start(command)
     wait_until((project.root / "started").exists)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of them are told
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: every process gets it
     assert process.wait(600) not in (0, None)
     assert project.params() == PARAMS
     assert not finished(project)
 
 
-def test_a_killed_recipe_leaves_git_so_that_the_next_one_can_mend_it(project):
+def test_the_next_recipe_repairs_git_after_a_kill(project):
     (project.root / "stage.py").write_text("open('started', 'w'); import time; time.sleep(3600)")
     branch = project("git", "symbolic-ref", "HEAD").stdout
-    process = project.start([sys.executable, "recipes/ledger.py", "run", "child"])
+    process = project.start([*LEDGER, "run", "child"])
     wait_until((project.root / "started").exists)
     killed = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(600)
-    # Where init is slow to collect them DVC takes the killed for living, and what they had locked for busy.
+    # Until init has reaped the killed processes, DVC takes them for alive and their locks for held.
     wait_until(lambda: not any(psutil.pid_exists(child.pid) for child in killed))
-    assert project("git", "symbolic-ref", "HEAD").returncode  # DVC had taken it off its branch
+    assert project("git", "symbolic-ref", "HEAD").returncode  # DVC had detached HEAD
     (project.root / "stage.py").write_text(STAGE)
     done = project.recipe("child")
     assert done.returncode == 1
@@ -224,14 +236,14 @@ def test_a_killed_recipe_leaves_git_so_that_the_next_one_can_mend_it(project):
     assert "HEAD was detached" in done.stdout
 
 
-def test_a_sweep_is_queued_for_each_value_and_run_in_turn(project):
+def test_a_sweep_queues_and_runs_one_experiment_per_value(project):
     dvc = (sys.executable, "-m", "dvc")
     queued = project(*dvc, "exp", "run", "--queue", "-S", "train.lr=choice(0.1,0.2)")
     assert queued.stdout.count("Queued experiment") == 2, queued.stderr
     assert project(*dvc, "queue", "start").returncode == 0
     wait_until(lambda: project(*dvc, "queue", "status").stdout.count("Success") == 2, seconds=300)
     shown = json.loads(project(*dvc, "exp", "show", "--json").stdout)
-    kept = [each["revs"][0]["data"] for commit in shown for each in commit["experiments"] or []]
-    scores = [data["metrics"]["reports/score.json"]["data"]["macro_f1"] for data in kept]
+    runs = [each["revs"][0]["data"] for commit in shown for each in commit["experiments"] or []]
+    scores = [data["metrics"]["reports/score.json"]["data"]["macro_f1"] for data in runs]
     assert sorted(scores) == [0.1, 0.2]
     assert project.params() == PARAMS

@@ -40,7 +40,7 @@ def test_all_bad_assignments_are_listed_together():
     parts = ("x: must be KEY=VALUE", "a is set twice", "~data.root is not a param's name")
     for line, part in zip(caught.value.problems, parts, strict=True):
         assert part in line
-    with pytest.raises(UserError, match="--set a=\[b: the value is not valid YAML"):
+    with pytest.raises(UserError, match=r"--set a=\[b: the value is not valid YAML"):
         experiment.parse_assignments(["a=[b"])
 
 
@@ -60,7 +60,7 @@ def test_a_value_that_cannot_be_run_gives_one_line(
     with open("params.yaml", "w") as file:
         file.write("data: {root: a, extra: b}\nmatrix: {seeds: [0]}\n")
     monkeypatch.setattr(experiment.repository, "prepare", lambda: None)
-    monkeypatch.setattr(experiment.inventory, "require_layout", lambda root, extra: None)
+    monkeypatch.setattr(experiment.layout, "validate_layout", lambda root, extra: None)
     with pytest.raises(SystemExit) as ended:
         ledger.main(["run", "base", "--set", assignment])
     assert ended.value.code == 1
