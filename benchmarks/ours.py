@@ -17,7 +17,8 @@ from portrait18.cropping import builder, faces
 from portrait18.dataset import crop_store, tables
 from portrait18.dataset import photos as reader
 from portrait18.models import inference
-from portrait18.training import loop
+from portrait18.training.data import TrainingData
+from portrait18.training.trainer import Trainer
 
 Measured = Callable[..., dict]
 
@@ -80,39 +81,40 @@ def equal_batches(photos: list[np.ndarray], batch_size: int) -> list[np.ndarray]
     ]
 
 
-def _learner(folder: str, model: str, run: str) -> loop.Trainer:
+def make_trainer(folder: str, model: str, run: str) -> Trainer:
+    """A trainer of all photos in a store."""
     tune_malloc()
     set_deterministic()
     pixels, _ = crop_store.load(Path(folder), "train")
     labels = tables.read(Path(folder, "labels.csv"))
-    told = ModelParams.model_validate(json.loads(model))
-    return loop.Trainer(pixels, labels, np.arange(len(labels)), told, Run(run, 0, 0))
+    data = TrainingData(pixels, labels.assign(train=1), np.full(len(labels), -1))
+    return Trainer(data, ModelParams.model_validate(json.loads(model)), Run(run, 0, 0))
 
 
 def train_input(folder: str, model: str) -> Measured:
     """The batches of a training, looked at by nobody."""
-    learner = _learner(folder, model, "input")
+    trainer = make_trainer(folder, model, "input")
 
     def run() -> dict:
-        return {"photos": sum(len(rows) for _, rows in learner.photos(0)[0])}
+        return {"photos": sum(len(rows) for _, rows in trainer.loader(0)[0])}
 
     return run
 
 
 def train_loop(folder: str, model: str) -> Measured:
     """What `epochs` measures, of a training as it is."""
-    return epochs(_learner(folder, model, "loop"))
+    return epochs(make_trainer(folder, model, "loop"))
 
 
-def epochs(learner: loop.Trainer) -> Measured:
+def epochs(trainer: Trainer) -> Measured:
     """An epoch of a training; `repeated`: the same one, fed with its first batch again and again."""
-    usual = learner.photos
+    usual = trainer.loader
     loader, size = usual(0)
     count, first = len(loader), next(iter(loader))
 
     def run(repeated: bool = False) -> dict:
-        learner.photos = (lambda epoch: ([first] * count, size)) if repeated else usual
-        learner.epoch(0)
+        trainer.loader = (lambda epoch: ([first] * count, size)) if repeated else usual
+        trainer.train_epoch(0)
         return {"photos": count * size}  # all batches are as large: what is left over is dropped
 
     return run
@@ -123,10 +125,7 @@ def _predict(pixels: np.ndarray, models: list[str]) -> dict:
     rows = np.arange(len(pixels))
     for path in models:
         trained = inference.load(Path(path), device())
-        size = trained.params.image_size
-        inference.predict(
-            trained.network, trained.target, pixels, rows, size, told.batch_size, told.flip
-        )
+        trained.predict(pixels, rows, told.model_copy(update={"tta_scales": [1.0]}))
     return {"photos": len(pixels), "networks": len(models)}
 
 

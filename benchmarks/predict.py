@@ -5,7 +5,7 @@ import json
 from benchmarks import inputs
 from benchmarks.rows import Bench, Outcome, Row, at_least, named
 from portrait18.core.model_params import ModelParams
-from portrait18.models import inference, targets
+from portrait18.models import inference, targets, weights
 
 FOLDS = 5
 
@@ -14,7 +14,7 @@ def _peers(models: list[str]) -> list[dict]:
     """What a peer needs to make networks of the same architectures."""
     told = []
     for path in models:
-        stored = json.loads(inference.backbones.read_metadata(path)[inference.METADATA])["model"]
+        stored = json.loads(weights.read_metadata(path)[inference.METADATA])["model"]
         params = ModelParams.model_validate({**stored, "workers": 0})
         told.append(
             {

@@ -11,31 +11,31 @@ from torch.utils.data import DataLoader
 
 from benchmarks import inputs, ours, train
 from benchmarks.rows import Bench, Outcome, Row, at_most
-from portrait18.training.loop import Trainer
+from portrait18.training.trainer import Trainer
 
 WORTH_IT = 1.05
 
 
-def contiguous(learner: Trainer) -> None:
-    learner.network.to(memory_format=torch.contiguous_format)
-    learner.network.register_forward_pre_hook(lambda network, inputs: inputs[0].contiguous())
+def contiguous(trainer: Trainer) -> None:
+    trainer.network.to(memory_format=torch.contiguous_format)
+    trainer.network.register_forward_pre_hook(lambda network, inputs: inputs[0].contiguous())
 
 
-def precision(learner: Trainer) -> None:
-    device = learner.device.type
-    learner.autocast = torch.autocast(device, torch.bfloat16, enabled=device == "cpu")
+def precision(trainer: Trainer) -> None:
+    device = trainer.device.type
+    trainer.autocast = torch.autocast(device, torch.bfloat16, enabled=device == "cpu")
 
 
-def fused(learner: Trainer) -> None:
-    learner.optimizer = torch.optim.AdamW(learner.optimizer.param_groups, fused=True)
+def fused(trainer: Trainer) -> None:
+    trainer.optimizer = torch.optim.AdamW(trainer.optimizer.param_groups, fused=True)
 
 
-def compiled(learner: Trainer) -> None:
-    learner.network.compile()
+def compiled(trainer: Trainer) -> None:
+    trainer.network.compile()
 
 
-def graphs(learner: Trainer) -> None:
-    learner.network.compile(mode="reduce-overhead")
+def graphs(trainer: Trainer) -> None:
+    trainer.network.compile(mode="reduce-overhead")
 
 
 class Ahead:
@@ -56,21 +56,21 @@ class Ahead:
                 yield batch
 
 
-def thread(learner: Trainer) -> None:
-    usual = learner.photos
+def thread(trainer: Trainer) -> None:
+    usual = trainer.loader
 
-    def photos(epoch: int) -> tuple[Ahead, int]:
-        loader, size = usual(epoch)
-        return Ahead(loader), size
+    def loader(epoch: int) -> tuple[Ahead, int]:
+        batches, size = usual(epoch)
+        return Ahead(batches), size
 
-    learner.photos = photos
+    trainer.loader = loader
 
 
 def train_loop(folder: str, model: str, variant: str) -> ours.Measured:
     """An epoch of a training, by a variant of the loop."""
-    learner = ours._learner(folder, model, "variant")
-    globals()[variant](learner)
-    return ours.epochs(learner)
+    trainer = ours.make_trainer(folder, model, "variant")
+    globals()[variant](trainer)
+    return ours.epochs(trainer)
 
 
 def _measure(variant: Callable) -> Callable[[Bench, int], Outcome]:

@@ -26,8 +26,8 @@ def code_files(stage: str, root: Path = Path()) -> list[Path]:
 def code_fingerprint(stage: str, root: Path = Path()) -> str:
     """Return a hash of the stage's source files.
 
-    Checkpoints, journals and crop reuse store it, so that unfinished work is resumed only by the code that
-    DVC would consider unchanged.
+    Checkpoints, journals and crop reuse store it, so that unfinished work is resumed only by code
+    that DVC considers unchanged.
     """
     digest = hashlib.blake2b(digest_size=16)
     for path in code_files(stage, root):

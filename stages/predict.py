@@ -1,5 +1,6 @@
-"""Class probabilities of one trained model, for the photos it held out and for those to label."""
+"""Predict class probabilities of the validation and evaluation photos with one trained model."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,11 +16,15 @@ from portrait18.core.device import device, set_deterministic, tune_malloc
 from portrait18.core.errors import oom_hint
 from portrait18.core.files import check_writable, file_digest
 from portrait18.core.journal import Journal
+from portrait18.core.params import PredictParams
 from portrait18.core.runs import Run, remove_stale_progress
 from portrait18.dataset import crop_store, splits, tables
 from portrait18.dataset.tables import write_csv
 from portrait18.models import inference, prediction
+from portrait18.models.inference import Model
 from stages._fingerprint import code_fingerprint
+
+CROPS = Path("data/crops")
 
 
 def main(*words: str) -> None:
@@ -28,44 +33,54 @@ def main(*words: str) -> None:
     p = params.load().predict
     set_deterministic()
     run = Run.parse(*words)
-    trained = inference.load(run.weights, device())
-    labels = tables.read("data/labels.csv")
-    held_out = np.flatnonzero(splits.photo_folds(labels, tables.read("data/folds.csv")) == run.fold)
-    journals = {which: run.journal(which) for which in ("train", "eval")}
+    model = inference.load(run.weights, device())
     if processes.is_main_process():
         check_writable(run.predictions)
-        remove_stale_progress(keep=journals.values())
-    code = code_fingerprint("predict_round2" if run.round == 2 else "predict")
-    made_by = [torch.__version__, timm.__version__, cv2.__version__, device().type, code]
-    parts = []
-    for which in ("train", "eval"):
-        pixels, table = crop_store.load(Path("data/crops"), which)
-        if which == "train":
-            crop_store.validate_same_photos(table, labels)
-        rows = held_out if which == "train" else np.arange(len(table))
-        predict = partial(prediction.predict, trained=trained, crops=pixels, rows=rows, params=p)
-        if not processes.is_main_process():
-            predict(None)
-            continue
-        inputs = [
-            file_digest(run.weights),
-            file_digest(f"data/crops/{which}.npy"),
-            rows.tolist(),
-            p.model_dump(),
-        ]
-        journal = Journal(journals[which], made_by + inputs)
+        remove_stale_progress(keep=[run.journal("train"), run.journal("eval")])
+    parts = [_predict_split(split, run, model, p) for split in ("train", "eval")]
+    if processes.is_main_process():
+        write_csv(pd.concat(parts), run.predictions)
+
+
+def _predict_split(split: str, run: Run, model: Model, p: PredictParams) -> pd.DataFrame | None:
+    """Return the predictions of one crop store's photos; None outside the main process."""
+    crops, table = crop_store.load(CROPS, split)
+    rows = _validation_rows(table, run.fold) if split == "train" else np.arange(len(table))
+    journal: Journal | None = None
+    progress: Callable = iter
+    if processes.is_main_process():
+        journal = Journal(run.journal(split), _inputs(split, run, rows, p))
         if journal.pieces:
             done = min(len(journal.pieces) * p.batch_size, len(rows))
-            print(f"{run} {which}: going on from photo {done} of {len(rows)}", flush=True)
-        progress = partial(tqdm, desc=f"{run} {which}", unit="batch", leave=False, disable=None)
-        with oom_hint("predict.batch_size"):
-            probabilities, years = predict(journal, progress=progress)
-        part = pd.DataFrame(probabilities, columns=trained.target.task.columns)
-        if years is not None:
-            part["years"] = years
-        part.insert(0, "photo", table.photo.to_numpy()[rows])
-        part.insert(0, "set", "validation" if which == "train" else "eval")
-        parts.append(part)
-    if not processes.is_main_process():
-        return
-    write_csv(pd.concat(parts), run.predictions)
+            print(f"{run} {split}: resuming from photo {done} of {len(rows)}", flush=True)
+        progress = partial(tqdm, desc=f"{run} {split}", unit="batch", leave=False, disable=None)
+    predict_rows = partial(model.predict, crops, params=p)
+    with oom_hint("predict.batch_size"):
+        result = prediction.predict(predict_rows, rows, p.batch_size, journal, progress)
+    if result is None:
+        return None
+    probabilities, years = result
+    part = pd.DataFrame(probabilities, columns=model.target.task.columns)
+    if years is not None:
+        part["years"] = years
+    part.insert(0, "photo", table.photo.to_numpy()[rows])
+    part.insert(0, "set", "validation" if split == "train" else "eval")
+    return part
+
+
+def _validation_rows(table: pd.DataFrame, fold: int) -> np.ndarray:
+    labels = tables.read("data/labels.csv")
+    crop_store.validate_same_photos(table, labels)
+    return np.flatnonzero(splits.photo_folds(labels, tables.read("data/folds.csv")) == fold)
+
+
+def _inputs(split: str, run: Run, rows: np.ndarray, p: PredictParams) -> list:
+    """Return everything that the predictions depend on; a journal of other inputs is discarded."""
+    code = code_fingerprint("predict_round2" if run.round == 2 else "predict")
+    return [
+        *[torch.__version__, timm.__version__, cv2.__version__, device().type, code],
+        file_digest(run.weights),
+        file_digest(CROPS / f"{split}.npy"),
+        rows.tolist(),
+        p.model_dump(),
+    ]

@@ -1,6 +1,8 @@
-"""Train one model on one split with one seed; in a second round, on the photos to label too."""
+"""Train one model on one split with one seed; in round 2, on pseudo-labeled photos too."""
 
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import dvclive
@@ -15,39 +17,60 @@ from portrait18.core.runs import Run, remove_stale_progress
 from portrait18.dataset import crop_store, splits, tables
 from portrait18.models import inference
 from portrait18.training import loop
+from portrait18.training.data import TrainingData
 from stages._fingerprint import code_fingerprint
+
+CROPS = Path("data/crops")
 
 
 def main(*words: str) -> None:
     tune_malloc()
     processes.init()
     p = params.load()
-    labels = tables.read("data/labels.csv")
-    pixels, table = crop_store.load(Path("data/crops"), "train")
-    crop_store.validate_same_photos(table, labels)
-    fold_of = splits.photo_folds(labels, tables.read("data/folds.csv"))
-
-    loop.validate_models(p.models)
     run = Run.parse(*words)
+    data = _load_data(run)
+    loop.validate_models(p.models)
     model = p.model(run.model)
     code = code_fingerprint("train_round2" if run.round == 2 else "train")
     if processes.is_main_process():
         check_writable(run.weights)
         remove_stale_progress(keep=[run.checkpoint])
-    if run.round == 2:
-        crops, known = crop_store.load(Path("data/crops"), "eval")
-        more = tables.read(run.pseudo_labels).set_index("photo").loc[known.photo].reset_index()
-        processes.print_once(
-            f"{run}: {more.train.sum()} of {len(more)} photos to label are trained on"
-        )
-        pixels = crop_store.ConcatCrops([pixels, crops])
-        labels = pd.concat([labels, more], ignore_index=True)
-        fold_of = np.append(fold_of, np.full(len(more), -1))
     if not processes.is_main_process():
-        loop.fit(pixels, labels, fold_of, model, run, code=code)
+        loop.fit(data, model, run, code=code)
         return
-    shutil.rmtree(run.live, ignore_errors=True)  # a resumed run logs its earlier epochs again
-    with dvclive.Live(str(run.live), save_dvc_exp=False, dvcyaml=None, report=None) as live:
+    with (
+        _live_log(run.live) as log,
+        oom_hint(f"batch_size or image_size of train.{run.model} or train.common"),
+    ):
+        network, _ = loop.fit(data, model, run, log, code)
+    inference.save(run.weights, network, model, p.crop)
+
+
+def _load_data(run: Run) -> TrainingData:
+    """Load the training photos and, in round 2, the evaluation photos, which are in no fold."""
+    labels = tables.read("data/labels.csv")
+    crops, table = crop_store.load(CROPS, "train")
+    crop_store.validate_same_photos(table, labels)
+    folds = splits.photo_folds(labels, tables.read("data/folds.csv"))
+    if run.round == 1:
+        return TrainingData(crops, labels, folds)
+    eval_crops, table = crop_store.load(CROPS, "eval")
+    pseudo = tables.read(run.pseudo_labels).set_index("photo").loc[table.photo].reset_index()
+    processes.print_once(
+        f"{run}: {pseudo.train.sum()} of {len(pseudo)} evaluation photos are pseudo-labeled"
+    )
+    return TrainingData(
+        crop_store.ConcatCrops([crops, eval_crops]),
+        pd.concat([labels, pseudo], ignore_index=True),
+        np.append(folds, np.full(len(pseudo), -1)),
+    )
+
+
+@contextmanager
+def _live_log(folder: Path) -> Iterator[Callable[[dict], None]]:
+    """Yield a function that logs a history row with DVCLive."""
+    shutil.rmtree(folder, ignore_errors=True)  # a resumed run logs its earlier epochs again
+    with dvclive.Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None) as live:
 
         def log(row: dict) -> None:
             for key, value in row.items():
@@ -55,6 +78,4 @@ def main(*words: str) -> None:
                     live.log_metric(key, value)
             live.next_step()
 
-        with oom_hint(f"batch_size or image_size of train.{run.model} or train.common"):
-            network, _ = loop.fit(pixels, labels, fold_of, model, run, log, code)
-    inference.save(run.weights, network, model, p.crop)
+        yield log

@@ -1,4 +1,4 @@
-"""Trainings of seconds for the tests; the fixture is named in conftest.py."""
+"""Trainings that take seconds; conftest.py registers the fixture."""
 
 import itertools
 
@@ -8,11 +8,12 @@ from tiny import colored_people, mix, model_params, sampling
 
 from portrait18.core.runs import Run
 from portrait18.training import loop
+from portrait18.training.data import TrainingData
 
-CROPS, LABELS, FOLD_OF = colored_people()
-HELD_OUT = FOLD_OF == 0
+CROPS, LABELS, FOLDS = colored_people()
+VALIDATION = FOLDS == 0
 LEARNS = {"epochs": 6, "ema": 0.9}
-#: Everything that draws at random, so that what is the same does not happen to be so.
+#: Everything that draws at random, so that equal results are no coincidence.
 RANDOM = {
     "epochs": 3,
     "ema": 0.9,
@@ -25,20 +26,30 @@ RANDOM = {
 
 @pytest.fixture
 def fit(tmp_path, monkeypatch):
-    """fit(model=, fold=, seed=, crops=, labels=, log=, **params) -> network, history; an equal model resumes."""
+    """fit(model=, fold=, seed=, crops=, labels=, log=, code=, **params) -> network, history.
+
+    A second call with the same model name resumes the first.
+    """
     monkeypatch.chdir(tmp_path)
     fresh = (f"model{n}" for n in itertools.count())
 
     def run(
-        model=None, fold=0, seed=0, crops=CROPS, labels=LABELS, log=lambda row: None, **changes
+        model=None,
+        fold=0,
+        seed=0,
+        crops=CROPS,
+        labels=LABELS,
+        log=lambda row: None,
+        code="",
+        **changes,
     ):
         run = Run(model or next(fresh), fold, seed)
-        return loop.fit(crops, labels, FOLD_OF, model_params(**changes), run, log)
+        return loop.fit(TrainingData(crops, labels, FOLDS), model_params(**changes), run, log, code)
 
     return run
 
 
 def same(one, other):
-    """Whether two trained networks have the same bits."""
+    """Return whether two results of `fit` have networks with the same bits."""
     pairs = zip(one[0].state_dict().items(), other[0].state_dict().items(), strict=True)
     return all(k == j and torch.equal(v, w) for (k, v), (j, w) in pairs)

@@ -1,10 +1,10 @@
-"""An object whose unpickling runs code, to plant where only data are expected."""
+"""An object that runs code when it is unpickled, to be planted where only data is expected."""
 
 from pathlib import Path
 
 
 class Planted:
-    """Unpickled, it writes a file: what a stranger's pickle could do to anything."""
+    """Writes a file when it is unpickled, as an example of what a foreign pickle could do."""
 
     def __init__(self, path: Path):
         self.path = path

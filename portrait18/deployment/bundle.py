@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 
 from portrait18.core.errors import UserError
 from portrait18.core.files import file_digest
-from portrait18.core.params import CropParams
+from portrait18.core.params import CropParams, PredictParams
 from portrait18.core.validation import Section
 from portrait18.cropping import faces
 from portrait18.cropping.faces import Face
@@ -41,14 +41,6 @@ class Network(Section):
     size: int  # pixels it sees
 
 
-class Views(Section):
-    """What a network's answer to a crop is averaged over."""
-
-    batch_size: int
-    flip: bool
-    tta_scales: list[float]
-
-
 class Manifest(Section):
     """bundle.json."""
 
@@ -60,7 +52,7 @@ class Manifest(Section):
     median_box: tuple[
         float, float, float, float
     ]  # x0, y0, x1, y1 as shares of the photo, over the photos trained on
-    predict: Views
+    predict: PredictParams
     networks: list[Network]
     choice: dict[str, Any]  # of `portrait18.evaluation.ensemble_config.to_json`
     metrics: dict[
@@ -162,16 +154,7 @@ class Bundle:
         said: dict[str, list[np.ndarray]] = {}
         told: dict[str, list[np.ndarray]] = {}
         for entry, model in zip(self.manifest.networks, self._networks, strict=True):
-            probabilities, years = inference.predict(
-                model.network,
-                model.target,
-                crops,
-                np.arange(count),
-                model.params.image_size,
-                views.batch_size,
-                views.flip,
-                views.tta_scales,
-            )
+            probabilities, years = model.predict(crops, np.arange(count), views)
             said.setdefault(entry.model, []).append(probabilities.astype(np.float64))
             if years is not None:
                 told.setdefault(entry.model, []).append(years.astype(np.float64))

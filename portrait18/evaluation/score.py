@@ -13,7 +13,7 @@ from portrait18.core.errors import UserError, cli_errors
 from portrait18.dataset import tables
 from portrait18.dataset.classes import NUM_CLASSES
 from portrait18.evaluation.analysis import baseline
-from portrait18.models.metrics import answers
+from portrait18.models.metrics import class_scores
 
 
 def read(path: Path) -> pd.Series:
@@ -37,7 +37,7 @@ def read(path: Path) -> pd.Series:
 
 
 def compare(submission: pd.Series, truth: pd.Series) -> dict:
-    """Figures of `metrics.answers`; the two must name the same photos, in whatever order."""
+    """Figures of `metrics.class_scores`; the two must name the same photos, in whatever order."""
     missing, extra = (
         truth.index.difference(submission.index),
         submission.index.difference(truth.index),
@@ -47,7 +47,7 @@ def compare(submission: pd.Series, truth: pd.Series) -> dict:
         raise UserError(
             f"submission and answers name different photos ({len(missing)} missing, {len(extra)} too many, first {first}); score a submission made for these answers"
         )
-    return answers(truth.to_numpy(), submission.loc[truth.index].to_numpy())
+    return class_scores(truth.to_numpy(), submission.loc[truth.index].to_numpy())
 
 
 @cli_errors

@@ -1,11 +1,13 @@
-"""Batch norm and uneven thresholds taken into convolutions: the same answers, up to rounding, for fewer passes over memory.
+"""Fold batch norms and asymmetric padding into convolutions to speed up inference on CPUs.
 
-In evaluation a batch norm multiplies each channel by a number and adds another; so can the convolution before it
-(Jacob et al. 2018, section 3.2). On two CPU cores a network of depthwise convolutions answers a quarter sooner, and
-one whose thresholds are TensorFlow's another sixth.
+In evaluation mode a batch norm is an affine map of each channel, which the convolution before it
+can absorb (Jacob et al. 2018, section 3.2). Outputs change by rounding errors only. On two CPU
+cores a network of depthwise convolutions takes a quarter less time, and one with TensorFlow's
+padding another sixth less.
 """
 
 import copy
+from typing import cast
 
 import torch
 from timm.layers import BatchNormAct2d, Conv2dSame, get_same_padding
@@ -13,93 +15,97 @@ from torch import nn
 from torch.nn.functional import conv2d, pad
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-#: Largest difference that a folded network's outputs may have, as a share of the largest output.
+#: Largest allowed difference of the outputs, relative to the largest absolute output.
 TOLERANCE = 1e-4
 
 
-@torch.no_grad()  # inference_mode would make weights that heat maps can't go back through
-def folded(network: nn.Module, size: int) -> nn.Module:
-    """A network for inference whose batch norms, and thresholds of unlike widths, are part of its convolutions.
+@torch.no_grad()  # not inference_mode, whose weights heat maps could not backpropagate through
+def fold_batchnorm(network: nn.Module, size: int) -> nn.Module:
+    """Return an equivalent network for inference with folded batch norms and padding.
 
-    Which convolution feeds which batch norm is seen from two photos of noise that go through. Where the folded
-    network answers them otherwise (a convolution's output used twice, or weights that are computed), or where there
-    is nothing to fold, it is the network as it came.
+    Two noise images are passed through the network to find which convolution feeds which batch
+    norm. The input network is returned if there is nothing to fold, or if the folded network's
+    outputs differ by more than `TOLERANCE` (e.g. a convolution's output that is used twice).
 
     Args:
-        network: on the CPU; takes float (N, 3, size, size), 0 to 255. It stays as it is but for its mode.
-        size: pixels that it sees.
+        network: on the CPU, for float input (N, 3, size, size), 0 to 255. It is put into
+            evaluation mode and not changed otherwise.
+        size: input size in pixels.
     """
     photos = 255 * torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
     result = copy.deepcopy(network.eval())
-    if not (pairs := _pairs(result, photos)):
+    if not (pairs := _conv_norm_pairs(result, photos)):
         return network
     names = {module: name for name, module in result.named_modules()}
     for convolution, norm in pairs:
         fused = fuse_conv_bn_eval(convolution, norm)
         convolution.weight, convolution.bias = fused.weight, fused.bias
-        left = (
-            nn.Sequential(norm.drop, norm.act)
-            if isinstance(norm, BatchNormAct2d)
-            else nn.Identity()
-        )
-        result.set_submodule(names[norm], left)
-    for convolution in [
-        module for module in names if type(module) is Conv2dSame and _is_depthwise(module)
-    ]:
-        result.set_submodule(names[convolution], _Bordered(convolution))
-    wanted = network(photos)
-    same = (result(photos) - wanted).abs().max() <= TOLERANCE * wanted.abs().max()
+        rest: nn.Module = nn.Identity()
+        if isinstance(norm, BatchNormAct2d):
+            rest = nn.Sequential(cast(nn.Module, norm.drop), cast(nn.Module, norm.act))
+        result.set_submodule(names[norm], rest)
+    for module in names:
+        if type(module) is Conv2dSame and _is_depthwise(module):
+            result.set_submodule(names[module], _UnpaddedConv2dSame(module))
+    expected = network(photos)
+    same = (result(photos) - expected).abs().max() <= TOLERANCE * expected.abs().max()
     return result if same else network
 
 
-def _pairs(network: nn.Module, photos: torch.Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Convolutions, each with the batch norm that its output goes into; those that run once alone."""
-    made: dict[
-        int, tuple[nn.Conv2d, torch.Tensor]
-    ] = {}  # the tensor is held, so that no other takes its id
+def _conv_norm_pairs(
+    network: nn.Module, photos: torch.Tensor
+) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Return each convolution with the batch norm it feeds, if each of the two runs only once."""
+    # The output tensors are kept alive, so that no other tensor can get the same id.
+    producers: dict[int, tuple[nn.Conv2d, torch.Tensor]] = {}
     pairs: list[tuple[nn.Conv2d, nn.BatchNorm2d]] = []
 
-    def after(convolution: nn.Conv2d, _, output: torch.Tensor) -> None:
-        made[id(output)] = (convolution, output)
+    def record_output(convolution: nn.Conv2d, _, output: torch.Tensor) -> None:
+        producers[id(output)] = (convolution, output)
 
-    def before(norm: nn.BatchNorm2d, inputs: tuple) -> None:
-        if id(inputs[0]) in made:
-            pairs.append((made[id(inputs[0])][0], norm))
+    def record_pair(norm: nn.BatchNorm2d, inputs: tuple) -> None:
+        if id(inputs[0]) in producers:
+            pairs.append((producers[id(inputs[0])][0], norm))
 
-    hooks = [m.register_forward_hook(after) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    convolutions = (m for m in network.modules() if isinstance(m, nn.Conv2d))
+    hooks = [m.register_forward_hook(record_output) for m in convolutions]
     norms = (m for m in network.modules() if type(m) in (nn.BatchNorm2d, BatchNormAct2d))
-    hooks += [norm.register_forward_pre_hook(before) for norm in norms]
+    hooks += [norm.register_forward_pre_hook(record_pair) for norm in norms]
     network(photos)
     for hook in hooks:
         hook.remove()
-    each = [module for pair in pairs for module in pair]
-    return [pair for pair in pairs if all(each.count(module) == 1 for module in pair)]
+    modules = [module for pair in pairs for module in pair]
+    return [pair for pair in pairs if all(modules.count(module) == 1 for module in pair)]
 
 
 def _is_depthwise(convolution: nn.Conv2d) -> bool:
     return convolution.groups == convolution.in_channels > 1 and convolution.dilation == (1, 1)
 
 
-class _Bordered(nn.Module):
-    """A depthwise convolution of square photos with TensorFlow's border of zeros, which it does not write.
+class _UnpaddedConv2dSame(nn.Module):
+    """A depthwise `Conv2dSame` for square inputs that avoids copying its input into a padded one.
 
-    At stride 2 that border is often a pixel wider at the right and bottom, which PyTorch's convolutions can't do: the
-    photo is copied into a larger one, for longer than the convolution itself takes. A kernel with a row and a column of
-    zeros before it sees the same pixels within a border that is as wide on all sides. CPUs alone: on GPUs, kernels of 3
-    and 5 have code of their own, the longer ones have not.
+    At stride 2, TensorFlow's padding is often a pixel wider at the right and bottom, which
+    PyTorch's convolutions do not support. timm copies the input into a larger tensor, which takes
+    longer than the convolution. A kernel with a row and a column of zeros in front gives the same
+    result with equal padding on all sides. CPUs only: GPUs have special code for kernels of size
+    3 and 5, but not for larger ones.
     """
+
+    zero_padded_weight: torch.Tensor
 
     def __init__(self, convolution: Conv2dSame):
         super().__init__()
         self.convolution = convolution
-        self.register_buffer("longer", pad(convolution.weight, (1, 0, 1, 0)), persistent=False)
+        self.register_buffer(
+            "zero_padded_weight", pad(convolution.weight, (1, 0, 1, 0)), persistent=False
+        )
 
     def forward(self, photos: torch.Tensor) -> torch.Tensor:
-        of = self.convolution
+        conv = self.convolution
         if photos.device.type != "cpu":
-            return of(photos)
-        border = get_same_padding(
-            photos.shape[-1], of.kernel_size[-1], of.stride[-1], 1
-        )  # left and right together
-        kernel = self.longer if border % 2 else of.weight
-        return conv2d(photos, kernel, of.bias, of.stride, (border + 1) // 2, 1, of.groups)
+            return conv(photos)
+        # Left and right padding together.
+        padding = get_same_padding(photos.shape[-1], conv.kernel_size[-1], conv.stride[-1], 1)
+        kernel = self.zero_padded_weight if padding % 2 else conv.weight
+        return conv2d(photos, kernel, conv.bias, conv.stride, (padding + 1) // 2, 1, conv.groups)

@@ -1,62 +1,55 @@
-"""Predictions that a killed run need not make again: a journal keeps each batch's."""
+"""Predictions that resume after an interruption, from a journal of finished batches."""
+
+from collections.abc import Callable
 
 import numpy as np
 
 from portrait18.core import processes
 from portrait18.core.journal import Journal
-from portrait18.core.params import PredictParams
-from portrait18.models import inference
-from portrait18.models.inference import Model
+
+#: Rows, int (B,) -> class probabilities (B, classes), and ages (B,) or None; as `Model.predict`.
+PredictRows = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 
 
 def predict(
-    journal: Journal | None,
-    trained: Model,
-    crops: np.ndarray,
+    predict_rows: PredictRows,
     rows: np.ndarray,
-    params: PredictParams,
-    progress=iter,
+    batch_size: int,
+    journal: Journal | None,
+    progress: Callable = iter,
 ) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """`inference.predict` by a trained model, as its params say.
+    """Predict batches that the journal does not contain yet, and return all predictions.
+
+    Batches are distributed over the processes.
 
     Args:
-        journal: each batch is written to it; batches that it holds already are not computed again. The first
-            process has it, the others None.
-        crops, rows: as there; every process goes through its share of the batches.
-        progress: wraps the iterator over those, e.g. tqdm.
+        predict_rows: predicts one batch.
+        rows: int (N,), rows to predict, in order.
+        batch_size: rows per batch.
+        journal: of the main process; None in other processes.
+        progress: wraps the iterator over this process's batches, e.g. tqdm.
 
     Returns:
-        float32 (len(rows), classes), and the expected years float32 (len(rows),) or None; None to other processes
-        than the first.
+        Probabilities, float32 (N, classes), and ages in years, float32 (N,), or None if the model
+        has no ages. In processes other than the main one, None.
     """
 
-    def probabilities_and_years(at: int) -> list[list | None]:
-        batch, size = rows[at : at + params.batch_size], trained.params.image_size
-        parts = inference.predict(
-            trained.network,
-            trained.target,
-            crops,
-            batch,
-            size,
-            params.batch_size,
-            params.flip,
-            params.tta_scales,
-        )
+    def predict_batch(start: int) -> list[list | None]:
+        parts = predict_rows(rows[start : start + batch_size])
         return [None if part is None else part.tolist() for part in parts]
 
     done = processes.broadcast(len(journal.pieces) if journal else 0)
-    batches = range(0, len(rows), params.batch_size)[done:]
-    for turn in processes.gather_in_order(
-        map(probabilities_and_years, progress(processes.shard(batches))), len(batches)
-    ):
-        for batch in turn:
-            journal.add(batch)
+    starts = range(0, len(rows), batch_size)[done:]
+    results = map(predict_batch, progress(processes.shard(starts)))
+    for finished in processes.gather_in_order(results, len(starts)):
+        if journal is not None:
+            for batch in finished:
+                journal.add(batch)
     if journal is None:
         return None
     probabilities, years = zip(*journal.pieces, strict=True)
-    return (
-        np.concatenate([np.array(part, np.float32) for part in probabilities]),
-        np.concatenate([np.array(part, np.float32) for part in years])
-        if trained.target.years
-        else None,
-    )
+    return _concatenate(probabilities), None if years[0] is None else _concatenate(years)
+
+
+def _concatenate(parts: tuple[list, ...]) -> np.ndarray:
+    return np.concatenate([np.array(part, np.float32) for part in parts])

@@ -1,12 +1,11 @@
-"""Random changes to training crops, by albumentations; each drawn from (seed, epoch, sample) alone."""
+"""Random augmentation of training crops with albumentations, drawn from (seed, epoch, sample)."""
 
 import math
 import os
 import random
 
-os.environ.setdefault(
-    "NO_ALBUMENTATIONS_UPDATE", "1"
-)  # it asks the network for its newest version on import
+# Otherwise albumentations looks for a newer version on the network when it is imported.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as A
 import cv2
@@ -15,54 +14,71 @@ import numpy as np
 from portrait18.core.model_params import AugmentParams
 from portrait18.dataset.warping import warp
 
-cv2.setNumThreads(0)  # tiny crops: its threads only get in the way of PyTorch's
+cv2.setNumThreads(0)  # on tiny crops OpenCV's threads only compete with PyTorch's
 
-#: Shares of red, green and blue in what contrast and saturation take for grey; as torchvision and albumentations.
-_GREY = np.array([0.299, 0.587, 0.114])
-DIRECT = 1.5
+#: Weights of red, green and blue in gray, as in torchvision and albumentations.
+_GRAY = np.array([0.299, 0.587, 0.114])
+#: Largest shrink factor at which one bilinear sampling is as sharp as averaging areas.
+MAX_DIRECT_SHRINK = 1.5
 
 
-class Warp(A.ImageOnlyTransform):
-    """Mirror, scale, turn, move and make small, so that crops come out as sharp as those made small to be predicted.
+class AffineResize(A.ImageOnlyTransform):
+    """Flip, scale, rotate, shift and resize a crop in as few samplings as possible.
 
-    Those are averaged over areas. A bilinear sample blurs as much as the average over an area 1.4 pixels wide: up to
-    `DIRECT` times as small one sampling does it all, beyond that areas are averaged after it.
+    Results are as sharp as the crops that are resized for inference. Those are averaged over
+    areas; bilinear sampling blurs as much as averaging over an area 1.4 pixels wide. Up to a
+    shrink factor of `MAX_DIRECT_SHRINK` one sampling does everything; beyond it areas are averaged
+    after the sampling.
 
     Args:
         flip: probability of mirroring.
-        zoom: scale is drawn from 1 - zoom to 1 + zoom, each shift up to half of it, as a share of the side.
-        rotate: degrees, either way.
-        size: side of the result, pixels.
+        scale: the scale is drawn from 1 - scale to 1 + scale, each shift up to half of it, as a
+            share of the side.
+        rotate: largest rotation in degrees, either way.
+        size: side of the result in pixels.
     """
 
-    def __init__(self, flip: float, zoom: float, rotate: float, size: int):
+    def __init__(self, flip: float, scale: float, rotate: float, size: int):
         super().__init__(p=1.0)
-        self.flip, self.zoom, self.rotate, self.size = flip, zoom, rotate, size
+        self.flip, self.scale, self.rotate, self.size = flip, scale, rotate, size
 
     def get_params(self) -> dict:
+        """Draw the arguments of `apply`."""
         draw = self.py_random.uniform
         return {
             "mirror": draw(0, 1) < self.flip,
-            "scale": 1 + draw(-self.zoom, self.zoom),
+            "scale": 1 + draw(-self.scale, self.scale),
             "degrees": draw(-self.rotate, self.rotate),
-            "shift": (draw(-self.zoom, self.zoom) / 2, draw(-self.zoom, self.zoom) / 2),
+            "shift": (draw(-self.scale, self.scale) / 2, draw(-self.scale, self.scale) / 2),
         }
 
     def apply(
         self, img: np.ndarray, mirror=False, scale=1.0, degrees=0.0, shift=(0.0, 0.0), **params
     ) -> np.ndarray:
-        """uint8 (S, S, 3) -> (size, size, 3): the turn is counterclockwise about the middle, the shift a share of S."""
-        side, middle = len(img), (len(img) - 1) / 2
-        if self.zoom or self.rotate:
-            matrix = cv2.getRotationMatrix2D((middle, middle), degrees, scale)
-            if mirror:  # first of all: x becomes 2 * middle - x
-                matrix[:, 2] += 2 * middle * matrix[:, 0]
+        """Transform a crop.
+
+        Args:
+            img: uint8 (S, S, 3).
+            mirror: whether to flip it horizontally, before anything else.
+            scale: above 1 enlarges.
+            degrees: counterclockwise rotation about the center.
+            shift: (x, y) as shares of S.
+            params: ignored.
+
+        Returns:
+            uint8 (size, size, 3).
+        """
+        side, center = len(img), (len(img) - 1) / 2
+        if self.scale or self.rotate:
+            matrix: np.ndarray = cv2.getRotationMatrix2D((center, center), degrees, scale)
+            if mirror:  # x becomes 2 * center - x
+                matrix[:, 2] += 2 * center * matrix[:, 0]
                 matrix[:, 0] *= -1
             matrix[:, 2] += np.array(shift) * side
-            if side <= DIRECT * self.size:
-                by = self.size / side
-                matrix *= by
-                matrix[:, 2] += (by - 1) / 2  # the middle of a pixel stays one
+            if side <= MAX_DIRECT_SHRINK * self.size:
+                factor = self.size / side
+                matrix *= factor
+                matrix[:, 2] += (factor - 1) / 2  # coordinates refer to pixel centers
                 return warp(img, matrix, self.size)
             img = warp(img, matrix, side)
         elif mirror:
@@ -70,15 +86,17 @@ class Warp(A.ImageOnlyTransform):
         return cv2.resize(img, (self.size, self.size), interpolation=cv2.INTER_AREA)
 
 
-class Tint(A.ImageOnlyTransform):
-    """Brightness, contrast, saturation and hue in one 3x4 matrix over the pixels: a quarter of `A.ColorJitter`'s time.
+class MatrixColorJitter(A.ImageOnlyTransform):
+    """Change brightness, contrast, saturation and hue with one 3x4 matrix.
 
-    Nothing is cut off at 0 or 255 in between, so that all but the hue commute, and the order that
-    `A.ColorJitter` draws has no part. The hue turns about the grey axis of RGB, not in HSV.
+    It takes a quarter of the time of `A.ColorJitter`. Values are not clipped to 0..255 in between,
+    so that all steps but the hue commute, and the random order that `A.ColorJitter` draws does not
+    matter. The hue rotates about the gray axis of RGB, not in HSV.
 
     Args:
-        strength: brightness, contrast and saturation are drawn from 1 - strength (0 at least) to 1 + strength,
-            the hue up to a tenth of the strength, as a share of the circle, either way: faces have few hues.
+        strength: brightness, contrast and saturation are drawn from max(0, 1 - strength) to
+            1 + strength, the hue up to a tenth of the strength, as a share of the color circle,
+            either way: faces have few hues.
         p: probability.
     """
 
@@ -87,6 +105,7 @@ class Tint(A.ImageOnlyTransform):
         self.strength = strength
 
     def get_params(self) -> dict:
+        """Draw the arguments of `apply`."""
         draw, low, high = self.py_random.uniform, max(0.0, 1 - self.strength), 1 + self.strength
         hue = self.strength / 10
         factors = {name: draw(low, high) for name in ("brightness", "contrast", "saturation")}
@@ -95,21 +114,21 @@ class Tint(A.ImageOnlyTransform):
     def apply(
         self, img: np.ndarray, brightness=1.0, contrast=1.0, saturation=1.0, hue=0.0, **params
     ) -> np.ndarray:
-        """uint8 (S, S, 3) RGB -> the same."""
+        """Transform a crop, uint8 (S, S, 3), RGB; the hue is a share of the color circle."""
         cos, sin = math.cos(2 * math.pi * hue), math.sin(2 * math.pi * hue) / math.sqrt(3)
         same, last, next_ = (1 + 2 * cos) / 3, (1 - cos) / 3 - sin, (1 - cos) / 3 + sin
-        turn = np.array([[same, last, next_], [next_, same, last], [last, next_, same]])
-        saturate = saturation * np.eye(3) + (1 - saturation) * _GREY
-        matrix = np.full((3, 4), brightness * (1 - contrast) * (_GREY @ cv2.mean(img)[:3]))
-        matrix[:, :3] = brightness * contrast * (turn @ saturate)
+        rotate = np.array([[same, last, next_], [next_, same, last], [last, next_, same]])
+        saturate = saturation * np.eye(3) + (1 - saturation) * _GRAY
+        matrix = np.full((3, 4), brightness * (1 - contrast) * (_GRAY @ cv2.mean(img)[:3]))
+        matrix[:, :3] = brightness * contrast * (rotate @ saturate)
         return cv2.transform(img, matrix)
 
 
 def make(params: AugmentParams, size: int) -> A.Compose:
-    """The transform from a stored crop, uint8 (S, S, 3), to what the network sees, uint8 (size, size, 3)."""
+    """Return the transform from a stored crop, uint8 (S, S, 3), to uint8 (size, size, 3)."""
     steps: list[A.BasicTransform] = [
-        Warp(params.flip, params.zoom, params.rotate, size),
-        Tint(params.color, p=0.8 if params.color else 0.0),
+        AffineResize(params.flip, params.zoom, params.rotate, size),
+        MatrixColorJitter(params.color, p=0.8 if params.color else 0.0),
         A.OneOf(
             [A.GaussianBlur(blur_limit=(3, 5)), A.ImageCompression(quality_range=(40, 80))],
             p=params.blur,
@@ -126,13 +145,13 @@ def make(params: AugmentParams, size: int) -> A.Compose:
 
 
 def sample_seed(seed: int, epoch: int, sample: int) -> int:
-    """A 32-bit seed of its own for each (seed, epoch, sample); the same wherever and whenever it is asked for."""
+    """Return a 32-bit seed that depends on (seed, epoch, sample) only."""
     return int(np.random.SeedSequence([seed, epoch, sample]).generate_state(1)[0])
 
 
 def apply(transform: A.Compose, crop: np.ndarray, seed: int) -> np.ndarray:
-    """Transform one crop with draws that depend on `seed` only."""
-    # One stream for all steps: `set_random_seed` starts each step's own at the same number, so that the
-    # crops that are mirrored would be those that are blurred. It also takes as long as the warp.
+    """Transform one crop, uint8 (S, S, 3), with random draws that depend on `seed` only."""
+    # All steps share one random stream. `set_random_seed` would start each step's own stream at the
+    # same number, so that exactly the flipped crops would be blurred; it is also slow.
     transform.set_random_state(np.random.Generator(np.random.Philox(key=seed)), random.Random(seed))
     return transform(image=crop)["image"]

@@ -1,4 +1,4 @@
-"""A batch spread over several processes (`portrait18.core.processes`), and one network that they train together."""
+"""Data-parallel training: batches split over the processes of `portrait18.core.processes`."""
 
 import numpy as np
 import timm.layers
@@ -13,8 +13,12 @@ from portrait18.core.processes import gather, rank, world_size
 from portrait18.models import losses
 
 
-def require(params: ModelParams) -> None:
-    """`UserError` for a loss that judges a batch as a whole, where each of several processes has a part of it."""
+def validate(params: ModelParams) -> None:
+    """Reject a loss of the whole batch if there are several processes, each with a slice of it.
+
+    Raises:
+        UserError: lists the losses that can be used.
+    """
     entry = losses.LOSSES.get(params.loss)
     if world_size() > 1 and entry and entry.of_batch:
         alone = [
@@ -23,29 +27,29 @@ def require(params: ModelParams) -> None:
             if params.target in entry.targets and not entry.of_batch
         ]
         raise UserError(
-            f"params.yaml: loss = {params.loss!r} judges a batch as a whole, and each of {world_size()} processes (launch) has"
-            f" a part of it; use launch: python, or {' | '.join(alone)}"
+            f"params.yaml: loss = {params.loss!r} needs whole batches, but each of {world_size()}"
+            f" processes (launch) has a slice; use launch: python, or {' | '.join(alone)}"
         )
 
 
-def share(count: int) -> slice:
-    """This process's part of `count` things in a row; the parts differ by one at most."""
-    size, more = divmod(count, world_size())
-    start = rank() * size + min(rank(), more)
-    return slice(start, start + size + (rank() < more))
+def shard_slice(count: int) -> slice:
+    """Return this process's slice of `count` items; slices differ in length by at most one."""
+    size, extra = divmod(count, world_size())
+    start = rank() * size + min(rank(), extra)
+    return slice(start, start + size + (rank() < extra))
 
 
-def lengths(count: int) -> list[int]:
-    """Of the parts that `share` makes."""
+def shard_lengths(count: int) -> list[int]:
+    """Return the lengths of all processes' slices of `count` items."""
     return [len(part) for part in np.array_split(np.arange(count), world_size())]
 
 
-def joined(part: torch.Tensor, lengths: list[int]) -> torch.Tensor:
-    """The parts of a tensor, one behind the other.
+def all_gather_rows(part: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+    """Concatenate the slices of all processes along the first dimension.
 
     Args:
-        part: (lengths[rank], ...), of the same kind and device as those of the other processes.
-        lengths: of all parts.
+        part: this process's slice (lengths[rank], ...); dtype and device as in other processes.
+        lengths: of all slices, by rank.
     """
     if world_size() == 1:
         return part
@@ -56,18 +60,24 @@ def joined(part: torch.Tensor, lengths: list[int]) -> torch.Tensor:
     return torch.cat([each[:length] for each, length in zip(parts, lengths, strict=True)])
 
 
-def sums(*numbers: float) -> list[float]:
-    """Each number, summed over the processes."""
+def sum_over_processes(*numbers: float) -> list[float]:
+    """Return each number's sum over all processes."""
     return [sum(column) for column in zip(*gather(numbers), strict=True)]
 
 
-def with_common_statistics(network: nn.Module) -> nn.Module:
-    """On GPUs, batch norm over the photos of all processes; on CPUs each keeps to its own (PyTorch has no such layer)."""
+def sync_batchnorm(network: nn.Module) -> nn.Module:
+    """Make batch norms use the statistics of all processes' photos, on GPUs.
+
+    On CPUs each process uses its own photos, because PyTorch has no such layer for them.
+    """
     if world_size() == 1 or device().type == "cpu":
         return network
     return timm.layers.convert_sync_batchnorm(network)
 
 
-def averaging_gradients(network: nn.Module) -> nn.Module:
-    """The network, its gradients averaged over the processes as they come; made anew when other weights are frozen."""
+def data_parallel(network: nn.Module) -> nn.Module:
+    """Wrap a network so that its gradients are averaged over the processes.
+
+    Wrap it again whenever other weights are frozen.
+    """
     return network if world_size() == 1 else nn.parallel.DistributedDataParallel(network)

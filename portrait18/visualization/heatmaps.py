@@ -15,7 +15,7 @@ from torch import nn
 
 from portrait18.dataset.classes import ALL, TASKS, Task
 from portrait18.models.backbones import Network
-from portrait18.models.inference import Model, resized, to_device
+from portrait18.models.inference import Model, resize, to_device
 
 OPACITY = 0.65  # of the color where the map is highest; the face must stay visible
 
@@ -117,7 +117,7 @@ def grad_cam(model: Model, crops: np.ndarray, task: Task, class_indices: np.ndar
     """
     network = HookedNetwork(model.network)
     size, device = model.params.image_size, next(network.parameters()).device
-    photos = to_device(resized(crops, size), device).float()
+    photos = to_device(resize(crops, size), device).float()
     scores = [lambda outputs, c=int(c): _log_odds(model, outputs, task, c) for c in class_indices]
     return GradCAM(network, network.target_layers(size))(photos, scores)
 

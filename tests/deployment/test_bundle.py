@@ -14,6 +14,7 @@ from portrait18.dataset.classes import ALL, CLASS_NAMES, TASKS, encode, joint
 from portrait18.deployment import bundle
 from portrait18.evaluation import ensembling
 from portrait18.models import inference
+from portrait18.models.inference import PredictOptions
 
 
 def by_the_pipeline(ensemble, crops, flip=True, tta_scales=(1.0, 0.8)):
@@ -24,9 +25,8 @@ def by_the_pipeline(ensemble, crops, flip=True, tta_scales=(1.0, 0.8)):
         for run in (run for run in RUNS if run.model == name):
             model = inference.load(run.weights, CPU)
             rows = np.arange(len(crops))
-            said, years = inference.predict(
-                model.network, model.target, crops, rows, 32, 4, flip, tta_scales
-            )
+            options = PredictOptions(32, 4, flip, tta_scales)
+            said, years = inference.predict(model.network, model.target, crops, rows, options)
             table = pd.DataFrame(said, columns=model.target.task.columns).assign(
                 set="eval", photo=rows
             )
@@ -74,9 +74,8 @@ def test_one_network_for_all_answers_the_18_classes_at_once(load_bundle):
     loaded = load_bundle(ensemble=ensemble, models={"all": ["all"]}, runs=[run])
     answers = loaded.answers(noise(3))
     model = inference.load(run.weights, CPU)
-    said, _ = inference.predict(
-        model.network, model.target, noise(3), np.arange(3), 32, 4, True, [1.0, 0.8]
-    )
+    options = PredictOptions(32, 4, True, [1.0, 0.8])
+    said, _ = inference.predict(model.network, model.target, noise(3), np.arange(3), options)
     np.testing.assert_allclose(
         answers.gender[:, 1], said.reshape(3, 3, 2, 3)[:, :, 1].sum((1, 2)), rtol=1e-5
     )

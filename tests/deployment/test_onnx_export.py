@@ -14,6 +14,7 @@ from torch import nn
 
 from portrait18.deployment import onnx_export
 from portrait18.models import backbones, inference, targets
+from portrait18.models.inference import PredictOptions
 
 #: Every way to pose a task, and what more it needs.
 TARGETS = {
@@ -61,7 +62,9 @@ def told(path, crops) -> list[np.ndarray]:
 
 def expected(model, crops, flip):
     rows = np.arange(len(crops))
-    found = inference.predict(model.network, model.target, crops, rows, SIZE, 8, flip)
+    found = inference.predict(
+        model.network, model.target, crops, rows, PredictOptions(SIZE, 8, flip)
+    )
     return [part for part in found if part is not None]
 
 

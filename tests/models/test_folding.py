@@ -1,4 +1,4 @@
-"""Batch norms taken into the convolutions before them."""
+"""Batch norms folded into the convolutions before them."""
 
 import pytest
 import timm
@@ -7,12 +7,11 @@ from timm.layers import Conv2dSame
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from portrait18.models import folding
-from portrait18.models.folding import TOLERANCE, folded
+from portrait18.models.folding import TOLERANCE, fold_batchnorm
 
 
-def _seasoned(network: nn.Module) -> nn.Module:
-    """With batch norms that do something, as after a training."""
+def _randomize_norms(network: nn.Module) -> nn.Module:
+    """Give the batch norms arbitrary weights and statistics, as after a training."""
     torch.manual_seed(1)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -23,43 +22,44 @@ def _seasoned(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-def _norms(network: nn.Module) -> int:
+def _count_norms(network: nn.Module) -> int:
     return sum(isinstance(module, nn.BatchNorm2d) for module in network.modules())
 
 
 @pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "resnet18", "mobilenetv3_small_050"])
 @torch.inference_mode()
-def test_every_norm_is_folded_and_other_photos_are_answered_alike(name):
-    network = _seasoned(timm.create_model(name, num_classes=5))
-    result, photos = folded(network, 48), 255 * torch.rand(4, 3, 64, 64)
-    assert _norms(network)
-    assert not _norms(result)
-    wanted = network(photos)
-    assert wanted.std() > 0
-    assert (result(photos) - wanted).abs().max() <= 10 * TOLERANCE * wanted.abs().max()
+def test_every_norm_is_folded_and_outputs_stay_the_same(name):
+    network = _randomize_norms(timm.create_model(name, num_classes=5))
+    result, photos = fold_batchnorm(network, 48), 255 * torch.rand(4, 3, 64, 64)
+    assert _count_norms(network)
+    assert not _count_norms(result)
+    expected = network(photos)
+    assert expected.std() > 0
+    error = (result(photos) - expected).abs().max()
+    assert error <= 10 * TOLERANCE * expected.abs().max()
 
 
 @pytest.mark.parametrize("kernel", [2, 3, 5])
 @pytest.mark.parametrize("stride", [1, 2, 3])
-def test_borders_of_unlike_widths_are_not_written_and_answers_are_the_same(kernel, stride):
-    network = _seasoned(
+def test_asymmetric_padding_is_not_copied_and_outputs_stay_the_same(kernel, stride):
+    network = _randomize_norms(
         nn.Sequential(
             nn.Conv2d(3, 6, 1), Conv2dSame(6, 6, kernel, stride, groups=6), nn.BatchNorm2d(6)
         )
     )
-    result = folded(network, 8)
-    assert isinstance(result[1], folding._Bordered)
+    result = fold_batchnorm(network, 8)
+    assert type(result[1]) is not Conv2dSame
     for size in range(1, 14):
-        photos, written = torch.rand(2, 3, size, size), []
-        wanted = network(photos)
-        with _Recorded(written):
-            answers = result(photos)
-        torch.testing.assert_close(answers, wanted, atol=1e-5, rtol=1e-4)
-        assert torch.ops.aten.constant_pad_nd.default not in written
-        assert torch.ops.aten.convolution.default in written
+        photos, calls = torch.rand(2, 3, size, size), []
+        expected = network(photos)
+        with _Recorder(calls):
+            outputs = result(photos)
+        torch.testing.assert_close(outputs, expected, atol=1e-5, rtol=1e-4)
+        assert torch.ops.aten.constant_pad_nd.default not in calls
+        assert torch.ops.aten.convolution.default in calls
 
 
-class _Recorded(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):
     def __init__(self, calls: list):
         super().__init__()
         self.calls = calls
@@ -69,13 +69,13 @@ class _Recorded(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-def test_a_network_without_batch_norm_is_left_alone():
+def test_a_network_without_batch_norm_is_returned_as_it_is():
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
-    assert folded(network, 8) is network
+    assert fold_batchnorm(network, 8) is network
 
 
 class _Twice(nn.Module):
-    """A convolution whose output is used beside its norm too, where folding would change it."""
+    """A convolution whose output is also used without its norm, so that folding would change it."""
 
     def __init__(self):
         super().__init__()
@@ -87,7 +87,7 @@ class _Twice(nn.Module):
 
 
 class _Shared(nn.Module):
-    """A convolution that two norms take turns behind."""
+    """A convolution that feeds two norms."""
 
     def __init__(self):
         super().__init__()
@@ -101,8 +101,8 @@ class _Shared(nn.Module):
 
 
 @pytest.mark.parametrize("make", [_Twice, _Shared])
-def test_where_folding_would_change_answers_nothing_is_folded(make):
-    network = _seasoned(make())
+def test_nothing_is_folded_where_it_would_change_outputs(make):
+    network = _randomize_norms(make())
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    assert folded(network, 8) is network
+    assert fold_batchnorm(network, 8) is network
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())

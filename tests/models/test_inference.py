@@ -8,8 +8,9 @@ from safetensors.torch import load_file, save_file
 from tiny import crop_params, model_params
 from torch import nn
 
-from portrait18.core.errors import UserError
-from portrait18.models import backbones, inference, targets
+from portrait18.core.errors import REPAIR_HINT, UserError
+from portrait18.models import backbones, inference, targets, weights
+from portrait18.models.inference import PredictOptions
 
 CPU = torch.device("cpu")
 CROPS = np.random.default_rng(0).integers(0, 256, (9, 40, 40, 3), np.uint8)
@@ -18,7 +19,7 @@ PARAMS, VALUE = model_params(), model_params(task="age", target="value", loss="g
 
 
 class Corner(nn.Module):
-    """Outputs that depend on the left upper pixel alone, so that mirrors and sizes show."""
+    """Outputs that depend on the upper left pixel only, so that flips and resizing show."""
 
     def __init__(self, outputs):
         super().__init__()
@@ -30,15 +31,15 @@ class Corner(nn.Module):
 
 def network(params, seed=0):
     torch.manual_seed(seed)
-    made = backbones.create(params, targets.make(params).widths)
-    made.train()(
-        torch.from_numpy(CROPS[:, :32, :32]).permute(0, 3, 1, 2)
-    )  # or batch norm would be at 0 and 1
-    return made
+    result = backbones.create(params, targets.make(params).widths)
+    # One step in training mode, so that batch norm statistics differ from 0 and 1.
+    result.train()(torch.from_numpy(CROPS[:, :32, :32]).permute(0, 3, 1, 2))
+    return result
 
 
-def predict(net, params, crops=CROPS, rows=ROWS, size=40, batch_size=2, flip=False, **more):
-    return inference.predict(net, targets.make(params), crops, rows, size, batch_size, flip, **more)
+def predict(net, params, crops=CROPS, rows=ROWS, size=40, batch_size=2, **augmentation):
+    options = PredictOptions(size, batch_size, **augmentation)
+    return inference.predict(net, targets.make(params), crops, rows, options)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,7 @@ def test_equal_models_have_equal_bytes(tmp_path):
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
 
 
-def test_rows_come_in_the_asked_order_whatever_the_batches():
+def test_predictions_follow_the_order_of_rows_for_any_batch_size():
     expected = CROPS[ROWS, 0, 0, 0, None] * np.arange(1.0, 4) / 255
     expected = np.exp(expected) / np.exp(expected).sum(1, keepdims=True)
     for batch_size in (1, 2, 100):
@@ -75,7 +76,7 @@ def test_rows_come_in_the_asked_order_whatever_the_batches():
 
 
 @pytest.mark.parametrize("params", [PARAMS, VALUE], ids=["classes", "years"])
-def test_flip_averages_the_answers_for_both_sides(params):
+def test_flip_averages_the_predictions_for_both_orientations(params):
     corner = Corner(*targets.make(params).widths)
     plain, mirrored = predict(corner, params), predict(corner, params, crops=CROPS[:, :, ::-1])
     both = predict(corner, params, flip=True)
@@ -85,34 +86,27 @@ def test_flip_averages_the_answers_for_both_sides(params):
     assert np.abs(both[0] - plain[0]).max() > 0.01
 
 
-def test_tta_scales_average_the_answers_for_the_middles():
-    corner, middle = Corner(3), CROPS[:, 4:36, 4:36]
-    whole, zoomed = predict(corner, PARAMS), predict(corner, PARAMS, crops=middle, size=32)
+def test_tta_scales_average_the_predictions_for_center_crops():
+    corner, center = Corner(3), CROPS[:, 4:36, 4:36]
+    full, zoomed = predict(corner, PARAMS), predict(corner, PARAMS, crops=center, size=32)
     np.testing.assert_allclose(
         predict(corner, PARAMS, size=32, tta_scales=[0.8])[0], zoomed[0], rtol=1e-5
     )
-    seen = predict(corner, PARAMS, tta_scales=[1.0, 1.0, 1.0])[0]
-    np.testing.assert_allclose(seen, whole[0], rtol=1e-5)
-    both = predict(
-        corner,
-        PARAMS,
-        crops=np.repeat(CROPS[:, :1, :1], 40, 1).repeat(40, 2),
-        flip=True,
-        tta_scales=[1.0, 0.5],
-    )
-    np.testing.assert_allclose(
-        both[0], whole[0], rtol=1e-5
-    )  # an even photo looks the same however it is shown
+    repeated = predict(corner, PARAMS, tta_scales=[1.0, 1.0, 1.0])[0]
+    np.testing.assert_allclose(repeated, full[0], rtol=1e-5)
+    uniform = np.repeat(CROPS[:, :1, :1], 40, 1).repeat(40, 2)  # looks the same in all views
+    both = predict(corner, PARAMS, crops=uniform, flip=True, tta_scales=[1.0, 0.5])
+    np.testing.assert_allclose(both[0], full[0], rtol=1e-5)
 
 
-def test_years_come_in_years():
+def test_ages_are_returned_in_years():
     _, years = predict(Corner(2), VALUE)
     np.testing.assert_allclose(years, CROPS[ROWS, 0, 0, 0] / 255 * 15 + 45, rtol=1e-5)
     assert years.shape == (5,)
     assert years.dtype == np.float32
 
 
-def test_the_network_sees_crops_at_its_own_size():
+def test_crops_are_resized_to_the_networks_input_size():
     seen = []
 
     class Spy(Corner):
@@ -127,7 +121,7 @@ def test_the_network_sees_crops_at_its_own_size():
     np.testing.assert_allclose(seen[0].permute(0, 2, 3, 1), expected, atol=0.51)
 
 
-def test_predicting_reads_a_memory_map_a_batch_at_a_time(tmp_path):
+def test_a_memory_map_is_read_batch_by_batch(tmp_path):
     np.save(tmp_path / "crops.npy", CROPS)
     mapped = np.load(tmp_path / "crops.npy", mmap_mode="r")
     net, read = network(PARAMS), []
@@ -142,21 +136,21 @@ def test_predicting_reads_a_memory_map_a_batch_at_a_time(tmp_path):
     np.testing.assert_array_equal(from_map, predict(net, PARAMS, size=32)[0])
 
 
-def test_predicting_leaves_the_network_in_evaluation_mode_and_unchanged():
+def test_prediction_does_not_change_the_network():
     net = network(PARAMS)
     before = {k: v.clone() for k, v in net.state_dict().items()}
     predict(net.train(), PARAMS, size=32)
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
 
 
-def test_resized_keeps_equal_sizes_and_averages_when_it_shrinks():
-    assert (inference.resized(CROPS, 40) == CROPS).all()
+def test_resize_keeps_equal_sizes_and_averages_areas_when_shrinking():
+    assert (inference.resize(CROPS, 40) == CROPS).all()
     board = np.repeat((np.indices((1, 64, 64)).sum(0) % 2 * 255)[..., None], 3, 3).astype(np.uint8)
-    assert inference.resized(board, 48).shape == (1, 48, 48, 3)
-    assert np.abs(inference.resized(board, 32).astype(int) - 127).max() <= 1
+    assert inference.resize(board, 48).shape == (1, 48, 48, 3)
+    assert np.abs(inference.resize(board, 32).astype(int) - 127).max() <= 1
 
 
-def test_photos_reach_the_device_as_bytes_with_channels_first():
+def test_photos_are_moved_as_bytes_in_channels_last_format():
     tensor = inference.to_device(CROPS, CPU)
     assert tensor.dtype == torch.uint8
     assert tensor.shape == (9, 3, 40, 40)
@@ -164,7 +158,7 @@ def test_photos_reach_the_device_as_bytes_with_channels_first():
     assert (tensor.numpy() == CROPS.transpose(0, 3, 1, 2)).all()
 
 
-def test_a_file_without_our_metadata_is_refused(tmp_path):
+def test_a_file_without_this_projects_metadata_is_rejected(tmp_path):
     path = tmp_path / "foreign.safetensors"
     save_file(network(PARAMS).state_dict(), path, {"format": "pt"})
     with pytest.raises(UserError, match=r"foreign\.safetensors was not written by this project"):
@@ -172,41 +166,41 @@ def test_a_file_without_our_metadata_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("fault", ["tensor missing", "other shape"])
-def test_a_file_that_does_not_fit_its_description_is_refused(tmp_path, fault):
+def test_weights_that_do_not_match_their_description_are_rejected(tmp_path, fault):
     path = tmp_path / "model.safetensors"
     inference.save(path, network(PARAMS), PARAMS, crop_params())
-    metadata, tensors = backbones.read_metadata(path), load_file(path)
+    metadata, tensors = weights.read_metadata(path), load_file(path)
     bias = tensors.pop("head.bias")
     if fault == "other shape":
         tensors["head.bias"] = torch.cat([bias, bias])
     save_file(tensors, path, metadata)
-    with pytest.raises(UserError, match=r"model\.safetensors does not fit its own description"):
+    with pytest.raises(UserError, match=r"model\.safetensors does not match its own description"):
         inference.load(path, CPU)
 
 
-def test_a_description_of_another_version_is_refused_in_one_line(tmp_path):
+def test_a_description_of_another_version_is_rejected_in_one_line(tmp_path):
     path = tmp_path / "old.safetensors"
     inference.save(path, network(PARAMS), PARAMS, crop_params())
-    metadata = backbones.read_metadata(path)[inference.METADATA].replace('"dropout"', '"drop"')
+    metadata = weights.read_metadata(path)[inference.METADATA].replace('"dropout"', '"drop"')
     save_file(load_file(path), path, {inference.METADATA: metadata})
     with pytest.raises(UserError, match=r"old\.safetensors"):
         inference.load(path, CPU)
 
 
 @pytest.mark.parametrize("kept", [0, 5, 1000, -1])
-def test_a_half_written_model_is_named_in_one_line(tmp_path, kept):
+def test_a_truncated_model_is_reported_in_one_line(tmp_path, kept):
     path = tmp_path / "model.safetensors"
     inference.save(path, network(PARAMS), PARAMS, crop_params())
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(
-        UserError, match=r"model .*model\.safetensors is damaged .*run make repair, then dvc repro"
+        UserError, match=rf"model .*model\.safetensors is damaged .*{REPAIR_HINT}"
     ) as caught:
         inference.load(path, CPU)
     assert len(caught.value.problems) == 1
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_model_is_named(tmp_path):
+def test_a_missing_model_is_reported(tmp_path):
     with pytest.raises(UserError, match=r"model .*model\.safetensors is missing; run dvc repro"):
         inference.load(tmp_path / "model.safetensors", CPU)
 
@@ -214,23 +208,23 @@ def test_a_missing_model_is_named(tmp_path):
 @pytest.mark.parametrize(
     "described", ["{", "[]", "{}", '{"model": 1, "crop": 2}', '{"model": [], "crop": {}}']
 )
-def test_a_description_of_garbage_is_refused_in_one_line(tmp_path, described):
+def test_an_invalid_description_is_rejected_in_one_line(tmp_path, described):
     path = tmp_path / "model.safetensors"
     save_file(network(PARAMS).state_dict(), path, {inference.METADATA: described})
-    with pytest.raises(UserError, match=r"model\.safetensors was made by another version"):
+    with pytest.raises(UserError, match=r"model\.safetensors was written by another version"):
         inference.load(path, CPU)
 
 
 @pytest.mark.parametrize("kind", ["archive", "bare pickle", "PyTorch's old format"])
-def test_a_pickle_under_a_models_name_is_refused_and_not_run(tmp_path, kind):
+def test_a_pickle_with_a_models_name_is_rejected_and_not_run(tmp_path, kind):
     planted, path = Planted(tmp_path / "it ran"), tmp_path / "model.safetensors"
     if kind == "bare pickle":
         path.write_bytes(pickle.dumps(planted))
     else:
         torch.save(planted, path, _use_new_zipfile_serialization=kind == "archive")
-    for read in (lambda: inference.load(path, CPU), lambda: backbones.read_tensors(path)):
+    for read in (lambda: inference.load(path, CPU), lambda: weights.read_tensors(path)):
         with pytest.raises(
-            UserError, match=r"model\.safetensors holds a pickle.*not opened"
+            UserError, match=r"model\.safetensors contains a pickle.*not opened"
         ) as caught:
             read()
         assert "\n" not in str(caught.value)

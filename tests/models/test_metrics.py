@@ -4,18 +4,18 @@ import pytest
 from portrait18.models import metrics
 
 
-def test_macro_f1_by_hand():
+def test_macro_f1_equals_a_hand_calculation():
     truth, predicted = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
     assert metrics.macro_f1(truth, predicted, 2) == pytest.approx((2 / 3 + 4 / 5) / 2)
 
 
-def test_absent_class_counts_as_zero():
+def test_an_absent_class_counts_as_zero():
     truth = np.array([0, 1])
     assert metrics.macro_f1(truth, truth, 2) == 1
     assert metrics.macro_f1(truth, truth, 4) == 0.5
 
 
-def test_scores_by_hand():
+def test_scores_equal_a_hand_calculation():
     truth = np.array([0, 1])
     probabilities = np.array([[0.5, 0.25, 0.25], [0.25, 0.25, 0.5]], np.float32)
     found = metrics.scores(truth, probabilities.argmax(1), probabilities)
@@ -24,20 +24,20 @@ def test_scores_by_hand():
     assert found["loss"] == pytest.approx(-np.log([0.5, 0.25]).mean())
 
 
-def test_loss_of_a_sure_mistake_is_finite():
+def test_the_loss_of_a_confident_mistake_is_finite():
     found = metrics.scores(np.array([0]), np.array([1]), np.array([[0.0, 1.0]]))
     assert 10 < found["loss"] < 20
 
 
-def test_probabilities_that_do_not_sum_to_one_are_normalised():
+def test_probabilities_that_do_not_sum_to_one_are_normalized():
     assert metrics.scores(np.array([0]), np.array([0]), np.array([[2.0, 2.0]]))[
         "loss"
     ] == pytest.approx(np.log(2))
 
 
-def test_answers_score_the_18_classes_and_each_task():
-    classes, predicted = np.array([0, 17, 3, 14]), np.array([0, 17, 0, 13])
-    found = metrics.answers(classes, predicted)
+def test_class_scores_cover_the_18_classes_and_each_task():
+    truth, predicted = np.array([0, 17, 3, 14]), np.array([0, 17, 0, 13])
+    found = metrics.class_scores(truth, predicted)
     assert found["accuracy"] == 0.5
     assert found["macro_f1"] == pytest.approx((2 / 3 + 1) / 18)
     assert found["mask"]["accuracy"] == 1
@@ -46,5 +46,5 @@ def test_answers_score_the_18_classes_and_each_task():
     assert found["mask"]["macro_f1"] == pytest.approx(2 / 3)
 
 
-def test_perfect_answers_score_one():
-    assert metrics.answers(np.arange(18), np.arange(18))["macro_f1"] == 1
+def test_perfect_predictions_score_one():
+    assert metrics.class_scores(np.arange(18), np.arange(18))["macro_f1"] == 1

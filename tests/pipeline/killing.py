@@ -18,7 +18,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNING = re.compile(r"Running stage '((\w+)[^']*)'")
-GOING_ON = re.compile(r"(?: (train|eval): )?going on (?:from photo|after epoch) (\d+)")
+GOING_ON = re.compile(r"(?: (train|eval): )?(?:going on|resuming) (?:from photo|after epoch) (\d+)")
 EPOCH = re.compile(r"epoch (\d+)/\d+: train loss")
 
 

@@ -13,7 +13,8 @@ from safetensors.torch import save_file
 from portrait18.cropping import faces
 from portrait18.dataset.classes import TASKS
 from portrait18.deployment import bundle
-from portrait18.models import backbones, inference
+from portrait18.models import inference
+from portrait18.models.weights import read_metadata, read_tensors
 
 pytestmark = pytest.mark.pipeline
 CPU = torch.device("cpu")
@@ -91,7 +92,7 @@ def test_the_networks_that_the_stage_writes_as_onnx_say_the_same(project):
     import onnxruntime
 
     for weights in (project.root / "models/trained").glob("*/*.safetensors"):
-        tensors, metadata = backbones.read_tensors(weights), backbones.read_metadata(weights)
+        tensors, metadata = read_tensors(weights), read_metadata(weights)
         tensors["head.weight"] *= 300  # trained so briefly, they say nearly the same of every crop
         weights.unlink()  # a link into DVC's cache
         save_file(tensors, weights, metadata)
@@ -102,10 +103,10 @@ def test_the_networks_that_the_stage_writes_as_onnx_say_the_same(project):
     assert {network.model for network in networks} == {"mask", "gender", "age-class", "age-value"}
     for network in networks:
         model = inference.load(folder / network.file, CPU)
-        crops = inference.resized(np.load(project.root / "data/crops/eval.npy"), network.size)
-        wanted = inference.predict(
-            model.network, model.target, crops, np.arange(len(crops)), network.size, 16, True
-        )
+        crops = inference.resize(np.load(project.root / "data/crops/eval.npy"), network.size)
+        options = inference.PredictOptions(network.size, 16, True)
+        rows = np.arange(len(crops))
+        wanted = inference.predict(model.network, model.target, crops, rows, options)
         session = onnxruntime.InferenceSession(
             folder / network.onnx, providers=["CPUExecutionProvider"]
         )

@@ -125,7 +125,7 @@ def test_killed_predictions_go_on_and_end_the_same(project):
     assert held_out > 4
     project.run(sys.executable, "-c", KILLED_AFTER, "4", *run[2:], check=False)
     assert not out.exists()
-    assert f"mask 0-0 train: going on from photo 4 of {held_out}\n" in project.run(
+    assert f"mask 0-0 train: resuming from photo 4 of {held_out}\n" in project.run(
         sys.executable, *run
     )
     assert out.read_bytes() == undisturbed

@@ -123,7 +123,7 @@ def test_a_second_round_learns_from_the_photos_to_label_and_can_be_taken_back(pr
     before = project.lock()
     project.set_params({"pseudo_label": {"models": ["mask"], "confidence": 0.01}})
     output = project.run("dvc", "repro")
-    assert "10 of 10 photos to label are trained on" in output
+    assert "10 of 10 evaluation photos are pseudo-labeled" in output
     ran = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
     assert ran[:4] == [
         "pseudo_label@mask-0",

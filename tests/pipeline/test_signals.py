@@ -84,7 +84,7 @@ def test_signals_end_promptly_with_how_to_go_on(training, tmp_path, monkeypatch)
         done = progress(project)
     output = project.run("dvc", "repro", "-s", "train@mask-0-0")
     check(output, done, epochs, ended=True)
-    assert "going on after epoch" in output
+    assert "resuming after epoch" in output
     assert project.lock()["train@mask-0-0"] == undisturbed
 
 

@@ -17,7 +17,7 @@ def transform(size=64, **strengths):
 
 
 def spot(side=128, edge=32):
-    """A white square in the middle of a black one."""
+    """Return a black square with a white one in its center."""
     crop = np.zeros((side, side, 3), np.uint8)
     at = (side - edge) // 2
     crop[at : at + edge, at : at + edge] = 255
@@ -25,7 +25,7 @@ def spot(side=128, edge=32):
 
 
 @pytest.mark.parametrize("name", ["flip", "rotate", "zoom", "color", "blur", "erase"])
-def test_the_seed_alone_decides(name):
+def test_results_depend_on_the_seed_only(name):
     strength = {"flip": 0.5, "rotate": 20, "zoom": 0.3}.get(name, 1.0)
     one, another = transform(**{name: strength}), transform(**{name: strength})
     augmentation.apply(another, CROP, 99)
@@ -38,12 +38,12 @@ def test_the_seed_alone_decides(name):
 
 
 @pytest.mark.parametrize("size", [32, 48, 64, 100])
-def test_without_strengths_it_only_resizes(size):
+def test_zero_strengths_only_resize(size):
     result = augmentation.apply(transform(size), CROP, 3)
     assert (result == cv2.resize(CROP, (size, size), interpolation=cv2.INTER_AREA)).all()
 
 
-def test_flip_one_mirrors_always():
+def test_flip_one_always_mirrors():
     assert all(
         (augmentation.apply(transform(flip=1.0), CROP, seed) == CROP[:, ::-1]).all()
         for seed in range(5)
@@ -59,7 +59,7 @@ def test_flip_half_mirrors_half():
 
 
 @pytest.mark.parametrize("size", [32, 80])
-def test_everything_at_once_gives_bytes_of_the_asked_size_and_leaves_the_crop_alone(size):
+def test_all_steps_give_uint8_of_the_requested_size_and_keep_the_input(size):
     before = CROP.copy()
     result = augmentation.apply(
         transform(size, flip=1, rotate=30, zoom=0.2, color=1, blur=1, erase=1), CROP, 1
@@ -69,7 +69,7 @@ def test_everything_at_once_gives_bytes_of_the_asked_size_and_leaves_the_crop_al
     assert (before == CROP).all()
 
 
-def test_rotate_turns_both_ways_within_its_degrees():
+def test_rotate_turns_both_ways_within_its_limit():
     line = np.zeros((128, 128, 3), np.uint8)
     line[62:66] = 255
     turn, angles = transform(128, rotate=20), []
@@ -80,7 +80,7 @@ def test_rotate_turns_both_ways_within_its_degrees():
     assert 10 < max(angles) < 21
 
 
-def test_zoom_goes_in_and_out_and_moves_by_half_of_it():
+def test_zoom_scales_both_ways_and_shifts_by_half_of_it():
     move, sides, shifts = transform(128, zoom=0.25), [], []
     for seed in range(40):
         y, x = np.nonzero(augmentation.apply(move, spot(), seed)[..., 0] > 127)
@@ -92,7 +92,7 @@ def test_zoom_goes_in_and_out_and_moves_by_half_of_it():
     assert 0.06 < max(shifts) < 0.14
 
 
-def test_zoom_keeps_the_faces_proportions():
+def test_zoom_keeps_proportions():
     move = transform(128, zoom=0.25)
     for seed in range(10):
         light = augmentation.apply(move, spot(), seed)[..., 0] > 127
@@ -106,7 +106,7 @@ def portrait(name="000002_male_White_27", side=128):
     )
 
 
-def apart(one, another):
+def absolute_difference(one, another):
     return np.abs(one.astype(int) - another)
 
 
@@ -116,8 +116,11 @@ def apart(one, another):
     ("scale", "degrees", "shift"),
     [(1.1, 0, (0, 0)), (1, 7, (0, 0)), (1, 0, (8, -4)), (0.9, -7, (-6, 3))],
 )
-def test_the_warp_does_what_albumentations_does_step_by_step(size, mirror, scale, degrees, shift):
-    """Within two thirds of one of 255 levels on average of the same steps on a photo four times as large; shifts in pixels of 128."""
+def test_affine_resize_equals_albumentations_steps(size, mirror, scale, degrees, shift):
+    """The mean difference from the same steps on a photo 4 times as large is below 0.65 of 255.
+
+    Shifts are in pixels of 128.
+    """
     shift = tuple(pixels / 128 for pixels in shift)
     moved = {"x": (shift[0], shift[0]), "y": (shift[1], shift[1])}
     steps = [
@@ -133,21 +136,21 @@ def test_the_warp_does_what_albumentations_does_step_by_step(size, mirror, scale
         ),
         A.Resize(size, size, interpolation=cv2.INTER_AREA),
     ]
-    warp = augmentation.Warp(0.5, 0.12, 8, size)
-    ours = warp.apply(portrait(), mirror=mirror, scale=scale, degrees=degrees, shift=shift)
-    assert apart(ours, A.Compose(steps)(image=portrait())["image"]).mean() < 0.65
+    transform = augmentation.AffineResize(0.5, 0.12, 8, size)
+    ours = transform.apply(portrait(), mirror=mirror, scale=scale, degrees=degrees, shift=shift)
+    assert absolute_difference(ours, A.Compose(steps)(image=portrait())["image"]).mean() < 0.65
 
 
 @pytest.mark.parametrize("size", [48, 64, 85, 96, 112])
-def test_warped_crops_are_as_sharp_as_those_made_small_to_be_predicted(size):
+def test_augmented_crops_are_as_sharp_as_crops_resized_for_inference(size):
     def sharpness(crop):
         return (
             np.abs(np.diff(crop.astype(float), axis=0)).mean()
             + np.abs(np.diff(crop.astype(float), axis=1)).mean()
         )
 
-    warp, plain = augmentation.Warp(0.5, 0.12, 8, size), portrait()
-    turned = [warp.apply(plain, degrees=degrees) for degrees in np.linspace(-8, 8, 9)]
+    transform, plain = augmentation.AffineResize(0.5, 0.12, 8, size), portrait()
+    turned = [transform.apply(plain, degrees=degrees) for degrees in np.linspace(-8, 8, 9)]
     usual = sharpness(cv2.resize(plain, (size, size), interpolation=cv2.INTER_AREA))
     assert np.mean([sharpness(crop) for crop in turned]) == pytest.approx(usual, rel=0.05)
 
@@ -155,19 +158,21 @@ def test_warped_crops_are_as_sharp_as_those_made_small_to_be_predicted(size):
 @pytest.mark.parametrize(
     "factors", [(1.2, 1, 1), (0.8, 1, 1), (1, 1.2, 1), (1, 0.8, 1), (1, 1, 1.2), (1, 1, 0.8)]
 )
-def test_the_tint_is_albumentations_own_but_for_rounding(factors):
+def test_color_jitter_equals_albumentations_up_to_rounding(factors):
     names = ("brightness", "contrast", "saturation")
     ranges = {name: (factor, factor) for name, factor in zip(names, factors, strict=True)}
     theirs = A.ColorJitter(**ranges, hue=(0, 0), p=1.0)(image=portrait())["image"]
-    ours = augmentation.Tint(0.2, 1.0).apply(portrait(), **dict(zip(names, factors, strict=True)))
-    assert apart(ours, theirs).max() <= 1
+    ours = augmentation.MatrixColorJitter(0.2, 1.0).apply(
+        portrait(), **dict(zip(names, factors, strict=True))
+    )
+    assert absolute_difference(ours, theirs).max() <= 1
 
 
 @pytest.mark.parametrize("hue", [-0.05, -0.02, 0.02, 0.05])
-def test_the_tints_hue_turns_the_way_and_about_as_far_as_that_of_hsv(hue):
+def test_hue_rotates_about_as_far_as_in_hsv(hue):
     plain = portrait()
     vivid = cv2.cvtColor(plain.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)[..., 1] > 0.2
-    turned = augmentation.Tint(0.2, 1.0).apply(plain, hue=hue)
+    turned = augmentation.MatrixColorJitter(0.2, 1.0).apply(plain, hue=hue)
     degrees = [
         cv2.cvtColor(p.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)[..., 0][vivid]
         for p in (plain, turned)
@@ -177,7 +182,7 @@ def test_the_tints_hue_turns_the_way_and_about_as_far_as_that_of_hsv(hue):
 
 
 def test_steps_are_drawn_independently():
-    """Mirrored or not, as many crops are erased."""
+    """As many flipped crops as others are erased."""
     half, counts = transform(64, flip=0.5, erase=0.5), Counter()
     for seed in range(200):
         result = augmentation.apply(half, CROP, seed)
@@ -187,13 +192,13 @@ def test_steps_are_drawn_independently():
     assert all(30 < counts[a, b] < 70 for a in (False, True) for b in (False, True)), counts
 
 
-def test_erase_paints_one_grey_rectangle():
+def test_erase_fills_one_gray_rectangle():
     white = np.full((100, 100, 3), 255, np.uint8)
     for seed in range(5):
-        grey = (augmentation.apply(transform(100, erase=1.0), white, seed) == 127).all(2)
-        y, x = np.nonzero(grey)
+        gray = (augmentation.apply(transform(100, erase=1.0), white, seed) == 127).all(2)
+        y, x = np.nonzero(gray)
         height, width = np.ptp(y) + 1, np.ptp(x) + 1
-        assert grey.sum() == height * width
+        assert gray.sum() == height * width
         assert 19 <= height <= 41
         assert 19 <= width <= 41
 

@@ -4,17 +4,21 @@ import socket
 import numpy as np
 import pytest
 import torch
-from fitting import CROPS, FOLD_OF, LABELS
+from fitting import CROPS, FOLDS, LABELS
 from tiny import mix, model_params
 
 from portrait18.core import processes
 from portrait18.core.errors import UserError
 from portrait18.core.runs import Run
 from portrait18.training import distributed, loop
+from portrait18.training.data import TrainingData
+from portrait18.training.trainer import Trainer
 
-#: No batch norm, whose statistics are each process's own on CPUs, and no dropout, drawn by each for itself.
+#: Without batch norm, whose statistics are per process on CPUs, and without dropout, which each
+#: process draws itself.
 PARAMS = {"backbone": "test_convnext", "dropout": 0.0, "epochs": 2, "ema": 0.9}
-MIXED = {"mix": mix(method="cutmix"), "batch_size": 7}  # 7: the shares of a batch differ
+MIXED = {"mix": mix(method="cutmix"), "batch_size": 7}  # 7: slices of different lengths
+DATA = TrainingData(CROPS, LABELS, FOLDS)
 
 
 def _train(folder, rank, world, port):
@@ -29,22 +33,18 @@ def _train(folder, rank, world, port):
     processes.init()
     result = {}
     for name, changes in (("plain", {}), ("mixed", MIXED), ("frozen", {"freeze_epochs": 1})):
-        network, history = loop.fit(
-            CROPS, LABELS, FOLD_OF, model_params(**PARAMS | changes), Run(name, 0, 0)
-        )
+        network, history = loop.fit(DATA, model_params(**PARAMS | changes), Run(name, 0, 0))
         result[name] = history, network.state_dict()
-    # Batch norm makes the processes' networks differ, and so their scores: what one says must hold for both.
+    # With batch norm the processes' networks and scores differ: the main process's must hold.
     normed = {"backbone": "test_efficientnet", "epochs": 6, "patience": 1, "monitor": "loss"}
-    result["normed"] = loop.fit(
-        CROPS, LABELS, FOLD_OF, model_params(**normed), Run("normed", 0, 0)
-    )[1]
+    result["normed"] = loop.fit(DATA, model_params(**normed), Run("normed", 0, 0))[1]
     tensor = torch.full((rank + 1, 2), float(rank))
-    result["joined"] = distributed.joined(tensor, [n + 1 for n in range(world)])
+    result["rows"] = distributed.all_gather_rows(tensor, [n + 1 for n in range(world)])
     result["gathered"], result["sums"] = (
         processes.gather(f"from {rank}"),
-        distributed.sums(rank + 1.0, 2.0),
+        distributed.sum_over_processes(rank + 1.0, 2.0),
     )
-    result["shares"] = [distributed.share(count) for count in (1, 7, 8)]
+    result["slices"] = [distributed.shard_slice(count) for count in (1, 7, 8)]
     torch.save(result, f"{rank}.pt")
 
 
@@ -76,7 +76,7 @@ def pair(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["plain", "mixed", "frozen"])
-def test_two_processes_learn_what_one_does_from_the_same_batches(alone, pair, name):
+def test_two_processes_train_like_one_on_the_same_batches(alone, pair, name):
     history, weights = alone[name]
     for other, others_weights in (each[name] for each in pair):
         assert [row["epoch"] for row in other] == [row["epoch"] for row in history]
@@ -86,48 +86,45 @@ def test_two_processes_learn_what_one_does_from_the_same_batches(alone, pair, na
             torch.testing.assert_close(others_weights[key], value, rtol=1e-2, atol=1e-4)
 
 
-def test_both_processes_hold_the_same_weights(pair):
+def test_both_processes_have_the_same_weights(pair):
     (_, one), (_, two) = (each["mixed"] for each in pair)
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
-def test_both_processes_stop_and_keep_by_the_same_scores(pair):
+def test_both_processes_stop_and_select_by_the_same_scores(pair):
     one, two = (each["normed"] for each in pair)
     assert one == two
 
 
-def test_fewer_photos_in_a_batch_than_processes_are_refused(monkeypatch):
-    train = np.flatnonzero(FOLD_OF != 0)
-    learner = loop.Trainer(
-        CROPS, LABELS, train, model_params(**PARAMS, batch_size=4), Run("few", 0, 0)
-    )
-    monkeypatch.setattr(processes, "world", lambda: 5)
+def test_batches_with_fewer_photos_than_processes_are_rejected(monkeypatch):
+    trainer = Trainer(DATA, model_params(**PARAMS, batch_size=4), Run("few", 0, 0))
+    monkeypatch.setattr(processes, "world_size", lambda: 5)
     with pytest.raises(UserError, match=r"few 0-0: 5 processes \(launch\) for batches of 4 photos"):
-        learner.photos(0)
+        trainer.loader(0)
 
 
-def test_what_each_process_has_is_put_together_in_the_order_of_ranks(pair):
+def test_rows_and_values_are_gathered_in_the_order_of_ranks(pair):
     for each in pair:
-        assert each["joined"].tolist() == [[0, 0], [1, 1], [1, 1]]
+        assert each["rows"].tolist() == [[0, 0], [1, 1], [1, 1]]
         assert each["gathered"] == ["from 0", "from 1"]
         assert each["sums"] == [3.0, 4.0]
 
 
-def test_shares_hold_everything_once(alone, pair):
-    for count, whole, one, two in zip(
-        (1, 7, 8), alone["shares"], pair[0]["shares"], pair[1]["shares"], strict=True
+def test_slices_cover_every_item_once(alone, pair):
+    for count, full, one, two in zip(
+        (1, 7, 8), alone["slices"], pair[0]["slices"], pair[1]["slices"], strict=True
     ):
-        things = np.arange(count)
-        assert things[whole].tolist() == things.tolist()
-        assert [*things[one], *things[two]] == things.tolist()
-        assert len(things[one]) - len(things[two]) in (0, 1)
-    assert distributed.lengths(5) == [5]
+        items = np.arange(count)
+        assert items[full].tolist() == items.tolist()
+        assert [*items[one], *items[two]] == items.tolist()
+        assert len(items[one]) - len(items[two]) in (0, 1)
+    assert distributed.shard_lengths(5) == [5]
 
 
-def test_one_process_is_left_alone():
+def test_a_single_process_needs_no_wrappers():
     network, tensor = torch.nn.Linear(1, 1), torch.ones(3)
-    assert distributed.averaging_gradients(network) is network
-    assert distributed.with_common_statistics(network) is network
-    assert distributed.joined(tensor, [3]) is tensor
+    assert distributed.data_parallel(network) is network
+    assert distributed.sync_batchnorm(network) is network
+    assert distributed.all_gather_rows(tensor, [3]) is tensor
     assert processes.is_main_process()
     assert processes.world_size() == 1

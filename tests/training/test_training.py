@@ -3,17 +3,18 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from fitting import CROPS, HELD_OUT, LABELS, LEARNS, RANDOM, same
+from fitting import CROPS, LABELS, LEARNS, RANDOM, VALIDATION, same
 from tiny import STILL, crop_params, mix, model_params, sampling
 
 from portrait18.core.errors import UserError
 from portrait18.models import backbones, inference, targets
-from portrait18.training import distributed, loop
+from portrait18.models.inference import PredictOptions
+from portrait18.training import distributed, loop, trainer
 
 
 @pytest.fixture
 def script(monkeypatch):
-    """script(loss=[...], macro_f1=[...]) takes the place of the held-out scores, one of each an epoch."""
+    """script(loss=[...], macro_f1=[...]) replaces the validation scores, one of each per epoch."""
 
     def put(**columns):
         rows = [
@@ -21,35 +22,35 @@ def script(monkeypatch):
             for values in zip(*columns.values(), strict=True)
         ]
         endless = itertools.chain(rows, itertools.repeat(rows[-1]))
-        usual = {"macro_f1": 0.0, "accuracy": 0.0, "loss": 1.0}
-        monkeypatch.setattr(loop.metrics, "scores", lambda *_: {**usual, **next(endless)})
+        default = {"macro_f1": 0.0, "accuracy": 0.0, "loss": 1.0}
+        monkeypatch.setattr(trainer.metrics, "scores", lambda *_: {**default, **next(endless)})
 
     return put
 
 
-def test_learns_what_can_be_learnt(fit):
+def test_training_learns_the_mask_state(fit):
     network, history = fit(**LEARNS)
     assert [row["epoch"] for row in history] == [0, 1, 2, 3, 4, 5]
     assert max(row["accuracy"] for row in history) > 0.75
     assert min(row["train_loss"] for row in history) < 0.6 * history[0]["train_loss"]
     target = targets.make(model_params())
     probabilities, _ = inference.predict(
-        network, target, CROPS, np.flatnonzero(HELD_OUT), 32, 16, flip=True
+        network, target, CROPS, np.flatnonzero(VALIDATION), PredictOptions(32, 16, flip=True)
     )
-    assert (probabilities.argmax(1) == LABELS["mask"][HELD_OUT]).mean() > 0.75
+    assert (probabilities.argmax(1) == LABELS["mask"][VALIDATION]).mean() > 0.75
 
 
-def test_learns_years(fit):
-    how = {"task": "age", "target": "value", "loss": "gaussian"}
-    network, _ = fit(**how, epochs=16, ema=0.9, augment=STILL, dropout=0.0, monitor="loss")
-    rows = np.flatnonzero(HELD_OUT)
+def test_training_learns_ages(fit):
+    params = {"task": "age", "target": "value", "loss": "gaussian"}
+    network, _ = fit(**params, epochs=16, ema=0.9, augment=STILL, dropout=0.0, monitor="loss")
+    rows = np.flatnonzero(VALIDATION)
     _, years = inference.predict(
-        network, targets.make(model_params(**how)), CROPS, rows, 32, 16, flip=False
+        network, targets.make(model_params(**params)), CROPS, rows, PredictOptions(32, 16)
     )
     assert np.corrcoef(years, LABELS.age[rows])[0, 1] > 0.7
 
 
-OTHER = [
+VARIANTS = [
     {"task": "all"},
     {"task": "all", "target": "heads"},
     {"amp": "bf16"},
@@ -70,13 +71,13 @@ OTHER = [
 ]
 
 
-@pytest.mark.parametrize("how", OTHER, ids=str)
-def test_other_ways_of_training_lower_the_loss(fit, how):
-    _, history = fit(**how, **LEARNS)
+@pytest.mark.parametrize("params", VARIANTS, ids=str)
+def test_every_training_variant_lowers_the_loss(fit, params):
+    _, history = fit(**params, **LEARNS)
     assert min(row["train_loss"] for row in history) < 0.85 * history[0]["train_loss"]
 
 
-def test_the_seed_alone_decides(fit):
+def test_results_depend_on_the_seed_only(fit):
     first = fit(**RANDOM)
     again, other = fit(**RANDOM), fit(**RANDOM, seed=1)
     assert same(first, again)
@@ -84,7 +85,7 @@ def test_the_seed_alone_decides(fit):
     assert not same(first, other)
 
 
-def test_workers_change_nothing_down_to_the_bytes_of_the_file(fit, tmp_path):
+def test_the_number_of_workers_does_not_change_the_files_bytes(fit, tmp_path):
     def written(num_workers):
         network, history = fit(**RANDOM, num_workers=num_workers)
         path = tmp_path / f"{num_workers}.safetensors"
@@ -96,34 +97,34 @@ def test_workers_change_nothing_down_to_the_bytes_of_the_file(fit, tmp_path):
     assert written(0) == written(1) == written(4)
 
 
-def test_held_out_and_left_out_photos_are_never_trained_on(fit):
-    left_out = (LABELS.age == 45) & ~HELD_OUT
-    labels = LABELS.assign(train=1 - left_out.astype(int))
+def test_validation_and_excluded_photos_are_never_trained_on(fit):
+    excluded = (LABELS.age == 45) & ~VALIDATION
+    labels = LABELS.assign(train=1 - excluded.astype(int))
     crops, wrong = CROPS.copy(), labels.copy()
-    crops[HELD_OUT | left_out] = 255 - crops[HELD_OUT | left_out]
-    wrong.loc[HELD_OUT | left_out, "mask"] = 0
-    assert left_out.any()
+    crops[VALIDATION | excluded] = 255 - crops[VALIDATION | excluded]
+    wrong.loc[VALIDATION | excluded, "mask"] = 0
+    assert excluded.any()
     reference = fit(epochs=1, labels=labels)
     assert same(reference, fit(epochs=1, crops=crops, labels=wrong))
-    crops[np.flatnonzero(~HELD_OUT & ~left_out)[0]] ^= 255
+    crops[np.flatnonzero(~VALIDATION & ~excluded)[0]] ^= 255
     assert not same(reference, fit(epochs=1, crops=crops, labels=wrong))
 
 
-def test_every_epoch_shows_all_training_photos_in_an_order_of_its_own(fit, monkeypatch):
+def test_every_epoch_shows_all_training_photos_in_another_order(fit, monkeypatch):
     shown = []
 
-    class Spy(loop._Epoch):
+    class Spy(trainer.EpochDataset):
         def __init__(self, crops, rows, *rest):
             shown.append(rows.tolist())
             super().__init__(crops, rows, *rest)
 
-    monkeypatch.setattr(loop, "_Epoch", Spy)
+    monkeypatch.setattr(trainer, "EpochDataset", Spy)
     fit(epochs=3)
-    assert [sorted(rows) for rows in shown] == [np.flatnonzero(~HELD_OUT).tolist()] * 3
+    assert [sorted(rows) for rows in shown] == [np.flatnonzero(~VALIDATION).tolist()] * 3
     assert shown[0] != shown[1] != shown[2]
 
 
-def test_training_is_told_the_moved_borders(fit):
+def test_training_uses_the_moved_age_boundaries(fit):
     moved = LABELS.assign(age_target=0)
     assert not same(fit(task="age", epochs=1), fit(task="age", epochs=1, labels=moved))
     assert same(
@@ -132,7 +133,7 @@ def test_training_is_told_the_moved_borders(fit):
 
 
 @pytest.mark.parametrize(("monitor", "best"), [("macro_f1", 2), ("accuracy", 3), ("loss", 1)])
-def test_the_best_epoch_by_the_named_figure_is_kept(fit, script, monitor, best):
+def test_the_best_epoch_by_the_monitored_score_is_kept(fit, script, monitor, best):
     constant = {"schedule": "constant", "warmup_epochs": 0}
     script(macro_f1=[0.1, 0.9, 0.9, 0.3], accuracy=[0.2, 0.1, 0.3, 0.3], loss=[0.5, 0.6, 0.7, 0.8])
     kept = fit(**constant, epochs=4, monitor=monitor)
@@ -141,12 +142,14 @@ def test_the_best_epoch_by_the_named_figure_is_kept(fit, script, monitor, best):
 
 
 @pytest.mark.parametrize(("patience", "epochs"), [(0, 6), (1, 3), (2, 4), (5, 6)])
-def test_training_stops_after_so_many_epochs_without_a_better_one(fit, script, patience, epochs):
+def test_training_stops_when_the_score_does_not_improve_for_patience_epochs(
+    fit, script, patience, epochs
+):
     script(macro_f1=[0.3, 0.5, 0.5, 0.4, 0.2, 0.1])
     assert len(fit(epochs=6, patience=patience)[1]) == epochs
 
 
-def test_the_moving_average_is_kept_in_the_networks_place(fit):
+def test_the_moving_average_is_returned_instead_of_the_network(fit):
     one_step = {"epochs": 1, "batch_size": 64}
     assert same(fit(**one_step, ema=0.99), fit(**one_step, ema=0.0))
     slow, fast, none = (fit(epochs=3, ema=ema)[1][-1]["loss"] for ema in (0.99, 0.1, 0.0))
@@ -154,7 +157,7 @@ def test_the_moving_average_is_kept_in_the_networks_place(fit):
 
 
 def test_layer_decay_slows_the_layers_far_from_the_head(fit):
-    how = {
+    params = {
         "optimizer": "sgd",
         "weight_decay": 0.0,
         "epochs": 1,
@@ -164,7 +167,7 @@ def test_layer_decay_slows_the_layers_far_from_the_head(fit):
     }
     torch.manual_seed(0)
     start = backbones.create(model_params(), (3,)).state_dict()
-    even, decayed = (fit(**how, layer_decay=d)[0].cpu().state_dict() for d in (1.0, 0.5))
+    even, decayed = (fit(**params, layer_decay=d)[0].cpu().state_dict() for d in (1.0, 0.5))
     moved = {
         k: ((decayed[k] - start[k]).norm() / (even[k] - start[k]).norm()).item()
         for k in start
@@ -174,26 +177,26 @@ def test_layer_decay_slows_the_layers_far_from_the_head(fit):
     assert moved["features.0.backbone.conv_stem.weight"] < 0.3
 
 
-def test_history_tells_the_rate_at_the_end_of_each_epoch(fit):
+def test_history_contains_the_learning_rate_at_the_end_of_each_epoch(fit):
     _, history = fit(epochs=3, lr=0.02, schedule="step", warmup_epochs=0, step_factor=0.1)
     assert [row["lr"] for row in history] == pytest.approx([0.02, 0.002, 0.0002])
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("changes", "message"),
     [
-        ({"fold": 7}, "fold 7: 60 photos to train on, 0 held out"),
-        ({"labels": LABELS.assign(train=0)}, "fold 0: 0 photos to train on, 30 held out"),
+        ({"fold": 7}, "fold 7: 60 training photos, 0 validation photos"),
+        ({"labels": LABELS.assign(train=0)}, "fold 0: 0 training photos, 30 validation photos"),
         ({"optimizer": "adamwow"}, r"optimizer = 'adamwow'.*list_optimizers"),
-        ({"lr": 1e30}, "no longer finite in epoch 1; lower lr"),
+        ({"lr": 1e30}, "not finite in epoch 1; lower lr"),
     ],
 )
-def test_what_cannot_be_trained_is_refused(fit, how, said):
-    with pytest.raises(UserError, match=said):
-        fit(**how)
+def test_what_cannot_be_trained_is_rejected(fit, changes, message):
+    with pytest.raises(UserError, match=message):
+        fit(**changes)
 
 
-def test_all_unfit_models_are_named_at_once():
+def test_all_invalid_models_are_reported_at_once():
     models = {
         "a": model_params(loss="gaussian"),
         "b": model_params(backbone="resnet18+resnet19"),
@@ -210,22 +213,22 @@ def test_all_unfit_models_are_named_at_once():
     ]
 
 
-def test_a_loss_of_the_whole_batch_is_refused_where_several_processes_have_parts_of_it(monkeypatch):
+def test_a_loss_of_whole_batches_is_rejected_with_several_processes(monkeypatch):
     models = {"a": model_params(loss="soft-f1"), "b": model_params(loss="focal")}
     loop.validate_models(models)
-    monkeypatch.setattr(distributed, "world", lambda: 4)
+    monkeypatch.setattr(distributed, "world_size", lambda: 4)
     with pytest.raises(UserError) as caught:
         loop.validate_models(models)
     (line,) = caught.value.problems
     assert line.startswith("train.a: params.yaml: loss = 'soft-f1'")
-    assert "4 processes (launch)" in line
+    assert "each of 4 processes (launch)" in line
     assert "soft-f1 |" not in line
     assert "launch: python, or cross-entropy | focal" in line
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_learns_in_bf16_on_the_gpu(fit):
+def test_training_learns_in_bf16_on_the_gpu(fit):
     network, history = fit(**LEARNS, amp="bf16")
     assert next(network.parameters()).is_cuda
     assert max(row["accuracy"] for row in history) > 0.75
