@@ -39,8 +39,8 @@ def test_a_run_interrupted_within_an_epoch_repeats_only_that_epoch(fit, monkeypa
             raise KeyboardInterrupt
         return apply(*args)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(augmentation, "apply", interrupt)
+    monkeypatch.setattr(augmentation, "apply", interrupt)
+    with pytest.raises(KeyboardInterrupt):
         fit("run", **RANDOM)
     counted = []
     monkeypatch.setattr(augmentation, "apply", lambda *args: counted.append(1) or apply(*args))
