@@ -1,1 +1,40 @@
-"""Mask, gender and age group from a portrait photo: the library that stages, tests and tools share."""
+"""Mask, gender and age group from portrait photos.
+
+>>> import portrait18
+>>> predictor = portrait18.load("models/bundle")
+>>> for face in predictor.predict("portrait.jpg").faces:
+...     print(face.class_name, face.years)
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+    from portrait18.deployment.predictor import Predictor
+
+__all__ = ["load"]
+
+
+def load(
+    folder: str | os.PathLike = "models/bundle",
+    device: str | torch.device | None = None,
+    min_face: float | None = None,
+) -> Predictor:
+    """Load a trained ensemble. Nothing in its folder is executed.
+
+    Args:
+        folder: the bundle that `dvc repro export` writes.
+        device: where the networks run, such as `cpu` or `cuda:0`; by default the GPU if there is one.
+        min_face: smallest face to look for, as a fraction of the photo's shorter side, above 0 and
+            at most 1; by default the one that the training photos were cropped with.
+
+    Raises:
+        portrait18.core.errors.UserError: no bundle there, corrupt, or written in another format.
+    """
+    from portrait18.deployment import predictor  # PyTorch takes seconds to import
+
+    return predictor.load(folder, device, min_face)

@@ -11,7 +11,7 @@ from portrait18.core.files import write_json
 from portrait18.dataset import crop_store, tables
 from portrait18.dataset.classes import CLASS_NAMES, NUM_CLASSES, TASKS
 from portrait18.dataset.tables import write_csv
-from portrait18.evaluation import analysis, ensembling
+from portrait18.evaluation import analysis, voting
 from portrait18.models import metrics
 from portrait18.visualization import contact_sheets, plots
 
@@ -22,7 +22,7 @@ def main() -> None:
     answers = tables.read("data/ensemble/validation.csv")
     truth = tables.read("data/labels.csv").set_index("photo").loc[answers.photo].reset_index()
 
-    joint = ensembling.joint_of(answers)
+    joint = voting.joint_of(answers)
     true_class, decided = truth["class"].to_numpy(), answers["class"].to_numpy()
     figures: dict = {
         **metrics.scores(true_class, decided, joint),

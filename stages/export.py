@@ -1,4 +1,4 @@
-"""Pack the ensemble into one folder that answers without the pipeline."""
+"""Pack the ensemble into one folder that predicts without the pipeline."""
 
 from pathlib import Path
 
@@ -8,38 +8,34 @@ from portrait18.dataset import tables
 from portrait18.deployment import packing
 
 OUT = Path("models/bundle")
-#: Files whose hashes the bundle keeps: what it was trained on, and who was held out.
+#: Files whose hashes the bundle keeps: the training data and the validation people.
 SOURCES = [
     Path("data") / name
     for name in ("photos/train.csv", "crops/train.csv", "labels.csv", "folds.csv")
 ]
+#: Sections of params.yaml that the bundle keeps.
+SECTIONS = ("group", "matrix", "pseudo_label", "predict")
 
 
 def main() -> None:
     p = params.load()
-    wanted = [
-        run
-        for of_model in runs.runs_by_model(p.matrix, p.pseudo_label).values()
-        for run in of_model
-    ]
-    sections = {
-        "group": p.group,
-        "matrix": p.matrix,
-        "pseudo_label": p.pseudo_label,
-        "predict": p.predict,
-    }
-    manifest = packing.pack(
-        OUT,
-        wanted,
-        read_json("data/ensemble/config.json"),
-        packing.median_box(
-            tables.read("data/crops/train.csv"), tables.read("data/photos/train.csv")
-        ),
-        p.predict,
-        p.export,
-        {name: section.model_dump() for name, section in sections.items()},
-        read_json("reports/metrics.json"),
-        SOURCES,
+    box = packing.median_box(
+        tables.read("data/crops/train.csv"), tables.read("data/photos/train.csv")
     )
+    inputs = packing.BundleInputs(
+        runs=[
+            run
+            for members in runs.runs_by_model(p.matrix, p.pseudo_label).values()
+            for run in members
+        ],
+        ensemble=read_json("data/ensemble/config.json"),
+        median_box=box,
+        predict=p.predict,
+        export=p.export,
+        params={name: getattr(p, name).model_dump() for name in SECTIONS},
+        metrics=read_json("reports/metrics.json"),
+        sources=SOURCES,
+    )
+    manifest = packing.pack(OUT, inputs)
     size = sum(path.stat().st_size for path in OUT.iterdir())
     print(f"{OUT}: {len(manifest.networks)} networks, {size / 1e6:.0f} MB")

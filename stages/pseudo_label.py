@@ -4,14 +4,15 @@ from portrait18.core import params
 from portrait18.core.runs import Run
 from portrait18.dataset import tables
 from portrait18.dataset.tables import write_csv
-from portrait18.evaluation import ensembling, pseudo_labels
+from portrait18.evaluation import pseudo_labels, voting
 
 
 def main(model: str, fold: str) -> None:
     p = params.load()
     models = {
-        m: ensembling.average(
-            [tables.read(Run(m, int(fold), s).predictions) for s in p.matrix.seeds]
+        m: voting.average_members(
+            [tables.read(Run(m, int(fold), s).predictions) for s in p.matrix.seeds],
+            ["set", "photo"],
         ).loc["eval"]
         for m in p.matrix.models
     }
@@ -21,5 +22,5 @@ def main(model: str, fold: str) -> None:
     )
     write_csv(labels, Run(model, int(fold), 0).pseudo_labels)
     print(
-        f"{model} {fold}: {labels.train.sum()} of {len(labels)} photos to label are sure enough to train on"
+        f"{model} {fold}: {labels.train.sum()} of {len(labels)} evaluation photos are confident enough to train on"
     )

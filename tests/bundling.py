@@ -1,4 +1,4 @@
-"""Bundles of small networks that nobody trained; the fixtures are named in conftest.py."""
+"""Bundles of small untrained networks; the fixtures are named in conftest.py."""
 
 import json
 from pathlib import Path
@@ -8,17 +8,19 @@ import pytest
 import torch
 from tiny import crop_params, model_params
 
+import portrait18
 from portrait18.core.params import ExportParams, PredictParams
 from portrait18.core.runs import Run
 from portrait18.dataset.classes import TASKS
-from portrait18.deployment import bundle, packing
+from portrait18.deployment import packing
+from portrait18.deployment.predictor import Predictor
 from portrait18.evaluation import ensemble_config
-from portrait18.evaluation.ensemble_config import Ensemble, EnsembleConfig
+from portrait18.evaluation.ensemble_config import EnsembleConfig, TaskEnsemble
 from portrait18.models import backbones, inference, targets
 
 CPU = torch.device("cpu")
 BOX = (0.2, 0.1, 0.7, 0.6)
-#: Models of every kind, two members each of one of them.
+#: A model of every kind; mask has two members.
 MODELS = {
     "mask": {"task": "mask"},
     "gender": {"task": "gender"},
@@ -32,68 +34,66 @@ RUNS = [
     Run("years", 0, 0),
     Run("all", 0, 0),
 ]
-ABLE = {"mask": ["mask", "all"], "gender": ["gender", "all"], "age": ["years", "all"]}
+VOTERS = {"mask": ["mask", "all"], "gender": ["gender", "all"], "age": ["years", "all"]}
 
 
-def soft(**changes) -> Ensemble:
+def soft(**changes) -> EnsembleConfig:
     """Equal weights, no offsets."""
     tasks = {
-        n: EnsembleConfig("soft", np.array([0.5, 0.5]), np.zeros(len(t.classes)))
+        n: TaskEnsemble("soft", np.array([0.5, 0.5]), np.zeros(len(t.classes)))
         for n, t in TASKS.items()
     }
-    return Ensemble(tasks, None, None)._replace(**changes)
+    return EnsembleConfig(tasks)._replace(**changes)
 
 
 def write_weights(run: Run, crop, **changes) -> None:
-    """A network by chance, decided enough that its answers to two crops differ."""
+    """A random network, confident enough that its predictions for two crops differ."""
     torch.manual_seed(run.fold + sum(run.name.encode()))
     params = model_params(**changes)
     network = backbones.create(params, targets.make(params).widths)
     with torch.no_grad():
         network.head.weight.mul_(100)
         if params.target == "value":
-            network.head.weight[1] = 0  # its deviation stays one unit, so that no group is certain
+            network.head.weight[1] = (
+                0  # the deviation stays one unit, so that no age group is certain
+            )
     inference.save(run.weights, network, params, crop)
 
 
 @pytest.fixture
 def make_bundle(tmp_path, monkeypatch):
-    """make_bundle(ensemble=, crop=, onnx=, **of predict) packs RUNS into tmp_path/bundle and returns the folder."""
+    """make_bundle(ensemble=, crop=, onnx=, runs=, **predict) packs RUNS into tmp_path/bundle and returns the folder."""
     monkeypatch.chdir(tmp_path)
 
-    def make(ensemble=None, models=ABLE, crop=None, onnx=False, runs=RUNS, **predict):
+    def make(ensemble=None, voters=VOTERS, crop=None, onnx=False, runs=RUNS, **predict):
         crop = crop or crop_params(image_size=40)
         for run in runs:
             write_weights(run, crop, **MODELS[run.model])
-        folder, sources = Path("bundle"), [Path("labels.csv")]
+        sources = [Path("labels.csv")]
         sources[0].write_text("photo\n")
-        choice = json.loads(json.dumps(ensemble_config.to_json(ensemble or soft(), models)))
-        views = PredictParams(
-            **{"batch_size": 4, "flip": True, "tta_scales": [1.0, 0.8], **predict}
+        views = {"batch_size": 4, "flip": True, "tta_scales": [1.0, 0.8], **predict}
+        inputs = packing.BundleInputs(
+            runs=runs,
+            ensemble=json.loads(json.dumps(ensemble_config.to_json(ensemble or soft(), voters))),
+            median_box=BOX,
+            predict=PredictParams(**views),
+            export=ExportParams(onnx=onnx),
+            params={"group": {"by": "none"}},
+            metrics={"macro_f1": 0.5},
+            sources=sources,
         )
-        told = {"group": {"by": "none"}}
-        packing.pack(
-            folder,
-            runs,
-            choice,
-            BOX,
-            views,
-            ExportParams(onnx=onnx),
-            told,
-            {"macro_f1": 0.5},
-            sources,
-        )
-        return folder
+        packing.pack(Path("bundle"), inputs)
+        return Path("bundle")
 
     return make
 
 
 @pytest.fixture
 def load_bundle(make_bundle):
-    """load_bundle(...) is make_bundle(...), loaded."""
+    """load_bundle(min_face=, ...) loads the bundle of make_bundle(...)."""
 
-    def load(min_face=None, **how) -> bundle.Bundle:
-        return bundle.load(make_bundle(**how), CPU, min_face)
+    def load(min_face=None, **kwargs) -> Predictor:
+        return portrait18.load(make_bundle(**kwargs), CPU, min_face)
 
     return load
 

@@ -19,7 +19,7 @@ from portrait18 import cli
 )
 def test_help_reads_well_and_loads_no_pytorch(capsys, monkeypatch, arguments, parts):
     monkeypatch.setitem(
-        sys.modules, "portrait18.deployment.bundle", None
+        sys.modules, "portrait18.deployment.predictor", None
     )  # importing it would fail
     with pytest.raises(SystemExit) as stopped:
         cli.main(arguments)

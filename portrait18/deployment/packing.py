@@ -1,9 +1,9 @@
-"""Writing a bundle: trained networks, what the ensemble chose, and where both come from. See `portrait18.deployment.bundle`."""
+"""Write a bundle: trained networks, the fitted ensemble, and where both come from."""
 
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,102 +14,127 @@ import torch
 
 from portrait18.core.errors import UserError
 from portrait18.core.files import atomic_write, file_digest, write_json
-from portrait18.core.params import ExportParams, PredictParams
+from portrait18.core.params import CropParams, ExportParams, PredictParams
 from portrait18.core.runs import Run
 from portrait18.dataset.classes import CLASS_NAMES, TASKS
 from portrait18.deployment import onnx_export
-from portrait18.deployment.bundle import MANIFEST, Manifest, Network
+from portrait18.deployment.bundle import MANIFEST, Manifest, NetworkEntry
 from portrait18.models import inference
+from portrait18.models.inference import Model
 
-#: Of a portrait, where no photo's face was found.
-NO_BOX = (0.25, 0.25, 0.75, 0.75)
+#: Box of a portrait's face, used if no training photo has a face.
+DEFAULT_BOX = (0.25, 0.25, 0.75, 0.75)
+
+
+@dataclass(frozen=True)
+class BundleInputs:
+    """What a bundle is written from.
+
+    Attributes:
+        runs: the trainings whose networks go in.
+        ensemble: fitted ensemble; see `portrait18.evaluation.ensemble_config.to_json`.
+        median_box: see `median_box`.
+        predict: the `predict` section.
+        export: the `export` section.
+        params: further sections of params.yaml, kept for reference.
+        metrics: metrics on validation people, kept for reference.
+        sources: files whose hashes are kept.
+    """
+
+    runs: list[Run]
+    ensemble: dict[str, Any]
+    median_box: tuple[float, ...]
+    predict: PredictParams
+    export: ExportParams
+    params: dict[str, Any]
+    metrics: dict[str, Any]
+    sources: list[Path]
 
 
 def median_box(table: pd.DataFrame, inventory: pd.DataFrame) -> tuple[float, ...]:
-    """Where faces lie: medians of x0, y0, x1, y1 as shares of the photo, over the photos on which one was found.
+    """Return the median x0, y0, x1, y1 of the found faces, as fractions of the photo's size.
 
     Args:
-        table: the crop store's.
+        table: table of the crop store.
         inventory: width and height of the same photos.
     """
     found = table.found.isin(["mtcnn", "retry"]).to_numpy()
     if not found.any():
-        return NO_BOX
+        return DEFAULT_BOX
     sizes = inventory[["width", "height", "width", "height"]].to_numpy(float)
-    return tuple(
-        np.median((table[["x0", "y0", "x1", "y1"]].to_numpy() / sizes)[found], axis=0)
-        .round(4)
-        .tolist()
-    )
+    boxes = (table[["x0", "y0", "x1", "y1"]].to_numpy() / sizes)[found]
+    return tuple(np.median(boxes, axis=0).round(4).tolist())
 
 
-def pack(
-    folder: Path,
-    runs: Iterable[Run],
-    choice: dict[str, Any],
-    box: tuple[float, ...],
-    predict: PredictParams,
-    export: ExportParams,
-    params: dict[str, Any],
-    metrics: dict[str, Any],
-    sources: Iterable[Path],
-) -> Manifest:
-    """Write the bundle; bundle.json comes last: a folder without it is none.
+def pack(folder: Path, inputs: BundleInputs) -> Manifest:
+    """Write the bundle and return its manifest.
+
+    bundle.json is written last: a folder without it is no bundle.
 
     Args:
         folder: emptied first.
-        runs: the trainings whose networks go in.
-        choice: of `portrait18.evaluation.ensemble_config.to_json`.
-        box: of `median_box`.
-        params: sections of params.yaml that the networks were asked for by, to be kept.
-        metrics: scores on held-out people, to be kept.
-        sources: files whose hashes are to be kept.
+        inputs: what goes in.
+
+    Raises:
+        UserError: the networks were trained on different crops.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    networks, crops, train = [], {}, {}
-    for run in runs:
-        # On the CPU, wherever it was trained: the same bytes from every machine.
+    networks: list[NetworkEntry] = []
+    crops: dict[Run, CropParams] = {}
+    train: dict[str, Any] = {}
+    for run in inputs.runs:
+        # On the CPU wherever it was trained, so that every machine writes the same bytes.
         model = inference.load(run.weights, torch.device("cpu"))
-        crops[str(run)], train[run.name] = model.crop, model.params.model_dump(exclude={"workers"})
-        name = f"{run.name}-{run.fold}-{run.seed}"
-        file, onnx = f"{name}.safetensors", f"{name}.onnx" if export.onnx else None
-        with atomic_write(folder / file) as tmp_path:
-            shutil.copyfile(run.weights, tmp_path)
-        if onnx:
-            onnx_export.write(model, predict.flip, folder / onnx)
-        digest = file_digest(folder / file)
-        networks.append(
-            Network(
-                model=run.name,
-                file=file,
-                sha256=digest,
-                onnx=onnx,
-                task=model.params.task,
-                size=model.params.image_size,
-            )
-        )
-    first, *others = crops
-    for other in others:
-        if crops[other] != crops[first]:
-            raise UserError(
-                f"models {first} and {other} were trained on crops that were cut in other ways; run dvc repro"
-            )
-    params = {"crop": crops[first].model_dump(), **params, "train": train}
+        networks.append(_write_network(folder, run, model, inputs))
+        crops[run] = model.crop
+        train[run.name] = model.params.model_dump(exclude={"num_workers"})
+    crop = _common_crop(crops)
+    params = {"crop": crop.model_dump(), **inputs.params, "train": train}
     manifest = Manifest(
-        format=1,
+        format=2,
         classes={**{task.name: list(task.classes) for task in TASKS.values()}, "all": CLASS_NAMES},
-        crop=crops[first],
-        median_box=box,
-        predict=predict.model_dump(),
+        crop=crop,
+        median_box=inputs.median_box,
+        predict=inputs.predict,
         networks=networks,
-        choice=choice,
-        metrics=metrics,
+        ensemble=inputs.ensemble,
+        metrics=inputs.metrics,
         params=params,
-        made_of={**{str(path): file_digest(path) for path in sources}, "params": _digest(params)},
-        made_by={"torch": torch.__version__, "timm": timm.__version__},
+        inputs={
+            **{str(path): file_digest(path) for path in inputs.sources},
+            "params": _digest(params),
+        },
+        versions={"torch": torch.__version__, "timm": timm.__version__},
     )
     write_json(manifest.model_dump(mode="json"), folder / MANIFEST)
     return manifest
+
+
+def _write_network(folder: Path, run: Run, model: Model, inputs: BundleInputs) -> NetworkEntry:
+    name = f"{run.name}-{run.fold}-{run.seed}"
+    file, onnx = f"{name}.safetensors", f"{name}.onnx" if inputs.export.onnx else None
+    with atomic_write(folder / file) as tmp_path:
+        shutil.copyfile(run.weights, tmp_path)
+    if onnx:
+        onnx_export.write(model, inputs.predict.flip, folder / onnx)
+    return NetworkEntry(
+        model=run.name,
+        file=file,
+        sha256=file_digest(folder / file),
+        onnx=onnx,
+        task=model.params.task,
+        image_size=model.params.image_size,
+    )
+
+
+def _common_crop(crops: dict[Run, CropParams]) -> CropParams:
+    (first, crop), *others = crops.items()
+    for run, other in others:
+        if other != crop:
+            raise UserError(
+                f"models {first} and {run} were trained on crops of different params; run dvc repro"
+            )
+    return crop
 
 
 def _digest(value: Any) -> str:

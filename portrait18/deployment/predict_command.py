@@ -129,14 +129,15 @@ def run(args: argparse.Namespace) -> int:
     """Answer for all that is named; the exit status."""
     paths = photo_listing.listed(args.photos)
     copies = _copies(paths, args.draw) if args.draw else {}
-    from portrait18.core.device import device, set_deterministic
-    from portrait18.deployment import annotation, bundle
+    import portrait18
+    from portrait18.core.device import set_deterministic
+    from portrait18.deployment import annotation
 
     set_deterministic()
     sys.stdout.reconfigure(
         encoding="utf-8", errors="surrogateescape"
     )  # names of files may hold anything
-    ensemble = bundle.load(args.bundle, device(), args.min_face)
+    predictor = portrait18.load(args.bundle, min_face=args.min_face)
     bad = []
     try:
         if args.lines is _csv:
@@ -150,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
                 ]
                 good = [(path, photo) for path, photo in chunk if not isinstance(photo, PhotoError)]
                 for (path, photo), faces in zip(
-                    good, _answer(ensemble, good, args.whole), strict=True
+                    good, _predict(predictor, good, args.whole), strict=True
                 ):
                     for line in args.lines(path, faces):
                         bar.write(line, file=sys.stdout)
@@ -176,19 +177,12 @@ def run(args: argparse.Namespace) -> int:
     return 3 if bad else 0
 
 
-def _answer(
-    ensemble, photos: list[tuple[Path, np.ndarray]], whole: bool
+def _predict(
+    predictor, photos: list[tuple[Path, np.ndarray]], assume_face: bool
 ) -> list[list[dict[str, Any]]]:
-    """`bundle.record` of each face of each photo."""
-    from portrait18.deployment import bundle
-
-    found = ensemble.crops([photo for _, photo in photos], whole)
-    crops = [face.crop for of_photo in found for face in of_photo]
-    if not crops:
-        return [[] for _ in photos]
-    answers = ensemble.answers(np.stack(crops))
-    rows = iter(range(len(crops)))
-    return [[bundle.record(face, answers, next(rows)) for face in of_photo] for of_photo in found]
+    """Return `FacePrediction.to_dict` of each face of each photo."""
+    results = predictor.predict([photo for _, photo in photos], assume_face=assume_face)
+    return [[face.to_dict() for face in result.faces] for result in results]
 
 
 def _copies(paths: list[Path], out: Path) -> dict[Path, Path]:
@@ -216,9 +210,7 @@ def _copies(paths: list[Path], out: Path) -> dict[Path, Path]:
 def _words(face: dict[str, Any]) -> list[str]:
     """The three answers as people read them, with the probability of each."""
     told = zip(TASKS, face["name"].split(), strict=True)
-    return [
-        f"{word} {face[task]['probabilities'][face[task]['answer']]:.0%}" for task, word in told
-    ]
+    return [f"{word} {face[task]['probabilities'][face[task]['label']]:.0%}" for task, word in told]
 
 
 def _label(n: int, face: dict[str, Any]) -> list[str]:
@@ -246,7 +238,7 @@ def _csv(path: Path, faces: list[dict[str, Any]]) -> list[str]:
     for n, face in enumerate(faces, start=1):
         row = {**face, "photo": path, "face": n, **dict(zip(BOX, face["box"], strict=True))}
         for task in TASKS.values():
-            row[task.name] = face[task.name]["answer"]
+            row[task.name] = face[task.name]["label"]
             row |= dict(zip(task.columns, face[task.name]["probabilities"].values(), strict=True))
         rows.append(_row([row[column] for column in COLUMNS]))
     # A photo without a face keeps a row: whoever counts must miss none.

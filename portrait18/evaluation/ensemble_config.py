@@ -1,4 +1,8 @@
-"""What an ensemble chose on held-out people, as plain numbers: how it answers, and how it is written and read again."""
+"""Configuration of a fitted ensemble: how it combines probabilities, and its JSON form.
+
+`portrait18.evaluation.ensembling` fits it on validation people, the stage `ensemble` writes it, and
+bundles carry it.
+"""
 
 from typing import Any, Literal, NamedTuple
 
@@ -9,151 +13,191 @@ from portrait18.evaluation import decisions
 
 
 class Votes(NamedTuple):
-    """What the models say to one task, and the truth where it is known."""
+    """Probabilities that the models of one task give to N photos.
 
-    stack: np.ndarray  # (models, N, C) probabilities
-    truth: np.ndarray | None = None  # int (N,)
+    Attributes:
+        stack: float (models, N, C).
+        truth: true class indices, int (N,), or None if they are unknown.
+    """
 
-    def of(self, rows: np.ndarray) -> "Votes":
+    stack: np.ndarray
+    truth: np.ndarray | None = None
+
+    def select(self, rows: np.ndarray) -> "Votes":
+        """Return the votes of some photos; `rows` is an index or a mask."""
         return Votes(self.stack[:, rows], None if self.truth is None else self.truth[rows])
 
 
-class Answer(NamedTuple):
-    """Probabilities (N, C) and decisions (N,) of one task."""
+class TaskPredictions(NamedTuple):
+    """Predictions of the ensemble for one task.
+
+    Attributes:
+        probabilities: float (N, C).
+        predicted: class indices, int (N,).
+    """
 
     probabilities: np.ndarray
-    decided: np.ndarray
+    predicted: np.ndarray
 
 
 def blend(stack: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Soft vote: (models, N, C) and (models,) -> (N, C)."""
+    """Return the weighted mean (soft vote), float (N, C), of a stack (models, N, C)."""
     return np.tensordot(weights, stack, 1)
 
 
 def hard_votes(stack: np.ndarray) -> np.ndarray:
-    """Each model's whole vote for its likeliest class; a hundredth of its probabilities, so that they settle ties."""
+    """Return each model's vote for its most probable class, float (models, N, C).
+
+    A hundredth of the probabilities is mixed in, so that they break ties.
+    """
     return 0.99 * np.eye(stack.shape[2])[stack.argmax(2)] + 0.01 * stack
 
 
 class Stacking(NamedTuple):
-    """A multinomial logistic regression over all models' log probabilities (Wolpert 1992)."""
+    """Multinomial logistic regression on all models' log probabilities (Wolpert 1992).
 
-    seen: np.ndarray  # int (K,): classes that somebody held out has; the others are never answered
-    coefficients: (
-        np.ndarray
-    )  # (K, models * C); for K = 2 one row, how the second class stands to the first
-    intercepts: np.ndarray  # (K,) or (1,)
+    Attributes:
+        classes: classes that some validation person has, int (K,); others are never predicted.
+        coefficients: float (K, models * C); one row if K = 2, for the log-odds of the second class.
+        intercepts: float (K,), or (1,) if K = 2.
+    """
+
+    classes: np.ndarray
+    coefficients: np.ndarray
+    intercepts: np.ndarray
 
     @staticmethod
-    def inputs(stack: np.ndarray) -> np.ndarray:
-        """(models, N, C) -> (N, models * C)."""
+    def features(stack: np.ndarray) -> np.ndarray:
+        """Return the inputs of the regression, float (N, models * C), for a stack (models, N, C)."""
         return np.log(stack.clip(1e-4)).transpose(1, 0, 2).reshape(stack.shape[1], -1)
 
-    def vote(self, stack: np.ndarray) -> np.ndarray:
-        """(models, N, C) -> (N, C)."""
-        logits = self.inputs(stack) @ self.coefficients.T + self.intercepts
-        if len(self.seen) == 2:
+    def probabilities(self, stack: np.ndarray) -> np.ndarray:
+        """Return probabilities, float (N, C), for a stack (models, N, C)."""
+        logits = self.features(stack) @ self.coefficients.T + self.intercepts
+        if len(self.classes) == 2:
             logits = np.hstack([np.zeros_like(logits), logits])
         powers = np.exp(logits - logits.max(1, keepdims=True))
         probabilities = np.full(stack.shape[1:], 1e-6)
-        probabilities[:, self.seen] = powers / powers.sum(1, keepdims=True)
+        probabilities[:, self.classes] = powers / powers.sum(1, keepdims=True)
         return probabilities / probabilities.sum(1, keepdims=True)
 
 
-class EnsembleConfig(NamedTuple):
-    """What was chosen for one task."""
+class TaskEnsemble(NamedTuple):
+    """Fitted ensemble of one task.
+
+    Attributes:
+        vote: how the models are combined.
+        weights: weight of each model, float (models,); of a stacking, its share of the coefficients.
+        offsets: added to the log probability of each class before the argmax, float (C,).
+        stacking: the regression if `vote` is `stacking`, else None.
+    """
 
     vote: Literal["soft", "hard", "stacking"]
-    weights: np.ndarray  # of the models; of a stacking, how much each moves the logits
-    offsets: np.ndarray  # of the classes
+    weights: np.ndarray
+    offsets: np.ndarray
     stacking: Stacking | None = None
 
     def probabilities(self, stack: np.ndarray) -> np.ndarray:
-        """(models, N, C) -> (N, C)."""
+        """Return probabilities, float (N, C), for a stack (models, N, C)."""
         if self.stacking is not None:
-            return self.stacking.vote(stack)
+            return self.stacking.probabilities(stack)
         return blend(hard_votes(stack) if self.vote == "hard" else stack, self.weights)
 
-    def answer(self, stack: np.ndarray) -> Answer:
+    def predict(self, stack: np.ndarray) -> TaskPredictions:
+        """Return the predictions for a stack (models, N, C)."""
         probabilities = self.probabilities(stack)
-        return Answer(probabilities, decisions.decide(probabilities, self.offsets))
+        return TaskPredictions(probabilities, decisions.decide(probabilities, self.offsets))
 
 
-class Ensemble(NamedTuple):
-    """All that was chosen: for each task, and over them."""
+class EnsembleConfig(NamedTuple):
+    """Fitted ensemble of all tasks.
 
-    choices: dict[str, EnsembleConfig]
-    joint_offsets: np.ndarray | None  # (18,), decide: joint
-    thresholds: np.ndarray | None  # years, decide: thresholds
+    Attributes:
+        tasks: name of a task -> its ensemble; the three tasks, or `all` alone.
+        joint_offsets: offsets of the 18 classes, float (18,), if `decision` is `joint`, else None.
+        thresholds: two ages in years, float (2,), if `decision` is `thresholds`, else None.
+    """
 
-    def answer(self, votes: dict[str, Votes], years: np.ndarray | None) -> dict[str, Answer]:
-        """Answer of each task to photos it may never have seen."""
-        answers = {name: choice.answer(votes[name].stack) for name, choice in self.choices.items()}
+    tasks: dict[str, TaskEnsemble]
+    joint_offsets: np.ndarray | None = None
+    thresholds: np.ndarray | None = None
+
+    def predict(
+        self, votes: dict[str, Votes], years: np.ndarray | None
+    ) -> dict[str, TaskPredictions]:
+        """Return the predictions for each task.
+
+        Args:
+            votes: task -> probabilities of its models.
+            years: expected age, float (N,); only used with thresholds.
+        """
+        found = {name: task.predict(votes[name].stack) for name, task in self.tasks.items()}
         if self.joint_offsets is not None:
-            decided = decisions.decide(joint_probabilities(answers), self.joint_offsets)
-            parts = {ALL.name: decided} if ALL.name in answers else decode(decided)
-            answers = {name: Answer(a.probabilities, parts[name]) for name, a in answers.items()}
+            class_ids = decisions.decide(joint_probabilities(found), self.joint_offsets)
+            parts = {ALL.name: class_ids} if ALL.name in found else decode(class_ids)
+            found = {n: TaskPredictions(p.probabilities, parts[n]) for n, p in found.items()}
         if self.thresholds is not None:
-            answers["age"] = Answer(
-                answers["age"].probabilities, np.digitize(years, self.thresholds)
-            )
-        return answers
+            group = np.digitize(years, self.thresholds)
+            found["age"] = TaskPredictions(found["age"].probabilities, group)
+        return found
 
 
-def joint_probabilities(answers: dict[str, Answer]) -> np.ndarray:
-    """18-class probabilities (N, 18) of the answers to the three tasks, or of the one answer to all."""
-    if ALL.name in answers:
-        return answers[ALL.name].probabilities
-    return joint(*(answers[name].probabilities for name in TASKS))
+def joint_probabilities(predictions: dict[str, TaskPredictions]) -> np.ndarray:
+    """Return probabilities of the 18 classes, float (N, 18), from those of three tasks or of `all`."""
+    if ALL.name in predictions:
+        return predictions[ALL.name].probabilities
+    return joint(*(predictions[name].probabilities for name in TASKS))
 
 
-def by_task(answers: dict[str, Answer]) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Probabilities of the three tasks, (N, C) each, and the decided class numbers, int (N,)."""
-    if ALL.name in answers:
-        probabilities, decided = answers[ALL.name]
-        return marginals(probabilities), decided
-    parts = {name: answers[name].probabilities for name in TASKS}
-    return parts, encode(*(answers[name].decided for name in TASKS))
+def by_task(predictions: dict[str, TaskPredictions]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Return the probabilities of the three tasks, float (N, C) each, and class ids, int (N,)."""
+    if ALL.name in predictions:
+        probabilities, class_ids = predictions[ALL.name]
+        return marginals(probabilities), class_ids
+    parts = {name: predictions[name].probabilities for name in TASKS}
+    return parts, encode(*(predictions[name].predicted for name in TASKS))
 
 
-def to_json(ensemble: Ensemble, models: dict[str, list[str]]) -> dict[str, Any]:
-    """Everything that was chosen, with all its digits.
+def to_json(config: EnsembleConfig, voters: dict[str, list[str]]) -> dict[str, Any]:
+    """Return the configuration as JSON values, without loss of precision.
 
     Args:
-        models: task -> names of the models that vote on it, in the order of their weights.
+        config: the fitted ensemble.
+        voters: task -> names of the models that vote on it, in the order of their weights.
     """
 
     def plain(value):
         return value.tolist() if isinstance(value, np.ndarray) else value
 
     tasks = {}
-    for name, choice in ensemble.choices.items():
-        stacking = choice.stacking and {k: plain(v) for k, v in choice.stacking._asdict().items()}
+    for name, task in config.tasks.items():
+        stacking = task.stacking and {k: plain(v) for k, v in task.stacking._asdict().items()}
         tasks[name] = {
-            "models": models[name],
-            **{k: plain(v) for k, v in choice._asdict().items()},
+            "models": voters[name],
+            **{k: plain(v) for k, v in task._asdict().items()},
             "stacking": stacking,
         }
     return {
         "tasks": tasks,
-        "joint_offsets": plain(ensemble.joint_offsets),
-        "thresholds": plain(ensemble.thresholds),
+        "joint_offsets": plain(config.joint_offsets),
+        "thresholds": plain(config.thresholds),
     }
 
 
-def from_json(value: dict[str, Any]) -> tuple[Ensemble, dict[str, list[str]]]:
-    """The ensemble that `to_json` wrote, and task -> its models."""
+def from_json(value: dict[str, Any]) -> tuple[EnsembleConfig, dict[str, list[str]]]:
+    """Return the configuration that `to_json` wrote, and task -> names of its models."""
 
     def array(numbers):
         return None if numbers is None else np.array(numbers)
 
-    choices = {}
+    tasks = {}
     for name, task in value["tasks"].items():
         stacking = task["stacking"] and Stacking(
             **{k: np.array(v) for k, v in task["stacking"].items()}
         )
-        choices[name] = EnsembleConfig(
+        tasks[name] = TaskEnsemble(
             task["vote"], array(task["weights"]), array(task["offsets"]), stacking
         )
-    models = {name: task["models"] for name, task in value["tasks"].items()}
-    return Ensemble(choices, array(value["joint_offsets"]), array(value["thresholds"])), models
+    voters = {name: task["models"] for name, task in value["tasks"].items()}
+    config = EnsembleConfig(tasks, array(value["joint_offsets"]), array(value["thresholds"]))
+    return config, voters

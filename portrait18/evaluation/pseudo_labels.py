@@ -5,7 +5,7 @@ import pandas as pd
 
 from portrait18.core.model_params import ModelParams
 from portrait18.dataset.classes import TASKS, age_group, encode
-from portrait18.evaluation.ensembling import probabilities_of
+from portrait18.evaluation import voting
 
 
 def first_answers(models: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -25,13 +25,12 @@ def first_answers(models: dict[str, pd.DataFrame]) -> pd.DataFrame:
     photos = next(iter(models.values())).index
     table = pd.DataFrame({"photo": photos})
     for task in TASKS.values():
-        told = [p for m in models.values() if (p := probabilities_of(task, m)) is not None]
+        told = [p for m in models.values() if (p := voting.task_probabilities(task, m)) is not None]
         mean = np.mean(told, axis=0)
         column = task.label_column
         table[column], table[f"{column}_confidence"] = mean.argmax(1), mean.max(1)
-    years = [m.years for m in models.values() if "years" in m]
-    if years:
-        table["years"] = np.mean(years, axis=0)
+    if (years := voting.mean_years(models.values())) is not None:
+        table["years"] = years
     return table
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from portrait18.deployment import bundle as bundles
+from portrait18.deployment.results import Detection, FacePrediction
 from portrait18.server.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
@@ -20,33 +20,26 @@ FAILED_BATCHES = 3
 
 
 class Ensemble(Protocol):
-    """What the server needs of a bundle; see `portrait18.deployment.bundle.Bundle`."""
+    """What the server needs of a `portrait18.deployment.predictor.Predictor`."""
 
-    size: int
+    def detect(self, photos: list[np.ndarray]) -> list[list[Detection]]: ...
 
-    def crops(self, photos: list[np.ndarray]) -> list[list[bundles.Found]]: ...
-
-    def answers(self, crops: np.ndarray) -> bundles.Answers: ...
+    def predict_faces(self, detections: list[list[Detection]]) -> list[list[FacePrediction]]: ...
 
 
 def answer(
     ensemble: Ensemble, telemetry: Telemetry, photos: list[np.ndarray]
 ) -> list[list[dict[str, Any]]]:
-    """Each photo's faces as `bundle.record` has them; all faces go through the networks together.
+    """Each photo's faces as `FacePrediction.to_dict` has them; all faces go through the networks together.
 
     Args:
         photos: uint8 (H, W, 3), RGB, upright, of any sizes.
     """
     with telemetry.phase("detect"):
-        found = ensemble.crops(photos)
-    crops = [face.crop for of_photo in found for face in of_photo]
+        detections = ensemble.detect(photos)
     with telemetry.phase("answer"):
-        size = ensemble.size
-        answers = ensemble.answers(
-            np.stack(crops) if crops else np.zeros((0, size, size, 3), np.uint8)
-        )
-    rows = iter(range(len(crops)))
-    return [[bundles.record(face, answers, next(rows)) for face in of_photo] for of_photo in found]
+        predictions = ensemble.predict_faces(detections)
+    return [[face.to_dict() for face in photo] for photo in predictions]
 
 
 class _Waiting(NamedTuple):

@@ -48,15 +48,16 @@ def run(args: argparse.Namespace) -> int:
     listening = bind(chosen.host, chosen.port)
     import uvicorn  # this and PyTorch take seconds to load: not for --help
 
-    from portrait18.core.device import device, set_deterministic
+    from portrait18.core.device import set_deterministic
     from portrait18.server.app import create_app
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     warnings.filterwarnings("ignore", module="PIL")  # they tell of what stands in photos
     set_deterministic()
-    where = device()
-    ensemble = load(chosen, where)
-    config = configured(create_app(ensemble, chosen, str(where), len(ensemble.manifest.networks)))
+    ensemble = load(chosen)
+    config = configured(
+        create_app(ensemble, chosen, str(ensemble.device), len(ensemble.manifest.networks))
+    )
     host, port = listening.getsockname()[:2]
     if not host.startswith("127.") and host != "::1" and chosen.api_key is None:
         print(
@@ -115,10 +116,11 @@ def bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-def load(chosen: Settings, where):
+def load(chosen: Settings):
     """The bundle, having answered once, so that the first request does not wait for what comes with that."""
     import numpy as np
 
+    import portrait18
     from portrait18.deployment import bundle
 
     if not (Path(chosen.bundle) / bundle.MANIFEST).exists():
@@ -126,7 +128,7 @@ def load(chosen: Settings, where):
             f"{chosen.bundle} holds no bundle; make demo makes the demo's, dvc repro that of your own data,"
             " --bundle FOLDER names another"
         )
-    ensemble = bundle.load(chosen.bundle, where, chosen.min_face)
-    ensemble.crops([np.full((512, 384, 3), 127, np.uint8)])
-    ensemble.answers(np.zeros((1, ensemble.size, ensemble.size, 3), np.uint8))
+    ensemble = portrait18.load(chosen.bundle, min_face=chosen.min_face)
+    ensemble.detect([np.full((512, 384, 3), 127, np.uint8)])
+    ensemble.classify(np.zeros((1, ensemble.crop_size, ensemble.crop_size, 3), np.uint8))
     return ensemble

@@ -1,4 +1,4 @@
-"""What an answer looks like: `bundle.record`, typed, so that the interface's description tells it."""
+"""What an answer looks like: `FacePrediction.to_dict`, typed, so that the interface's description tells it."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ def _question(task: Task, *example: float) -> type[BaseModel]:
     return create_model(
         title,
         __doc__=f"The answer, which need not be the likeliest class, and the probabilities of {task.name}.",
-        answer=(Literal[task.classes], Field(examples=[likeliest])),
+        label=(Literal[task.classes], Field(examples=[likeliest])),
         probabilities=(create_model(f"{title}Probabilities", **shares), ...),
     )
 

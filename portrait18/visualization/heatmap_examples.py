@@ -3,7 +3,7 @@
 import pandas as pd
 
 from portrait18.dataset.classes import TASKS, Task
-from portrait18.evaluation import ensembling
+from portrait18.evaluation import voting
 
 
 def select(task: Task, predictions: pd.DataFrame, labels: pd.DataFrame, count: int) -> pd.DataFrame:
@@ -23,7 +23,7 @@ def select(task: Task, predictions: pd.DataFrame, labels: pd.DataFrame, count: i
         class) and correct (0 or 1). Mistakes come first.
     """
     known = labels.set_index("photo").loc[predictions.photo]
-    probabilities = ensembling.probabilities_of(task, predictions)
+    probabilities = voting.task_probabilities(task, predictions)
     if probabilities is None:
         raise ValueError(f"predictions have no columns for task {task.name}")
     table = pd.DataFrame(

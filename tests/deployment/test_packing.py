@@ -21,8 +21,8 @@ def test_the_folder_holds_the_networks_as_they_were_trained_and_says_what_they_a
     folder = make_bundle()
     names = [f"{run.name}-{run.fold}-{run.seed}.safetensors" for run in RUNS]
     assert sorted(contents(folder)) == sorted([*names, "bundle.json"])
-    told = json.loads((folder / "bundle.json").read_text())
-    for run, name, network in zip(RUNS, names, told["networks"], strict=True):
+    manifest = json.loads((folder / "bundle.json").read_text())
+    for run, name, network in zip(RUNS, names, manifest["networks"], strict=True):
         assert (folder / name).read_bytes() == run.weights.read_bytes()
         assert network == {
             "model": run.name,
@@ -30,28 +30,28 @@ def test_the_folder_holds_the_networks_as_they_were_trained_and_says_what_they_a
             "sha256": file_digest(run.weights),
             "onnx": None,
             "task": {"years": "age"}.get(run.name, run.name),
-            "size": 32,
+            "image_size": 32,
         }
-    assert told["classes"]["mask"] == ["worn", "incorrect", "none"]
-    assert len(told["classes"]["all"]) == 18
-    assert told["predict"] == {"batch_size": 4, "flip": True, "tta_scales": [1.0, 0.8]}
-    assert told["crop"]["image_size"] == 40
-    assert told["median_box"] == [0.2, 0.1, 0.7, 0.6]
+    assert manifest["classes"]["mask"] == ["worn", "incorrect", "none"]
+    assert len(manifest["classes"]["all"]) == 18
+    assert manifest["predict"] == {"batch_size": 4, "flip": True, "tta_scales": [1.0, 0.8]}
+    assert manifest["crop"]["image_size"] == 40
+    assert manifest["median_box"] == [0.2, 0.1, 0.7, 0.6]
 
 
 def test_the_folder_says_what_it_was_made_of(make_bundle):
-    told = json.loads((make_bundle() / "bundle.json").read_text())
-    assert told["metrics"] == {"macro_f1": 0.5}
-    assert told["params"]["group"] == {"by": "none"}
-    assert told["params"]["train"]["years"]["target"] == "value"
-    assert "workers" not in told["params"]["train"]["years"]
-    assert told["made_of"]["labels.csv"] == hashlib.sha256(b"photo\n").hexdigest()
-    before = told["made_of"]["params"]
-    assert json.loads((make_bundle() / "bundle.json").read_text())["made_of"]["params"] == before
+    manifest = json.loads((make_bundle() / "bundle.json").read_text())
+    assert manifest["metrics"] == {"macro_f1": 0.5}
+    assert manifest["params"]["group"] == {"by": "none"}
+    assert manifest["params"]["train"]["years"]["target"] == "value"
+    assert "num_workers" not in manifest["params"]["train"]["years"]
+    assert manifest["inputs"]["labels.csv"] == hashlib.sha256(b"photo\n").hexdigest()
+    before = manifest["inputs"]["params"]
+    assert json.loads((make_bundle() / "bundle.json").read_text())["inputs"]["params"] == before
     other = json.loads(
         (make_bundle(crop=crop_params(image_size=40, margin=0.5)) / "bundle.json").read_text()
     )
-    assert other["made_of"]["params"] != before
+    assert other["inputs"]["params"] != before
 
 
 def test_equal_networks_give_equal_bytes_and_nothing_of_before_stays(make_bundle):
@@ -70,8 +70,8 @@ def test_onnx_files_are_written_and_named_where_asked_for(make_bundle, monkeypat
     )
     folder = make_bundle(onnx=True, flip=False, runs=RUNS[2:4])
     assert asked == [("gender", False, "gender-0-0.onnx"), ("age", False, "years-0-0.onnx")]
-    told = json.loads((folder / "bundle.json").read_text())
-    assert [network["onnx"] for network in told["networks"]] == [
+    manifest = json.loads((folder / "bundle.json").read_text())
+    assert [network["onnx"] for network in manifest["networks"]] == [
         "gender-0-0.onnx",
         "years-0-0.onnx",
     ]
@@ -102,5 +102,5 @@ def test_the_median_box_is_of_the_faces_that_were_found_as_shares_of_their_photo
     )
     sizes = pd.DataFrame({"width": [100, 200, 100, 100], "height": [200, 100, 100, 100]})
     assert packing.median_box(table, sizes) == (0.2, 0.2, 0.6, 0.6)
-    assert packing.median_box(table[2:3], sizes[2:3]) == packing.NO_BOX
+    assert packing.median_box(table[2:3], sizes[2:3]) == packing.DEFAULT_BOX
     assert np.shape(packing.median_box(table, sizes)) == (4,)

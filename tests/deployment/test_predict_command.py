@@ -12,10 +12,10 @@ from PIL import Image
 from synthetic import REPO, photo_bytes
 from tiny import demo_photo
 
+import portrait18
 from portrait18 import cli
 from portrait18.dataset import photos
 from portrait18.dataset.classes import CLASS_NAMES, TASKS
-from portrait18.deployment import bundle
 
 PAIR = np.concatenate([demo_photo(), demo_photo("mask1")[:, ::-1]], axis=1)
 
@@ -64,9 +64,8 @@ def test_json_has_every_face_with_the_bundles_answers(predict):
     assert zero == {"photo": "photos/zero.jpg", "faces": []}
     assert pair["photo"] == "photos/pair.png"
     assert len(pair["faces"]) == 2
-    loaded = bundle.load("bundle", CPU)
-    [[found]] = loaded.crops([photos.read("photos/sub/one.png")])
-    expected = bundle.record(found, loaded.answers(found.crop[None]), 0)
+    [result] = portrait18.load("bundle", CPU).predict("photos/sub/one.png").faces
+    expected = result.to_dict()
     [face] = one["faces"]
     assert face["box"] == pytest.approx(expected["box"], abs=0.05)
     for name, task in TASKS.items():
@@ -91,7 +90,7 @@ def test_csv_has_a_row_for_each_face_and_for_each_photo_without(predict):
     ]
     face, row = json.loads(lines[0])["faces"][1], rows[1]
     assert [float(row[c]) for c in ("x0", "y0", "x1", "y1")] == pytest.approx(face["box"], abs=0.05)
-    assert row["mask"] == face["mask"]["answer"]
+    assert row["mask"] == face["mask"]["label"]
     assert row["name"] == CLASS_NAMES[int(row["class"])] == face["name"]
     assert float(row["age_old"]) == pytest.approx(face["age"]["probabilities"]["old"], abs=1e-3)
     assert float(row["years"]) == pytest.approx(face["years"], abs=0.1)

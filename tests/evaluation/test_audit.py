@@ -8,7 +8,7 @@ from PIL import Image
 from portrait18.dataset import tables
 from portrait18.dataset.classes import AGE, ALL, GENDER, MASK, TASKS, age_group, encode
 from portrait18.dataset.tables import write_csv
-from portrait18.evaluation import audit, ensemble_config, ensembling
+from portrait18.evaluation import audit, ensemble_config, voting
 from stages import audit as stage
 
 STEMS = {"incorrect_mask": 1, "mask1": 0, "mask2": 0, "normal": 2}
@@ -48,8 +48,8 @@ def answered(labels: pd.DataFrame, joint: bool = False, seed: int = 0) -> pd.Dat
 
     tasks = (ALL,) if joint else TASKS.values()
     said = {t.name: told(labels[t.label_column].to_numpy(), len(t.classes)) for t in tasks}
-    answers = {task: ensemble_config.Answer(p, p.argmax(1)) for task, p in said.items()}
-    return ensembling.assemble(answers, pd.Index(labels.photo), None)
+    answers = {task: ensemble_config.TaskPredictions(p, p.argmax(1)) for task, p in said.items()}
+    return voting.assemble(answers, pd.Index(labels.photo), None)
 
 
 @pytest.fixture

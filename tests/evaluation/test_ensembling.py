@@ -4,8 +4,8 @@ import pytest
 
 from portrait18.core.params import EnsembleParams
 from portrait18.dataset.classes import AGE, ALL, GENDER, MASK, TASKS, encode, joint
-from portrait18.evaluation import decisions, ensembling
-from portrait18.evaluation.ensembling import Answer, Votes
+from portrait18.evaluation import decisions, ensembling, voting
+from portrait18.evaluation.ensemble_config import TaskPredictions, Votes, blend, hard_votes
 from portrait18.models.metrics import macro_f1
 
 RNG = np.random.default_rng(0)
@@ -66,9 +66,7 @@ def test_log_loss_weights_survive_zero_probabilities():
 
 def test_blend_is_the_weighted_mean():
     stack = np.stack([answers(TRUTH, 1, i) for i in range(2)])
-    np.testing.assert_allclose(
-        ensembling.blend(stack, np.array([0.3, 0.7])), 0.3 * stack[0] + 0.7 * stack[1]
-    )
+    np.testing.assert_allclose(blend(stack, np.array([0.3, 0.7])), 0.3 * stack[0] + 0.7 * stack[1])
 
 
 def params(**changes):
@@ -80,25 +78,25 @@ def params(**changes):
 def test_a_hard_vote_counts_heads_and_probabilities_settle_ties():
     stack = np.array([[[0.5, 0.4, 0.1]], [[0.4, 0.3, 0.3]], [[0.0, 1.0, 0.0]]])
     equal = np.full(3, 1 / 3)
-    assert ensembling.blend(stack, equal).argmax(1) == 1
-    votes = ensembling.hard_votes(stack)
-    assert ensembling.blend(votes, equal).argmax(1) == 0
+    assert blend(stack, equal).argmax(1) == 1
+    votes = hard_votes(stack)
+    assert blend(votes, equal).argmax(1) == 0
     np.testing.assert_allclose(votes.sum(2), 1)
-    assert ensembling.blend(votes[[0, 2]], np.array([0.5, 0.5])).argmax(1) == 1
-    chosen = ensembling.choose(
+    assert blend(votes[[0, 2]], np.array([0.5, 0.5])).argmax(1) == 1
+    chosen = ensembling.fit_task(
         Votes(stack.repeat(3, 1), np.array([0, 0, 1])),
         np.arange(3),
         params(vote="hard", weights="equal"),
     )
-    assert chosen.answer(stack).decided.tolist() == [0]
+    assert chosen.predict(stack).predicted.tolist() == [0]
 
 
 def test_stacking_mends_a_model_that_swaps_two_classes():
     sure = answers(TRUTH, 4, 3)
     swapped = sure[:, [1, 0, 2]]
     votes = Votes(np.stack([swapped, answers(TRUTH, 0.2, 4)]), TRUTH)
-    stacked = ensembling.choose(votes, PEOPLE, params(vote="stacking", decision="argmax"))
-    probabilities, decided = stacked.answer(votes.stack)
+    stacked = ensembling.fit_task(votes, PEOPLE, params(vote="stacking", decision="argmax"))
+    probabilities, decided = stacked.predict(votes.stack)
     np.testing.assert_allclose(probabilities.sum(1), 1)
     assert (decided == TRUTH).mean() > 0.9 > 0.5 > (swapped.argmax(1) == TRUTH).mean()
     assert stacked.weights[0] > 0.7
@@ -108,7 +106,7 @@ def test_stacking_mends_a_model_that_swaps_two_classes():
 def test_stacking_copes_with_a_class_that_nobody_held_out_has():
     truth = np.repeat([0, 2], 50)
     votes = Votes(np.stack([answers(truth, 2, 1), answers(truth, 1, 2)]), truth)
-    probabilities, _ = ensembling.choose(votes, np.arange(100), params(vote="stacking")).answer(
+    probabilities, _ = ensembling.fit_task(votes, np.arange(100), params(vote="stacking")).predict(
         votes.stack
     )
     assert probabilities.shape == (100, 3)
@@ -139,10 +137,10 @@ def test_the_joint_decision_shifts_the_18_classes_together():
     votes, _, people = three_votes()
     ensemble = ensembling.fit(votes, None, people, params(decision="joint"))
     assert ensemble.joint_offsets.shape == (18,)
-    assert not any(c.offsets.any() for c in ensemble.choices.values())
-    found = ensemble.answer(votes, None)
+    assert not any(c.offsets.any() for c in ensemble.tasks.values())
+    found = ensemble.predict(votes, None)
     eighteen = joint(*(found[n].probabilities for n in TASKS))
-    decided = encode(*(found[n].decided for n in TASKS))
+    decided = encode(*(found[n].predicted for n in TASKS))
     assert (decided == decisions.decide(eighteen, ensemble.joint_offsets)).all()
     truth = encode(*(votes[n].truth for n in TASKS))
     assert macro_f1(truth, decided, 18) > macro_f1(truth, eighteen.argmax(1), 18) + 0.03
@@ -151,9 +149,9 @@ def test_the_joint_decision_shifts_the_18_classes_together():
 def test_borders_decide_the_age_by_years_alone():
     votes, years, people = three_votes()
     ensemble = ensembling.fit(votes, years, people, params(decision="thresholds"))
-    found = ensemble.answer(votes, years)
-    assert (found["age"].decided == np.digitize(years, ensemble.thresholds)).all()
-    assert (found["mask"].decided == votes["mask"].stack[0].argmax(1)).all()
+    found = ensemble.predict(votes, years)
+    assert (found["age"].predicted == np.digitize(years, ensemble.thresholds)).all()
+    assert (found["mask"].predicted == votes["mask"].stack[0].argmax(1)).all()
     assert 26 < ensemble.thresholds[0] < 40
     assert 48 < ensemble.thresholds[1] < 58
 
@@ -174,7 +172,7 @@ def test_cross_fit_is_not_swayed_by_a_persons_own_labels(how, vote):
         other = ensembling.cross_fit(wrong, years, people, params(decision=how, vote=vote))
         for name in TASKS:
             assert (other[name].probabilities[own] == fitted[name].probabilities[own]).all()
-            assert (other[name].decided[own] == fitted[name].decided[own]).all()
+            assert (other[name].predicted[own] == fitted[name].predicted[own]).all()
             swayed |= (other[name].probabilities != fitted[name].probabilities).any()
     assert swayed == (vote == "stacking")
 
@@ -207,8 +205,9 @@ def member(fold, held_out, value):
 
 
 def test_average_takes_held_out_photos_from_their_fold_and_eval_photos_from_all():
-    table = ensembling.average(
-        [member(0, ["b", "a"], 0.2), member(1, ["c"], 0.6), member(1, ["c"], 1.0)]
+    table = voting.average_members(
+        [member(0, ["b", "a"], 0.2), member(1, ["c"], 0.6), member(1, ["c"], 1.0)],
+        ["set", "photo"],
     )
     assert table.loc["validation"].index.tolist() == ["a", "b", "c"]
     assert table.loc["validation"].gender_male.tolist() == pytest.approx([0.2, 0.2, 0.8])
@@ -227,23 +226,25 @@ def test_assemble_puts_three_tasks_into_class_numbers():
     parts = three()
     decided = {name: RNG.integers(0, p.shape[1], 50) for name, p in parts.items()}
     photos, years = pd.Index([f"{i}.jpg" for i in range(50)]), np.linspace(20, 70, 50)
-    table = ensembling.assemble({n: Answer(parts[n], decided[n]) for n in parts}, photos, years)
+    table = voting.assemble(
+        {n: TaskPredictions(parts[n], decided[n]) for n in parts}, photos, years
+    )
     assert table.photo.tolist() == photos.tolist()
     assert (table.years == years).all()
     for name, task in TASKS.items():
         assert (table[task.columns].to_numpy() == parts[name]).all()
         assert (table[name] == decided[name]).all()
     assert (table["class"] == encode(decided["mask"], decided["gender"], decided["age"])).all()
-    np.testing.assert_allclose(ensembling.joint_of(table), joint(*parts.values()))
+    np.testing.assert_allclose(voting.joint_of(table), joint(*parts.values()))
 
 
 def test_assemble_takes_one_answer_of_18_classes_apart():
     eighteen, decided = answers(RNG.integers(0, 18, 50), 1, 6, 18), RNG.permutation(50) % 18
-    table = ensembling.assemble({"all": Answer(eighteen, decided)}, pd.RangeIndex(50), None)
+    table = voting.assemble({"all": TaskPredictions(eighteen, decided)}, pd.RangeIndex(50), None)
     assert "years" not in table
     assert (table["class"] == decided).all()
     assert (encode(table["mask"], table.gender, table.age) == decided).all()
-    assert (ensembling.joint_of(table) == eighteen).all()
+    assert (voting.joint_of(table) == eighteen).all()
     np.testing.assert_allclose(table[MASK.columns[2]], eighteen[:, 12:].sum(1))
     np.testing.assert_allclose(table[AGE.columns[0]], eighteen[:, ::3].sum(1))
 
@@ -251,10 +252,10 @@ def test_assemble_takes_one_answer_of_18_classes_apart():
 def test_models_of_18_classes_also_answer_the_single_tasks():
     eighteen = pd.DataFrame(answers(RNG.integers(0, 18, 5), 1, 7, 18), columns=ALL.columns)
     mask = pd.DataFrame(three(5)["mask"], columns=MASK.columns)
-    assert ensembling.tasks_of({"a": eighteen, "b": eighteen}) == [ALL]
-    assert ensembling.tasks_of({"a": eighteen, "b": mask}) == [MASK, GENDER, AGE]
-    assert (ensembling.probabilities_of(ALL, eighteen) == eighteen.to_numpy()).all()
-    assert (ensembling.probabilities_of(MASK, mask) == mask.to_numpy()).all()
-    assert ensembling.probabilities_of(AGE, mask) is None
+    assert voting.tasks_of({"a": eighteen, "b": eighteen}) == [ALL]
+    assert voting.tasks_of({"a": eighteen, "b": mask}) == [MASK, GENDER, AGE]
+    assert (voting.task_probabilities(ALL, eighteen) == eighteen.to_numpy()).all()
+    assert (voting.task_probabilities(MASK, mask) == mask.to_numpy()).all()
+    assert voting.task_probabilities(AGE, mask) is None
     male = eighteen.to_numpy().reshape(5, 3, 2, 3)[:, :, 0].sum((1, 2))
-    np.testing.assert_allclose(ensembling.probabilities_of(GENDER, eighteen)[:, 0], male)
+    np.testing.assert_allclose(voting.task_probabilities(GENDER, eighteen)[:, 0], male)

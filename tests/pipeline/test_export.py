@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import portrait18
 from portrait18.cropping import faces
 from portrait18.dataset.classes import TASKS
-from portrait18.deployment import bundle
-from portrait18.models import inference
-from portrait18.models.weights import read_metadata, read_tensors
+from portrait18.deployment.bundle import read_manifest
+from portrait18.models import backbones, inference
 
 pytestmark = pytest.mark.pipeline
 CPU = torch.device("cpu")
@@ -59,11 +59,11 @@ def test_the_command_line_answers_for_each_portrait_as_the_submission_does(finis
 
 def test_the_bundle_tells_the_pipelines_crops_as_the_pipeline_does_to_the_last_digits(finished):
     root = finished.root
-    answers = bundle.load(root / "models/bundle", CPU).answers(
+    answers = portrait18.load(root / "models/bundle", CPU).classify(
         np.load(root / "data/crops/eval.npy")
     )
     blended = pd.read_csv(root / "data/ensemble/eval.csv")
-    assert (answers.number == blended["class"]).all()
+    assert (answers.class_ids == blended["class"]).all()
     for name, task in TASKS.items():
         np.testing.assert_allclose(
             getattr(answers, name), blended[task.columns], rtol=1e-4, atol=1e-6
@@ -73,7 +73,7 @@ def test_the_bundle_tells_the_pipelines_crops_as_the_pipeline_does_to_the_last_d
 
 def test_the_bundle_goes_wherever_it_is_copied_to(finished, tmp_path):
     shutil.copytree(finished.root / "models/bundle", tmp_path / "moved")
-    loaded = bundle.load(tmp_path / "moved", CPU)
+    loaded = portrait18.load(tmp_path / "moved", CPU)
     assert loaded.manifest.metrics == json.loads(
         (finished.root / "reports/metrics.json").read_text()
     )
@@ -92,19 +92,20 @@ def test_the_networks_that_the_stage_writes_as_onnx_say_the_same(project):
     import onnxruntime
 
     for weights in (project.root / "models/trained").glob("*/*.safetensors"):
-        tensors, metadata = read_tensors(weights), read_metadata(weights)
+        tensors, metadata = backbones.read_tensors(weights), backbones.read_metadata(weights)
         tensors["head.weight"] *= 300  # trained so briefly, they say nearly the same of every crop
         weights.unlink()  # a link into DVC's cache
         save_file(tensors, weights, metadata)
     project.set_params({"export": {"onnx": True}})
     assert project.repro("-s", "export") == ["export"]
     folder = project.root / "models/bundle"
-    networks = bundle.load(folder, CPU).manifest.networks
+    networks = read_manifest(folder).networks
     assert {network.model for network in networks} == {"mask", "gender", "age-class", "age-value"}
     for network in networks:
         model = inference.load(folder / network.file, CPU)
-        crops = inference.resize(np.load(project.root / "data/crops/eval.npy"), network.size)
-        options = inference.PredictOptions(network.size, 16, True)
+        size = network.image_size
+        crops = inference.resize(np.load(project.root / "data/crops/eval.npy"), size)
+        options = inference.PredictOptions(size, 16, True)
         rows = np.arange(len(crops))
         wanted = inference.predict(model.network, model.target, crops, rows, options)
         session = onnxruntime.InferenceSession(

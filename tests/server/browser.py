@@ -9,8 +9,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, BrowserType, expect, sync_playwright
 from standin import png, serving
 
+import portrait18
 from portrait18.core import device
-from portrait18.deployment import bundle
 
 CHROMIUM = shutil.which("chromium")
 expect.set_options(timeout=30_000)  # other tests may keep the machine busy
@@ -55,7 +55,7 @@ def shoot(address: str, photo: str, picture: str, browser: Browser) -> None:
 
 def main(bundle_folder: str, photo: str, picture: str) -> None:
     device.set_deterministic()
-    with serving(bundle.load(bundle_folder, device.device())) as address, chromium() as browser:
+    with serving(portrait18.load(bundle_folder)) as address, chromium() as browser:
         shoot(address, photo, picture, browser)
 
 

@@ -15,7 +15,13 @@ import uvicorn
 from PIL import Image
 
 from portrait18.cropping.faces import Face
-from portrait18.deployment import bundle
+from portrait18.dataset.classes import decode, joint
+from portrait18.deployment.results import (
+    CropPredictions,
+    Detection,
+    FacePrediction,
+    group_by_photo,
+)
 from portrait18.server.app import create_app
 from portrait18.server.command import configured
 from portrait18.server.settings import Settings
@@ -45,8 +51,6 @@ class StandIn:
     Blue 255 makes it fail. While `gate` is clear, its work stands still.
     """
 
-    size = SIZE
-
     def __init__(self):
         self.batches: list[int] = []
         self.threads: set[str] = set()
@@ -54,7 +58,7 @@ class StandIn:
         self.gate.set()
         self.started = threading.Event()
 
-    def crops(self, photos: list[np.ndarray]) -> list[list[bundle.Found]]:
+    def detect(self, photos: list[np.ndarray]) -> list[list[Detection]]:
         self.batches.append(len(photos))
         self.threads.add(threading.current_thread().name)
         self.started.set()
@@ -70,7 +74,7 @@ class StandIn:
             crop = np.full((SIZE, SIZE, 3), red, np.uint8)
             found.append(
                 [
-                    bundle.Found(
+                    Detection(
                         Face(i * side, height / 4, (i + 1) * side, height / 2, 0.0, 0.9),
                         "mtcnn",
                         crop,
@@ -80,20 +84,22 @@ class StandIn:
             )
         return found
 
-    def answers(self, crops: np.ndarray) -> bundle.Answers:
-        number = crops[:, 0, 0, 0].astype(np.int64) % 18
+    def predict_faces(self, detections: list[list[Detection]]) -> list[list[FacePrediction]]:
+        reds = [int(face.crop[0, 0, 0]) for photo in detections for face in photo]
+        class_ids = np.array(reds, np.int64) % 18
 
         def probabilities(index: np.ndarray, count: int) -> np.ndarray:
-            sure = np.eye(count)[index]
-            return 0.75 * sure + 0.25 * (1 - sure) / (count - 1)
+            certain = np.eye(count)[index]
+            return 0.75 * certain + 0.25 * (1 - certain) / (count - 1)
 
-        return bundle.Answers(
-            mask=probabilities(number // 6, 3),
-            gender=probabilities(number // 3 % 2, 2),
-            age=probabilities(number % 3, 3),
-            years=20.0 + crops[:, 0, 0, 0],
-            number=number,
+        parts = {
+            name: probabilities(index, 2 if name == "gender" else 3)
+            for name, index in decode(class_ids).items()
+        }
+        predictions = CropPredictions(
+            **parts, joint=joint(**parts), years=20.0 + np.array(reds), class_ids=class_ids
         )
+        return group_by_photo(detections, predictions)
 
 
 @contextmanager

@@ -23,12 +23,12 @@ def test_each_photo_gets_its_own_answers_in_the_order_sent(address):
         "class": 13,
         "name": "none male 30-59",
         "mask": {
-            "answer": "none",
+            "label": "none",
             "probabilities": {"worn": 0.125, "incorrect": 0.125, "none": 0.75},
         },
-        "gender": {"answer": "male", "probabilities": {"male": 0.75, "female": 0.25}},
+        "gender": {"label": "male", "probabilities": {"male": 0.75, "female": 0.25}},
         "age": {
-            "answer": "middle",
+            "label": "middle",
             "probabilities": {"young": 0.125, "middle": 0.75, "old": 0.125},
         },
         "years": 33,

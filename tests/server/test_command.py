@@ -6,20 +6,19 @@ import subprocess
 import sys
 
 import httpx
-import numpy as np
 import pytest
 from bundling import CPU
 from synthetic import REPO
 from tiny import demo_photo
 
+import portrait18
 from portrait18.core.errors import UserError
-from portrait18.deployment import bundle
 from portrait18.server.command import bind
 
 PHOTO = REPO / "data/demo/train/images/000018_male_Asian_64/normal.jpg"
 
 
-def portrait18(*flags: str, **options) -> subprocess.Popen:
+def serve(*flags: str, **options) -> subprocess.Popen:
     command = [sys.executable, "-m", "portrait18", "serve", *flags]
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -28,7 +27,7 @@ def portrait18(*flags: str, **options) -> subprocess.Popen:
 
 def test_a_bundle_is_served_as_it_answers_itself_until_told_to_stop(make_bundle):
     folder = make_bundle()
-    with portrait18("--port", "0", "--bundle", str(folder)) as server:
+    with serve("--port", "0", "--bundle", str(folder)) as server:
         try:
             line = server.stdout.readline()
             address = re.match(r"http://127\.0\.0\.1:\d+", line)[0]
@@ -44,9 +43,7 @@ def test_a_bundle_is_served_as_it_answers_itself_until_told_to_stop(make_bundle)
     assert "Traceback" not in err
     assert re.search(r"POST /predict 200 \d+ ms", err)
     assert (health["status"], health["networks"]) == ("ok", 5)
-    ensemble = bundle.load(folder, CPU)
-    ((found,),) = ensemble.crops([demo_photo()])
-    expected = bundle.record(found, ensemble.answers(np.stack([found.crop])), 0)
+    expected = portrait18.load(folder, CPU).predict(demo_photo()).faces[0].to_dict()
     (face,) = reply.json()["photos"][0]["faces"]
     assert face["box"] == pytest.approx(expected["box"], abs=0.5)
     assert face["class"] == expected["class"]
@@ -57,7 +54,7 @@ def test_a_bundle_is_served_as_it_answers_itself_until_told_to_stop(make_bundle)
 
 
 def test_without_a_bundle_it_says_what_makes_one(tmp_path):
-    with portrait18("--port", "0", cwd=tmp_path) as server:
+    with serve("--port", "0", cwd=tmp_path) as server:
         out, err = server.communicate(timeout=120)
     assert (server.returncode, out, err.count("\n")) == (1, "", 1)
     assert err.startswith(

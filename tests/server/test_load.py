@@ -37,9 +37,9 @@ def test_of_1000_requests_32_at_a_time_none_is_lost():
 class Costly(StandIn):
     """Takes as long for a batch as for one photo."""
 
-    def crops(self, photos):
+    def detect(self, photos):
         time.sleep(0.05)
-        return super().crops(photos)
+        return super().detect(photos)
 
 
 @pytest.fixture

@@ -26,9 +26,9 @@ def test_a_photo_larger_than_the_server_takes_is_sent_smaller(watched):
     class Colour(StandIn):
         sizes = []
 
-        def crops(self, photos):
+        def detect(self, photos):
             self.sizes += [photo.shape[:2] for photo in photos]
-            return super().crops(photos)
+            return super().detect(photos)
 
     ensemble = Colour()
     with serving(ensemble, max_pixels=1_000_000) as address, watched(address) as page:

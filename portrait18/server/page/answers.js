@@ -12,7 +12,7 @@ function copy(template) {
 
 /** A face in words: "mask not worn, male, 60 and over". */
 export function words(face) {
-  const said = Object.entries(QUESTIONS).map(([name, [, classes]]) => classes[face[name].answer]);
+  const said = Object.entries(QUESTIONS).map(([name, [, classes]]) => classes[face[name].label]);
   return `mask ${said.join(", ")}`;
 }
 
@@ -95,8 +95,8 @@ function answersOf(face, title) {
     for (const [key, said] of Object.entries(classes)) {
       const bar = copy("bar");
       const share = face[name].probabilities[key];
-      bar.classList.toggle("answer", key === face[name].answer);
-      bar.querySelector(".heard").hidden = key !== face[name].answer;
+      bar.classList.toggle("answer", key === face[name].label);
+      bar.querySelector(".heard").hidden = key !== face[name].label;
       bar.querySelector(".class").textContent = said;
       bar.querySelector(".share").textContent = `${Math.round(100 * share)} %`;
       bar.querySelector(".fill").style.width = `${100 * share}%`;

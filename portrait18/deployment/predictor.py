@@ -1,0 +1,238 @@
+"""From photos to predictions with a bundle: the one path that Python, the command line and the server use."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias, overload
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+
+from portrait18.core.device import device as default_device
+from portrait18.cropping import faces
+from portrait18.cropping.faces import Face
+from portrait18.dataset import photos as photo_files
+from portrait18.dataset.classes import ALL, TASKS
+from portrait18.dataset.photos import PhotoError
+from portrait18.deployment.bundle import Manifest, read_manifest
+from portrait18.deployment.results import (
+    CropPredictions,
+    Detection,
+    FacePrediction,
+    PhotoPrediction,
+    group_by_photo,
+)
+from portrait18.evaluation import ensemble_config, voting
+from portrait18.models import inference
+
+Photo: TypeAlias = str | os.PathLike | bytes | Image.Image | np.ndarray
+#: `predict` keeps at most this many decoded photos, or this many pixels (3 bytes each), in memory.
+BATCH_PHOTOS, BATCH_PIXELS = 32, 64_000_000
+
+
+class Predictor:
+    """A loaded ensemble; `portrait18.load` makes it.
+
+    Methods may be called from any thread, but by one thread at a time.
+
+    Attributes:
+        manifest: content of bundle.json.
+        device: where the networks run.
+        crop_size: side of the crops in pixels.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        networks: list[inference.Model],
+        device: torch.device,
+        min_face: float,
+    ):
+        self.manifest = manifest
+        self.device = device
+        self.crop_size = manifest.crop.image_size
+        self._ensemble, self._voters = ensemble_config.from_json(manifest.ensemble)
+        self._networks = networks
+        self._detector = faces.Detector(min_face, device)
+
+    @overload
+    def predict(
+        self, photos: Photo, *, assume_face: bool = ..., max_pixels: int = ...
+    ) -> PhotoPrediction: ...
+
+    @overload
+    def predict(
+        self,
+        photos: list[Any] | tuple[Any, ...],
+        *,
+        assume_face: bool = ...,
+        max_pixels: int = ...,
+    ) -> list[PhotoPrediction]: ...
+
+    def predict(self, photos, *, assume_face=False, max_pixels=50_000_000):
+        """Predict every face of one photo or of several.
+
+        Args:
+            photos: a path, the bytes of a file, a PIL image or an array uint8 (H, W, 3), RGB,
+                upright; or a list or tuple of them.
+            assume_face: predict a photo without a face too, at the position where most faces of the
+                training photos are (`found` is `median`).
+            max_pixels: refuse larger files, bytes and images (width x height).
+
+        Returns:
+            One `PhotoPrediction` for one photo, a list of them for a list.
+
+        Raises:
+            PhotoError: a photo can't be used; the message names it and the reason.
+        """
+        if not isinstance(photos, list | tuple):
+            return self.predict([photos], assume_face=assume_face, max_pixels=max_pixels)[0]
+        return [
+            PhotoPrediction(photo.shape[1], photo.shape[0], found)
+            for batch in _batches(photos, max_pixels)
+            for photo, found in zip(
+                batch, self.predict_faces(self.detect(batch, assume_face)), strict=True
+            )
+        ]
+
+    def detect(
+        self, photos: Sequence[np.ndarray], assume_face: bool = False
+    ) -> list[list[Detection]]:
+        """Find the faces of each photo and crop them as in training.
+
+        At the usual thresholds every face that MTCNN finds counts. Where it finds none, the lower
+        thresholds find too much: only the most plausible face counts, as in the pipeline.
+
+        Args:
+            photos: uint8 (H, W, 3), RGB, upright, of any sizes.
+            assume_face: as for `predict`.
+
+        Returns:
+            The faces of each photo, the largest first. If the networks were trained on the middle
+            squares of photos (`crop.method: center`), that square and no face detection.
+        """
+        crop = self.manifest.crop
+        if crop.method == "center":
+            return [[self._detection(photo, faces.center(photo), "center")] for photo in photos]
+        result = []
+        found_faces = faces.find(self._detector, photos, crop.batch_size)
+        for photo, (found, source) in zip(photos, found_faces, strict=True):
+            height, width = photo.shape[:2]
+            if source == "retry":
+                found = [faces.choose(found, width, height)]
+            elif not found and assume_face:
+                box = np.multiply(self.manifest.median_box, (width, height, width, height))
+                found, source = [Face(*box.round(2).tolist(), 0.0, 0.0)], "median"
+            found = sorted(found, key=lambda face: (-face.side, face))
+            result.append([self._detection(photo, face, source) for face in found])
+        return result
+
+    def _detection(self, photo: np.ndarray, face: Face, source: str) -> Detection:
+        return Detection(face, source, faces.cut(photo, face, source, self.manifest.crop))
+
+    def classify(self, crops: np.ndarray) -> CropPredictions:
+        """Predict crops, which may come from several photos or requests.
+
+        Args:
+            crops: uint8 (N, crop_size, crop_size, 3), RGB; N may be 0.
+        """
+        if crops.shape[1:] != (self.crop_size, self.crop_size, 3) or crops.dtype != np.uint8:
+            raise ValueError(
+                f"crops are {crops.dtype} {crops.shape}; they must be uint8"
+                f" (N, {self.crop_size}, {self.crop_size}, 3)"
+            )
+        if len(crops) == 0:
+            empty = {name: np.zeros((0, len(task.classes))) for name, task in TASKS.items()}
+            joint = np.zeros((0, len(ALL.classes)))
+            return CropPredictions(
+                **empty, joint=joint, years=None, class_ids=np.zeros(0, np.int64)
+            )
+        members: dict[str, list[pd.DataFrame]] = {}
+        for entry, model in zip(self.manifest.networks, self._networks, strict=True):
+            members.setdefault(entry.model, []).append(self._member_table(model, crops))
+        models = {name: voting.average_members(m, ["row"]) for name, m in members.items()}
+        years = voting.mean_years(models.values())
+        predictions = self._ensemble.predict(voting.collect_votes(models, self._voters), years)
+        parts, class_ids = ensemble_config.by_task(predictions)
+        joint = ensemble_config.joint_probabilities(predictions)
+        return CropPredictions(**parts, joint=joint, years=years, class_ids=class_ids)
+
+    def _member_table(self, model: inference.Model, crops: np.ndarray) -> pd.DataFrame:
+        rows = np.arange(len(crops))
+        probabilities, years = model.predict(crops, rows, self.manifest.predict)
+        columns = model.target.task.columns
+        table = pd.DataFrame(probabilities.astype(np.float64), columns=columns).assign(row=rows)
+        return table if years is None else table.assign(years=years.astype(np.float64))
+
+    def predict_faces(self, detections: list[list[Detection]]) -> list[list[FacePrediction]]:
+        """Predict the faces of several photos in common batches.
+
+        Args:
+            detections: faces of each photo, as `detect` returns them.
+        """
+        crops = [detection.crop for photo in detections for detection in photo]
+        if not crops:
+            return [[] for _ in detections]
+        return group_by_photo(detections, self.classify(np.stack(crops)))
+
+
+def load(
+    folder: str | os.PathLike = "models/bundle",
+    device: str | torch.device | None = None,
+    min_face: float | None = None,
+) -> Predictor:
+    """Load a bundle; see `portrait18.load`."""
+    folder = Path(folder)
+    device = default_device() if device is None else torch.device(device)
+    manifest = read_manifest(folder)
+    networks = [inference.load(folder / entry.file, device) for entry in manifest.networks]
+    if min_face is None:
+        min_face = manifest.crop.min_face
+    return Predictor(manifest, networks, device, min_face)
+
+
+def _batches(photos: Sequence[Photo], max_pixels: int) -> Iterator[list[np.ndarray]]:
+    """Decode photos a batch at a time; a photo larger than `BATCH_PIXELS` is a batch of its own."""
+    batch: list[np.ndarray] = []
+    pixels = 0
+    for index, photo in enumerate(photos):
+        array = _decode(photo, index, max_pixels)
+        area = array.shape[0] * array.shape[1]
+        if batch and (len(batch) == BATCH_PHOTOS or pixels + area > BATCH_PIXELS):
+            yield batch
+            batch, pixels = [], 0
+        batch.append(array)
+        pixels += area
+    if batch:
+        yield batch
+
+
+def _decode(photo: Photo, index: int, max_pixels: int) -> np.ndarray:
+    """Return a photo as an array uint8 (H, W, 3), RGB."""
+    try:
+        if isinstance(photo, np.ndarray):
+            return _check_array(photo)
+        if isinstance(photo, bytes):
+            return photo_files.decode(photo, max_pixels)
+        if isinstance(photo, str | os.PathLike):
+            return photo_files.read(os.fspath(photo), max_pixels)
+    except PhotoError as error:
+        name = os.fspath(photo) if isinstance(photo, str | os.PathLike) else f"photo {index}"
+        raise PhotoError(f"{name} {error}") from None
+    raise TypeError(
+        f"photo {index} is of type {type(photo).__name__}; pass a path, bytes, a PIL image"
+        " or a uint8 array (H, W, 3)"
+    )
+
+
+def _check_array(photo: np.ndarray) -> np.ndarray:
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+        raise PhotoError(f"is {photo.dtype} {photo.shape}; it must be uint8 (H, W, 3), RGB")
+    if min(photo.shape[:2]) < photo_files.MIN_SIDE:
+        height, width = photo.shape[:2]
+        raise PhotoError(
+            f"has {width}x{height} px; each side must have at least {photo_files.MIN_SIDE}"
+        )
+    return photo

@@ -1,0 +1,319 @@
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from bundling import BOX, CPU, MODELS, RUNS, VOTERS, noise, soft
+from PIL import Image
+from synthetic import REPO
+from tiny import crop_params, demo_photo
+
+from portrait18.cropping import faces
+from portrait18.dataset.classes import ALL, CLASS_NAMES, TASKS, encode, joint
+from portrait18.dataset.photos import PhotoError
+from portrait18.deployment import predictor
+from portrait18.deployment.results import CropPredictions, Detection, face_prediction
+from portrait18.evaluation import voting
+from portrait18.evaluation.ensemble_config import TaskEnsemble
+from portrait18.models import inference
+from portrait18.models.inference import PredictOptions
+
+
+def predict_as_the_stages(ensemble, crops, flip=True, tta_scales=(1.0, 0.8)):
+    """Return the table that the stages predict and ensemble would write."""
+    models = {}
+    for name in MODELS:
+        members = []
+        for run in (run for run in RUNS if run.model == name):
+            model = inference.load(run.weights, CPU)
+            rows = np.arange(len(crops))
+            options = PredictOptions(32, 4, flip, tta_scales)
+            probabilities, years = inference.predict(
+                model.network, model.target, crops, rows, options
+            )
+            table = pd.DataFrame(
+                probabilities.astype(np.float64), columns=model.target.task.columns
+            ).assign(set="eval", photo=rows)
+            members.append(table if years is None else table.assign(years=years.astype(np.float64)))
+        models[name] = voting.average_members(members, ["set", "photo"]).loc["eval"]
+    years = voting.mean_years(models.values())
+    predictions = ensemble.predict(voting.collect_votes(models, VOTERS), years)
+    return voting.assemble(predictions, pd.RangeIndex(len(crops)), years)
+
+
+@pytest.mark.parametrize("decision", ["argmax", "joint", "thresholds"])
+def test_predictions_equal_those_of_the_pipeline(load_bundle, decision):
+    tasks = {n: t._replace(weights=np.array([0.8, 0.2])) for n, t in soft().tasks.items()}
+    ensemble = soft(tasks=tasks)
+    if decision == "joint":
+        ensemble = ensemble._replace(joint_offsets=np.linspace(0, 3, 18)[::-1])
+    if decision == "thresholds":
+        ensemble = ensemble._replace(thresholds=np.array([44.0, 46.0]))
+    crops = noise(9)
+    found = load_bundle(ensemble=ensemble).classify(crops)
+    table = predict_as_the_stages(ensemble, crops)
+    for name, task in TASKS.items():
+        np.testing.assert_array_equal(getattr(found, name), table[task.columns])
+    np.testing.assert_array_equal(found.years, table.years)
+    np.testing.assert_array_equal(found.class_ids, table["class"])
+    np.testing.assert_array_equal(found.joint, joint(found.mask, found.gender, found.age))
+    most_probable = found.joint.argmax(1)
+    assert (found.class_ids == most_probable).all() == (decision == "argmax")
+    assert np.abs(found.mask - found.mask[0]).max() > 0.01, "the crops must differ"
+
+
+def test_a_single_network_of_18_classes_predicts_all_tasks(load_bundle):
+    run = RUNS[-1]
+    ensemble = soft(tasks={"all": TaskEnsemble("soft", np.ones(1), np.eye(18)[4] * 9)})
+    loaded = load_bundle(ensemble=ensemble, voters={"all": ["all"]}, runs=[run])
+    found = loaded.classify(noise(3))
+    model = inference.load(run.weights, CPU)
+    options = PredictOptions(32, 4, True, [1.0, 0.8])
+    probabilities, _ = inference.predict(
+        model.network, model.target, noise(3), np.arange(3), options
+    )
+    np.testing.assert_allclose(
+        found.gender[:, 1], probabilities.reshape(3, 3, 2, 3)[:, :, 1].sum((1, 2)), rtol=1e-5
+    )
+    np.testing.assert_allclose(found.joint, probabilities, rtol=1e-5)
+    assert found.class_ids.tolist() == [4, 4, 4]
+    assert found.years is None
+    assert probabilities.shape[1] == len(ALL.classes)
+
+
+def test_no_crops_give_empty_predictions(load_bundle):
+    loaded = load_bundle()
+    found = loaded.classify(np.zeros((0, 40, 40, 3), np.uint8))
+    assert found.mask.shape == (0, 3)
+    assert found.gender.shape == (0, 2)
+    assert found.joint.shape == (0, 18)
+    assert found.class_ids.shape == (0,)
+    assert loaded.predict_faces([[], []]) == [[], []]
+    assert loaded.predict([]) == []
+
+
+@pytest.mark.parametrize(
+    "crops", [np.zeros((2, 32, 32, 3), np.uint8), np.zeros((2, 40, 40, 3), np.float32)]
+)
+def test_crops_of_another_size_or_dtype_are_refused(load_bundle, crops):
+    with pytest.raises(ValueError, match=r"must be uint8 \(N, 40, 40, 3\)"):
+        load_bundle().classify(crops)
+
+
+def test_every_face_of_every_photo_is_cropped_the_largest_first(load_bundle):
+    loaded = load_bundle()
+    near = demo_photo()
+    far = cv2.resize(near, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
+    height, width = far.shape[:2]
+    far = cv2.copyMakeBorder(far, near.shape[0] - height, 0, 0, 0, cv2.BORDER_REPLICATE)
+    pair = np.concatenate([far, near], axis=1)
+    two, one, none = loaded.detect([pair, near, np.full_like(near, 90)])
+    assert [len(found) for found in (two, one, none)] == [2, 1, 0]
+    large, small = (found.face for found in two)
+    assert large.side > 1.2 * small.side
+    assert large.x0 > width > small.x1
+    assert [found.found for found in two] == ["mtcnn", "mtcnn"]
+    (single,) = one
+    [found] = faces.Detector(0.2, CPU)(near[None])
+    np.testing.assert_allclose(single.face, found[0], atol=0.05)
+    np.testing.assert_array_equal(single.crop, faces.crop(near, single.face, 40, 0.4, True))
+    for found in two:
+        np.testing.assert_array_equal(found.crop, faces.crop(pair, found.face, 40, 0.4, True))
+
+
+def test_a_face_found_at_the_lower_thresholds_is_the_one_that_the_pipeline_takes(load_bundle):
+    photo = demo_photo("mask1", "000005_male_Black_79")
+    [[found]] = load_bundle().detect([photo])
+    candidates = faces.Detector(0.2, CPU)(photo[None], retry=True)[0]
+    assert found.found == "retry"
+    np.testing.assert_allclose(
+        found.face, faces.choose(candidates, photo.shape[1], photo.shape[0]), atol=0.05
+    )
+
+
+def test_at_the_lower_thresholds_only_the_most_plausible_face_counts(load_bundle):
+    loaded = load_bundle()
+    edge, middle = (
+        faces.Face(0.0, 0.0, 60.0, 60.0, 0.0, 0.5),
+        faces.Face(70.0, 70.0, 130.0, 130.0, 0.0, 0.5),
+    )
+    photo = np.zeros((200, 200, 3), np.uint8)
+    for first, wanted in ((False, [middle]), (True, [edge, middle])):
+        loaded._detector = lambda batch, retry, first=first: [
+            [edge, middle] if retry or first else []
+        ]
+        assert [found.face for found in loaded.detect([photo])[0]] == wanted
+
+
+def test_a_photo_without_a_face_is_predicted_at_the_median_box_only_if_asked(load_bundle):
+    loaded, photo = (
+        load_bundle(),
+        np.random.default_rng(0).integers(0, 256, (200, 100, 3), np.uint8),
+    )
+    assert loaded.detect([photo]) == [[]]
+    [[found]] = loaded.detect([photo], assume_face=True)
+    assert found.found == "median"
+    assert found.face[:4] == (20.0, 20.0, 70.0, 120.0)
+    assert found.face.score == 0
+    assert BOX == (0.2, 0.1, 0.7, 0.6)
+    np.testing.assert_array_equal(found.crop, faces.crop(photo, found.face, 40, 0.4, True))
+    [[face]] = loaded.detect([demo_photo()], assume_face=True)
+    assert face.found == "mtcnn"
+
+
+def test_a_bundle_trained_on_middle_squares_crops_those(load_bundle):
+    loaded, photo = load_bundle(crop=crop_params(image_size=40, method="center")), demo_photo()
+    [[found]] = loaded.detect([photo])
+    height, width = photo.shape[:2]
+    edge = (height - width) // 2
+    assert found.found == "center"
+    middle = cv2.resize(photo[edge : edge + width], (40, 40), interpolation=cv2.INTER_AREA)
+    assert np.abs(found.crop.astype(int) - middle).mean() < 3
+
+
+def test_a_smaller_min_face_finds_smaller_faces(load_bundle):
+    photo = np.full((512, 384, 3), 128, np.uint8)
+    photo[200:328, 140:236] = cv2.resize(demo_photo(), (96, 128), interpolation=cv2.INTER_AREA)
+    assert all(
+        found.found != "mtcnn"
+        for found in load_bundle(crop=crop_params(image_size=40, min_face=0.5)).detect([photo])[0]
+    )
+    [[found]] = load_bundle(crop=crop_params(image_size=40, min_face=0.5), min_face=0.1).detect(
+        [photo]
+    )
+    assert found.found == "mtcnn"
+    assert 140 < found.face.x0 < found.face.x1 < 236
+
+
+def test_a_face_prediction_holds_labels_and_probabilities_and_converts_to_json():
+    detection = Detection(faces.Face(1.0, 2.0, 30.5, 40.0, 3.0, 0.99), "mtcnn", noise(1)[0])
+    parts = {
+        "mask": np.array([[0, 0, 1], [0.2, 0.5, 0.3]]),
+        "gender": np.array([[1, 0], [0.25, 0.75]]),
+        "age": np.array([[0, 1, 0], [0.6, 0.1, 0.3]]),
+    }
+    predictions = CropPredictions(
+        **parts,
+        joint=joint(**parts),
+        years=np.array([50, 61.234]),
+        class_ids=np.array([0, encode(1, 1, 2)]),
+    )
+    face = face_prediction(detection, predictions, 1)
+    assert face.age_group.label == "old"
+    assert face.age_group.probabilities == {"young": 0.6, "middle": 0.1, "old": 0.3}
+    assert (face.class_id, face.class_name) == (11, "incorrect female >=60")
+    assert face.probabilities[11] == pytest.approx(0.5 * 0.75 * 0.3)
+    assert sum(face.probabilities) == pytest.approx(1)
+    assert face.years == 61.234
+    record = face.to_dict()
+    assert json.loads(json.dumps(record)) == record
+    assert record == {
+        "box": [1.0, 2.0, 30.5, 40.0],
+        "score": 0.99,
+        "found": "mtcnn",
+        "class": 11,
+        "name": CLASS_NAMES[11],
+        "mask": {
+            "label": "incorrect",
+            "probabilities": {"worn": 0.2, "incorrect": 0.5, "none": 0.3},
+        },
+        "gender": {"label": "female", "probabilities": {"male": 0.25, "female": 0.75}},
+        "age": {"label": "old", "probabilities": {"young": 0.6, "middle": 0.1, "old": 0.3}},
+        "years": 61.23,
+    }
+    without_years = replace(predictions, years=None)
+    assert face_prediction(detection, without_years, 1).to_dict()["years"] is None
+
+
+def test_predict_takes_paths_bytes_and_arrays_one_or_many(load_bundle, tmp_path):
+    loaded, photo = load_bundle(), demo_photo()
+    path = tmp_path / "portrait.png"
+    Image.fromarray(photo).save(path)
+    one = loaded.predict(photo)
+    assert (one.width, one.height) == (photo.shape[1], photo.shape[0])
+    [face] = one.faces
+    [[detection]] = loaded.detect([photo])
+    assert face == face_prediction(detection, loaded.classify(detection.crop[None]), 0)
+    assert loaded.predict(str(path)) == loaded.predict(path) == one
+    assert loaded.predict(path.read_bytes()) == one
+    assert loaded.predict([path]) == [one]
+    assert one.to_dict()["faces"] == [face.to_dict()]
+    noise_photo = np.random.default_rng(0).integers(0, 256, (200, 100, 3), np.uint8)
+    several = loaded.predict((path, noise_photo))
+    assert [len(result.faces) for result in several] == [1, 0]
+    assert loaded.predict(noise_photo, assume_face=True).faces[0].found == "median"
+
+
+def test_many_photos_are_predicted_in_batches_of_limited_memory(load_bundle, monkeypatch):
+    loaded, photo = load_bundle(crop=crop_params(image_size=40, method="center")), demo_photo()
+    sizes = []
+    detect = loaded.detect
+    monkeypatch.setattr(
+        loaded, "detect", lambda batch, *args: sizes.append(len(batch)) or detect(batch, *args)
+    )
+    monkeypatch.setattr(predictor, "BATCH_PHOTOS", 2)
+    results = loaded.predict([photo] * 5)
+    assert sizes == [2, 2, 1]
+    sizes.clear()
+    monkeypatch.setattr(predictor, "BATCH_PIXELS", photo.shape[0] * photo.shape[1])
+    assert len(loaded.predict([photo] * 2)) == 2
+    assert sizes == [1, 1]
+    assert len({result.faces[0].class_id for result in results}) == 1
+
+
+@pytest.mark.parametrize(
+    ("photo", "message"),
+    [
+        ("nowhere.jpg", "^nowhere.jpg is missing"),
+        (b"no photo", r"^photo 1 cannot be decoded \(not an image\)"),
+        (
+            np.zeros((50, 50), np.uint8),
+            r"^photo 1 is uint8 \(50, 50\); it must be uint8 \(H, W, 3\)",
+        ),
+        (np.zeros((50, 50, 3), np.float32), r"^photo 1 is float32 \(50, 50, 3\)"),
+        (np.zeros((50, 10, 3), np.uint8), "^photo 1 has 10x50 px; each side must have at least 20"),
+    ],
+)
+def test_an_unusable_photo_is_named(load_bundle, photo, message):
+    with pytest.raises(PhotoError, match=message):
+        load_bundle().predict([demo_photo(), photo])
+
+
+def test_a_photo_of_another_type_is_refused(load_bundle):
+    with pytest.raises(TypeError, match="photo 0 is of type int; pass a path, bytes"):
+        load_bundle().predict(5)
+
+
+def test_files_larger_than_max_pixels_are_refused(load_bundle, tmp_path):
+    Image.fromarray(demo_photo()).save(tmp_path / "portrait.png")
+    with pytest.raises(PhotoError, match=r"portrait\.png has .* at most 1000 px"):
+        load_bundle().predict(tmp_path / "portrait.png", max_pixels=1000)
+
+
+def test_importing_the_package_does_not_import_torch():
+    code = "import portrait18, sys; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPO).returncode == 0
+
+
+def test_predictions_work_from_another_thread(load_bundle):
+    loaded, photo = load_bundle(), demo_photo()
+    here = loaded.predict(photo).faces[0]
+    with ThreadPoolExecutor(1) as worker:
+        there = worker.submit(loaded.predict, photo).result().faces[0]
+    assert there.probabilities == pytest.approx(here.probabilities, rel=1e-6)
+    assert not torch.is_inference_mode_enabled()
+
+
+def test_crops_of_several_requests_are_predicted_as_each_alone(load_bundle):
+    loaded, crops = load_bundle(), noise(6)
+    together = loaded.classify(crops)
+    parts = [loaded.classify(crops[:2]), loaded.classify(crops[2:])]
+    for name in TASKS:
+        apart = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_allclose(getattr(together, name), apart, rtol=1e-4)
