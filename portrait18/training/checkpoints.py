@@ -1,4 +1,4 @@
-"""Checkpoints: the whole state of a training after its last complete epoch."""
+"""Checkpoints: the state of a training after its last complete epoch."""
 
 import copy
 import hashlib

@@ -14,7 +14,7 @@ from portrait18.models import losses
 
 
 def validate(params: ModelParams) -> None:
-    """Reject a loss of the whole batch if there are several processes, each with a slice of it.
+    """Reject a loss that needs complete batches if there are several processes, each with a slice of it.
 
     Raises:
         UserError: lists the losses that can be used.
@@ -27,7 +27,7 @@ def validate(params: ModelParams) -> None:
             if params.target in entry.targets and not entry.of_batch
         ]
         raise UserError(
-            f"params.yaml: loss = {params.loss!r} needs whole batches, but each of {world_size()}"
+            f"params.yaml: loss = {params.loss!r} needs complete batches, but each of {world_size()}"
             f" processes (launch) has a slice; use launch: python, or {' | '.join(alone)}"
         )
 

@@ -175,12 +175,12 @@ class Trainer:
     def _mix(
         self, photos: np.ndarray, rows: np.ndarray, size: int, seed: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return this process's slice of a batch, mixed with photos of the whole batch.
+        """Return this process's slice of a batch, mixed with photos of all slices.
 
         Args:
             photos: uint8 (B, S, S, 3), this process's slice.
             rows: int64 (B,), their rows in the labels.
-            size: photos of the whole batch.
+            size: photos of all slices.
             seed: of the draws.
 
         Returns:

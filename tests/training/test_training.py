@@ -213,7 +213,7 @@ def test_all_invalid_models_are_reported_at_once():
     ]
 
 
-def test_a_loss_of_whole_batches_is_rejected_with_several_processes(monkeypatch):
+def test_a_loss_of_complete_batches_is_rejected_with_several_processes(monkeypatch):
     models = {"a": model_params(loss="soft-f1"), "b": model_params(loss="focal")}
     loop.validate_models(models)
     monkeypatch.setattr(distributed, "world_size", lambda: 4)
