@@ -10,7 +10,7 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 
 
 def device() -> torch.device:
-    """Return the GPU that torchrun assigns to this process, the first GPU without it, or the CPU."""
+    """Return the GPU that torchrun assigns to this process (else the first), or the CPU."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
