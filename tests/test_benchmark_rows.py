@@ -96,14 +96,14 @@ def test_rows_give_a_ratio_for_each_round(bench, measure):
 
 def test_variants_change_the_loop_as_they_say(bench):
     folder, model = str(inputs.store(bench, 8)), inputs.model(bench, "mask").model_dump_json()
-    usual, other = (ours._learner(folder, model, "variant") for _ in range(2))
+    usual, other = (ours.make_trainer(folder, model, "variant") for _ in range(2))
     for variant in (variants.contiguous, variants.precision, variants.fused, variants.thread):
         variant(other)
     seen = []
     other.network.features.register_forward_pre_hook(
         lambda part, inputs: seen.append(inputs[0].is_contiguous())
     )
-    batches = [list(learner.photos(0)[0]) for learner in (usual, other)]
+    batches = [list(trainer.loader(0)[0]) for trainer in (usual, other)]
     assert len(batches[0]) == 2
     for (photos, rows), (theirs, their_rows) in zip(*batches, strict=True):
         assert (photos == theirs).all()
@@ -112,7 +112,7 @@ def test_variants_change_the_loop_as_they_say(bench):
         assert torch.is_autocast_enabled("cpu")
     assert other.optimizer.defaults["fused"]
     assert len(other.optimizer.param_groups) == len(usual.optimizer.param_groups)
-    assert other.epoch(0)["train_loss"] == pytest.approx(usual.epoch(0)["train_loss"], rel=0.05)
+    assert other.train_epoch(0)["train_loss"] == pytest.approx(usual.train_epoch(0)["train_loss"], rel=0.05)
 
 
 def test_detect_compares_the_boxes_of_the_same_photos(bench):

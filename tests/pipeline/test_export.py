@@ -14,7 +14,8 @@ import portrait18
 from portrait18.cropping import faces
 from portrait18.dataset.classes import TASKS
 from portrait18.deployment.bundle import read_manifest
-from portrait18.models import backbones, inference
+from portrait18.models import inference
+from portrait18.models.weights import read_metadata, read_tensors
 
 pytestmark = pytest.mark.pipeline
 CPU = torch.device("cpu")
@@ -92,7 +93,7 @@ def test_the_networks_that_the_stage_writes_as_onnx_say_the_same(project):
     import onnxruntime
 
     for weights in (project.root / "models/trained").glob("*/*.safetensors"):
-        tensors, metadata = backbones.read_tensors(weights), backbones.read_metadata(weights)
+        tensors, metadata = read_tensors(weights), read_metadata(weights)
         tensors["head.weight"] *= 300  # trained so briefly, they say nearly the same of every crop
         weights.unlink()  # a link into DVC's cache
         save_file(tensors, weights, metadata)
