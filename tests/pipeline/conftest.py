@@ -1,4 +1,4 @@
-"""A small copy of the project that real `dvc` commands run in."""
+"""A small copy of the project, in which the tests run real `dvc` commands."""
 
 import os
 import shutil
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 from filelock import FileLock
+from synthetic import REPO
 
-ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (
     "portrait18",
     "stages",
@@ -20,9 +20,9 @@ SOURCES = (
     "data/label_fixes.csv",
     "data/extra",
 )
-#: Quick to train, and every kind of model: what is tested is the machine, not the scores.
+#: Quick to train, with every kind of model: these tests are about the pipeline, not the scores.
 SMALL = {
-    "crop": {"image_size": 64},
+    "crop": {"image_size": 64, "batch_size": 2},  # a dozen people give several chunks
     "train": {
         "common": {
             "weights": "none",
@@ -35,22 +35,18 @@ SMALL = {
         "age-value": {"epochs": 1},
         "all": {"epochs": 1},
     },
-    "predict": {"batch_size": 4},  # a dozen people make more than one batch
+    "predict": {"batch_size": 4},  # and several batches
 }
-
-
-#: Sources with a number made smaller: a dozen people have to make more than one chunk.
-CHUNKS = {"portrait18/cropping/builder.py": ("CHUNK = 256", "CHUNK = 12")}
+PEOPLE, EVAL_PHOTOS = 12, 10
 
 
 def merge(base: dict, changes: dict) -> dict:
-    return {
-        **base,
-        **{
-            k: merge(base[k], v) if isinstance(v, dict) and isinstance(base.get(k), dict) else v
-            for k, v in changes.items()
-        },
-    }
+    """Return `base` with `changes` merged into its nested mappings."""
+    merged = dict(base)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = merge(base[key], value) if nested else value
+    return merged
 
 
 class Project:
@@ -60,24 +56,24 @@ class Project:
         self.root = root
 
     def run(self, *command: str, check: bool = True, **env: str) -> str:
-        """Run a command with this Python's programs first on the path; both outputs together."""
+        """Run a command with this Python's programs first on the path; return stdout and stderr."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        environment = {**os.environ, "PATH": path, "PYTHONPATH": "", **env}
         done = subprocess.run(
             command,
             cwd=self.root,
-            env=environment,
+            env={**os.environ, "PATH": path, "PYTHONPATH": "", **env},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
+        name = " ".join(command)
         assert not check or done.returncode == 0, (
-            f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}"
+            f"{name} exited with {done.returncode}:\n{done.stdout}"
         )
         return done.stdout
 
     def repro(self, *args: str) -> list[str]:
-        """Names of the stages that `dvc repro` ran."""
+        """Run `dvc repro`; return the names of the stages that ran."""
         return stages_run(self.run("dvc", "repro", *args))
 
     def lock(self) -> dict:
@@ -85,9 +81,8 @@ class Project:
 
     def set_params(self, changes: dict) -> None:
         path = self.root / "params.yaml"
-        path.write_text(
-            yaml.safe_dump(merge(yaml.safe_load(path.read_text()), changes), sort_keys=False)
-        )
+        params = merge(yaml.safe_load(path.read_text()), changes)
+        path.write_text(yaml.safe_dump(params, sort_keys=False))
 
 
 def stages_run(output: str) -> list[str]:
@@ -99,62 +94,56 @@ def stages_of():
     return stages_run
 
 
+def copy_demo(data: Path) -> None:
+    """Copy the first people and evaluation photos of the demo."""
+    demo = REPO / "data/demo"
+    (data / "train/images").mkdir(parents=True)
+    (data / "eval/images").mkdir(parents=True)
+    lines = (demo / "train/train.csv").read_text().splitlines()[: PEOPLE + 1]
+    (data / "train/train.csv").write_text("\n".join(lines) + "\n")
+    for line in lines[1:]:
+        folder = line.split(",")[-1]
+        shutil.copytree(demo / "train/images" / folder, data / "train/images" / folder)
+    lines = (demo / "eval/info.csv").read_text().splitlines()[: EVAL_PHOTOS + 1]
+    (data / "eval/info.csv").write_text("\n".join(lines) + "\n")
+    for line in lines[1:]:
+        shutil.copy(demo / "eval/images" / line.split(",")[0], data / "eval/images")
+
+
 def make_project(root: Path) -> Project:
-    """A fresh repository of the sources, with twelve people and ten photos to label of the demo data."""
+    """Create a git and DVC repository with the sources and a part of the demo data."""
     root.mkdir(parents=True)
     for name in SOURCES:
-        source, target = ROOT / name, root / name
+        source, target = REPO / name, root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(source, target)
-    for name, (usual, small) in CHUNKS.items():
-        text = (root / name).read_text()
-        assert usual in text, f"{name}: {usual} is no longer there to be made smaller"
-        (root / name).write_text(text.replace(usual, small))
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = yaml.safe_load((REPO / "params.yaml").read_text())
     (root / "params.yaml").write_text(yaml.safe_dump(merge(params, SMALL), sort_keys=False))
-    demo, data = ROOT / "data/demo", root / "data/demo"
-    lines = (demo / "train/train.csv").read_text().splitlines()[:13]
-    (data / "train/images").mkdir(parents=True)
-    (data / "eval/images").mkdir(parents=True)
-    (data / "train/train.csv").write_text("\n".join(lines) + "\n")
-    for line in lines[1:]:
-        folder = line.split(",")[-1]
-        shutil.copytree(demo / "train/images" / folder, data / "train/images" / folder)
-    lines = (demo / "eval/info.csv").read_text().splitlines()[:11]
-    (data / "eval/info.csv").write_text("\n".join(lines) + "\n")
-    for line in lines[1:]:
-        shutil.copy(demo / "eval/images" / line.split(",")[0], data / "eval/images")
+    copy_demo(root / "data/demo")
     project = Project(root)
-    git = (
-        "git",
-        "-c",
-        "user.name=test",
-        "-c",
-        "user.email=test@example.org",
-        "-c",
-        "commit.gpgsign=false",
-    )
     project.run("git", "init", "--quiet")
     project.run("dvc", "init", "--quiet")
-    shutil.copy(ROOT / ".dvc/config", root / ".dvc/config")
+    shutil.copy(REPO / ".dvc/config", root / ".dvc/config")
     project.run("git", "add", "--all")
-    project.run(*git, "commit", "--quiet", "--message", "start")
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    project.run(
+        "git", *identity, "-c", "commit.gpgsign=false", "commit", "--quiet", "--message", "start"
+    )
     return project
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
-    """A project after its first `dvc repro`, made once for all processes; tests that change it work on a copy."""
+    """A project after its first `dvc repro`, shared by all test processes: never change it."""
     base = tmp_path_factory.getbasetemp()
-    root = (
-        base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    ) / "a project"  # the space is part of the test
+    parent = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    root = parent / "a project"  # the space in the path is part of the test
     with FileLock(f"{root}.lock"):
         if not root.exists():
-            made = make_project(root.with_name("being made"))
+            made = make_project(root.with_name("unfinished project"))
             made.repro()
             made.root.rename(root)
     return Project(root)
@@ -162,12 +151,12 @@ def finished(tmp_path_factory) -> Project:
 
 @pytest.fixture
 def fresh_project(tmp_path) -> Project:
-    """A project in which nothing has run yet."""
+    """A project in which nothing has run."""
     return make_project(tmp_path / "fresh")
 
 
 @pytest.fixture
 def project(finished, tmp_path) -> Project:
-    """A copy of the finished project to change."""
+    """A copy of the finished project, free to change."""
     shutil.copytree(finished.root, tmp_path / "copy", symlinks=True)
     return Project(tmp_path / "copy")

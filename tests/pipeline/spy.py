@@ -1,4 +1,7 @@
-"""Run a module as `python -m` would, and note which files of the working folder it opens: spy.py LOG MODULE ARGS..."""
+"""Run a module like `python -m` and log the files of the working folder that it opens.
+
+spy.py LOG MODULE ARGUMENT ...
+"""
 
 import os
 import runpy
@@ -14,19 +17,19 @@ def hook(event: str, args: tuple) -> None:
     if event == "open" and isinstance(args[0], str | bytes | os.PathLike):
         path = os.path.realpath(os.fsdecode(args[0]))
         writes = bool(args[2] & WRITES) if args[2] else any(c in (args[1] or "r") for c in "wax+")
-        note(path, writes)
-    elif event == "os.rename":  # what is written temporary counts under the name that it gets
-        note(os.path.realpath(os.fsdecode(args[1])), True)
+        record(path, writes)
+    elif event == "os.rename":  # a temporary file counts under its final name
+        record(os.path.realpath(os.fsdecode(args[1])), True)
 
 
-def note(path: str, writes: bool) -> None:
+def record(path: str, writes: bool) -> None:
     if path.startswith(ROOT + os.sep):
         os.write(LOG, f"{'w' if writes else 'r'} {os.path.relpath(path, ROOT)}\n".encode())
 
 
 def safe_open(path, *args, **kwargs):
-    """Of safetensors, which opens files in Rust, where no hook sees it; its `load_file` calls this too."""
-    note(os.path.realpath(os.fsdecode(path)), False)
+    """Replace safetensors' own, which opens files in Rust without an audit event."""
+    record(os.path.realpath(os.fsdecode(path)), False)
     return opened(path, *args, **kwargs)
 
 

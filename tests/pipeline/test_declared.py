@@ -1,4 +1,4 @@
-"""Every file of the project that a stage opens is declared in dvc.yaml: read as a dep or param, written as an out."""
+"""dvc.yaml declares every project file that a stage opens: reads as deps, writes as outs."""
 
 import shutil
 import sys
@@ -16,6 +16,7 @@ STAGES = [
     "split",
     "crop@train",
     "crop@eval",
+    "crop_report",
     "group",
     "train@mask-0-0",
     "train@age-value-0-0",
@@ -29,88 +30,86 @@ STAGES = [
     "score",
     "report",
 ]
-
-
-SECOND = ["pseudo_label@mask-0", "train_round2@mask-0-0", "predict_round2@mask-0-0"]
+ROUND2 = ["pseudo_label@mask-0", "train_round2@mask-0-0", "predict_round2@mask-0-0"]
 
 
 @pytest.fixture(scope="module")
 def watched(finished, tmp_path_factory):
-    """A copy of the finished project in which stage after stage is run again."""
+    """A copy of the finished project in which one stage after the other runs again."""
     root = tmp_path_factory.mktemp("watched") / "copy"
     shutil.copytree(finished.root, root, symlinks=True)
-    shutil.rmtree(
-        root / ".resume"
-    )  # else the crops would be the last run's, and no photo be opened
+    shutil.rmtree(root / ".resume")  # else crops would be reused and no photo opened
     return type(finished)(root)
 
 
+def is_exempt(mode: str, path: str) -> bool:
+    """Return whether an opened file needs no declaration.
+
+    .resume holds the progress of killed runs. DVCLive reads .git and .dvc. dvc.yaml and the sources are the stage's fingerprint; test_dvc_yaml.py compares them with the imports. Files are first
+    written under a temporary name that starts with a dot.
+    """
+    if path.startswith((".resume/", ".dvc/", ".git/", "__editable__")):
+        return True
+    if Path(path).name.startswith(".") or "__pycache__" in path:
+        return True
+    return mode == "r" and (path == "dvc.yaml" or path.endswith(".py"))
+
+
 def undeclared(project, stage: str) -> list[str]:
-    """Run a stage under the hook; `r PATH` and `w PATH` for what it opens beyond what dvc.yaml names."""
+    """Run a stage under the hook; return `r PATH` and `w PATH` of undeclared files."""
     with Repo(project.root) as repo:
         (declared,) = repo.stage.collect(f"{project.root / 'dvc.yaml'}:{stage}")
-    _, _, module, *arguments = declared.cmd.split()
+    command = declared.cmd if isinstance(declared.cmd, str) else declared.cmd[-1]
+    _, _, module, *arguments = command.split()
     reads = [dep.def_path for dep in declared.deps]  # params.yaml is one
     writes = [out.def_path for out in declared.outs]
-    # DVC's links to its cache are read-only: a stage that is run without it needs files of its own.
+    # DVC's links to its cache are read-only: a stage that runs without DVC needs files of its own.
     for path in (project.root / out for out in writes):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     log = project.root.parent / "opened.txt"
     log.unlink(missing_ok=True)
-    project.run(sys.executable, str(SPY), str(log), module, *arguments, PYTHONDONTWRITEBYTECODE="1")
+    spy = (sys.executable, str(SPY), str(log), module, *arguments)
+    project.run(*spy, PYTHONDONTWRITEBYTECODE="1")
 
     def within(path: str, places: list[str]) -> bool:
         return any(path == place or path.startswith(f"{place}/") for place in places)
 
-    found = []
-    for how, path in (line.split(" ", 1) for line in sorted(set(log.read_text().splitlines()))):
-        # .resume holds the progress of a killed run, whose fingerprint is made of all the library's source. DVCLive
-        # looks whose repository it is in. A file is written temporary under a name that begins with a dot.
-        own = path.startswith((".resume/", ".dvc/", ".git/")) or Path(path).name.startswith(".")
-        # tests/pipeline/test_dvc_yaml.py holds the modules against the imports.
-        own = (
-            own
-            or "__pycache__" in path
-            or path.startswith("__editable__")
-            or (how == "r" and path.startswith("portrait18/") and path.endswith(".py"))
-        )
-        if not own and not within(path, writes if how == "w" else reads + writes):
-            found.append(f"{how} {path}")
-    return found
+    opened = (line.split(" ", 1) for line in sorted(set(log.read_text().splitlines())))
+    return [
+        f"{mode} {path}"
+        for mode, path in opened
+        if not is_exempt(mode, path) and not within(path, writes if mode == "w" else reads + writes)
+    ]
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_what_a_stage_opens_is_declared(watched, stage):
+def test_every_file_that_a_stage_opens_is_declared(watched, stage):
     assert undeclared(watched, stage) == []
 
 
-def test_what_the_second_round_opens_is_declared(project):
+def test_every_file_that_round_2_opens_is_declared(project):
     project.set_params({"pseudo_label": {"models": ["mask"], "confidence": 0.01}})
-    assert {stage: undeclared(project, stage) for stage in SECOND} == {
-        stage: [] for stage in SECOND
-    }
+    assert {stage: undeclared(project, stage) for stage in ROUND2} == {s: [] for s in ROUND2}
 
 
 def test_planted_reads_and_a_planted_write_are_found(project):
     (project.root / "data/secret.csv").write_text("a\n1\n")
     stage = project.root / "stages/split.py"
-    weights, template = (
-        "models/trained/mask/0-0.safetensors",
-        "portrait18/visualization/report_page.html.jinja",
+    weights = "models/trained/mask/0-0.safetensors"
+    planted = (
+        "    open('data/secret.csv').read(); open('data/leak.csv', 'w').close()\n"
+        f"    from safetensors.torch import load_file; load_file('{weights}')\n"
     )
-    planted = "    open('data/secret.csv').read(); open('data/leak.csv', 'w').close()\n"
-    planted += f"    from safetensors.torch import load_file; load_file('{weights}'); open('{template}').close()\n"
-    stage.write_text(
-        stage.read_text().replace("def main() -> None:\n", f"def main() -> None:\n{planted}")
-    )
+    head = "def main() -> None:\n"
+    assert head in stage.read_text()
+    stage.write_text(stage.read_text().replace(head, head + planted))
     assert undeclared(project, "split") == [
         "r data/secret.csv",
         f"r {weights}",
-        f"r {template}",
         "w data/leak.csv",
     ]
 
 
 def test_every_kind_of_stage_is_watched(finished):
     kinds = set(yaml.safe_load((finished.root / "dvc.yaml").read_text())["stages"])
-    assert kinds == {name.split("@")[0] for name in STAGES + SECOND}
+    assert kinds == {name.split("@")[0] for name in STAGES + ROUND2}

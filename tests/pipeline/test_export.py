@@ -1,4 +1,4 @@
-"""The bundle that the pipeline writes answers as the pipeline does."""
+"""The bundle predicts what the pipeline predicts."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A data set grows: what follows, and what is not done again."""
+"""A data set grows: what follows, and what is not computed again."""
 
 import itertools
 import shutil
@@ -15,7 +15,7 @@ STORE = ("data/crops/train.npy", "data/crops/train.csv", "data/crops/train_conte
 
 
 def add_people(project, ids: list[str]) -> list[str]:
-    """Add people of the demo that the project does not have, under new ids, some more than once; their folders."""
+    """Add other people of the demo under new ids, repeatedly if needed; return their folders."""
     demo, data = REPO / "data/demo/train", project.root / "data/demo/train"
     there = set(pd.read_csv(data / "train.csv").path)
     others = [name for name in pd.read_csv(demo / "train.csv").path if name not in there]
@@ -39,16 +39,16 @@ def test_labels_split_and_crops_follow_a_data_set_that_grows(project):
     images = project.root / "data/demo/train/images"
     added = add_people(
         project, ["000000", "000004-1", "900000"]
-    )  # before, among and behind the ids that are there
+    )  # before, among and after the present ids
     changed = sorted(images.iterdir())[1] / "normal.jpg"
     ImageOps.mirror(Image.open(changed)).save(changed)
 
     output = project.run("dvc", "repro", "crop@train", "crop@eval", "split")
     ran = [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
     assert sorted(ran) == ["check", "crop@train", "label", "split"], (
-        "the photos to label are as they were"
+        "the evaluation set has not changed"
     )
-    assert "83 of 105 photos are as in the last run: their crops are taken over" in output
+    assert "83 of 105 photos are unchanged" in output
 
     labels = pd.read_csv(project.root / "data/labels.csv", dtype={"person": str})
     assert len(labels) == 105
@@ -70,12 +70,10 @@ def test_labels_split_and_crops_follow_a_data_set_that_grows(project):
     )
 
 
-def test_fifty_people_more_are_held_out_as_others_are_and_move_nobody(project):
+def test_fifty_more_people_are_split_like_others_and_move_nobody(project):
     folds = pd.read_csv(project.root / "data/folds.csv", dtype=str).set_index("person").fold
     labels = (project.root / "data/labels.csv").read_text().splitlines()
-    ids = [
-        f"{number:06d}" for number in range(50)
-    ]  # between the ids that are there, listed behind them
+    ids = [f"{number:06d}" for number in range(50)]  # between the present ids, listed after them
     ids = [f"{new}-1" if new in folds.index else new for new in ids]
     added = add_people(project, ids)
     assert project.repro("split") == ["check", "label", "split"]
@@ -89,7 +87,7 @@ def test_fifty_people_more_are_held_out_as_others_are_and_move_nobody(project):
     assert set(labels) < set(grown)
 
 
-#: Runs predict as `python -m` would, and kills it as it has written so many batches to its journals.
+#: Run a stage and kill it after the given number of journal entries.
 KILLED_AFTER = """
 import os, runpy, signal, sys
 from portrait18.core.journal import Journal
@@ -103,11 +101,11 @@ def add_and_count(self, piece):
         os.kill(os.getpid(), signal.SIGKILL)
 
 Journal.add = add_and_count
-runpy.run_module("stages.predict", run_name="__main__", alter_sys=True)
+runpy.run_module("stages", run_name="__main__", alter_sys=True)
 """
 
 
-def test_killed_predictions_go_on_and_end_the_same(project):
+def test_killed_predictions_resume_and_end_with_the_same_bytes(project):
     project.set_params({"predict": {"batch_size": 1}})
     out, run = (
         project.root / "data/predictions/round1/mask/0-0.csv",
@@ -119,13 +117,13 @@ def test_killed_predictions_go_on_and_end_the_same(project):
     out.unlink()
     for kept in (project.root / ".resume").glob(
         "predict-*"
-    ):  # until another stage begins: DVC might be killed
+    ):  # kept until a later stage starts, because DVC might be killed
         kept.unlink()
-    held_out = undisturbed.count(b"\nvalidation,")
-    assert held_out > 4
+    validation = undisturbed.count(b"\nvalidation,")
+    assert validation > 4
     project.run(sys.executable, "-c", KILLED_AFTER, "4", *run[2:], check=False)
     assert not out.exists()
-    assert f"mask 0-0 train: resuming from photo 4 of {held_out}\n" in project.run(
+    assert f"mask 0-0 train: resuming from photo 4 of {validation}\n" in project.run(
         sys.executable, *run
     )
     assert out.read_bytes() == undisturbed

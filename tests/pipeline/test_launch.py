@@ -1,16 +1,15 @@
-"""Two processes under torchrun (`launch`), or trainings side by side as the README has it, write what one does."""
+"""Two processes under torchrun, and parallel trainings, write what one process does."""
 
 import os
 import re
 import shutil
-import signal
 import time
 
 import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from killing import EPOCH, Repro, alive, shell_that_stays
+from interruption import EPOCH, Repro, alive, waiting_shell
 from synthetic import REPO
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(1800)]
@@ -19,56 +18,52 @@ STAGES = ["crop@train", "crop@eval", "predict@mask-0-0", "predict@age-value-0-0"
 
 
 @pytest.fixture
-def again(project):
-    """The finished project with two processes asked for, and nothing to take over from what one did."""
+def two_processes(project):
+    """The finished project with `launch` set to two processes and nothing to reuse."""
     shutil.rmtree(project.root / ".resume")
     project.set_params({"launch": TWO})
     return project
 
 
-def outs(project) -> dict:
+def outputs(project) -> dict:
     return {stage: project.lock()[stage]["outs"] for stage in STAGES}
 
 
-def test_two_processes_crop_and_predict_the_bytes_of_one(again):
-    before = outs(again)
-    output = again.run("dvc", "repro", "-s", *STAGES)
+def test_two_processes_crop_and_predict_the_bytes_of_one(two_processes):
+    before = outputs(two_processes)
+    output = two_processes.run("dvc", "repro", "-s", *STAGES)
     assert all(f"Running stage '{stage}'" in output for stage in STAGES)
-    assert output.count("a face found on") == 2  # each set is said once
-    assert outs(again) == before
+    assert output.count("photos cropped") == 2, "one line for each set"
+    assert outputs(two_processes) == before
     for stage in STAGES:
-        assert again.lock()[stage]["cmd"].startswith(TWO)
+        assert two_processes.lock()[stage]["cmd"].startswith(TWO)
 
 
-def test_two_killed_while_they_crop_are_gone_on_with_by_one(again):
-    before = outs(again)["crop@train"]
-    source = again.root / "portrait18/cropping/builder.py"
-    text = re.sub(
-        r"^CHUNK = .*", "CHUNK = 2", source.read_text(), flags=re.MULTILINE
-    )  # more to be killed in
-    source.write_text(text)
-    repro = Repro(again, "-s", "crop@train")
-    journal = again.root / ".resume/crop-train/rows.jsonl"
-    while (
-        not journal.exists() or journal.read_text().count("\n") < 3
-    ):  # what it is, then a line for each chunk
-        assert repro.process.poll() is None, repro.told()
+def test_one_process_resumes_the_crops_of_two_that_were_killed(two_processes):
+    before = outputs(two_processes)["crop@train"]
+    two_processes.set_params({"crop": {"batch_size": 1}})  # more chunks to be killed in
+    repro = Repro(two_processes, "-s", "crop@train")
+    journal = two_processes.root / ".resume/crop-train/rows.jsonl"
+    # The first line is the fingerprint; each chunk adds one.
+    while not journal.exists() or journal.read_text().count("
+") < 3:
+        assert repro.process.poll() is None, repro.output()
         time.sleep(0.01)
-    repro.end(signal.SIGKILL)
-    assert "a face found on" not in repro.told()
-    again.set_params({"launch": "python"})
-    output = again.run("dvc", "repro", "--force", "-s", "crop@train")
-    assert "going on from photo" in output
-    assert outs(again)["crop@train"] == before
+    repro.kill()
+    assert "photos cropped" not in repro.output()
+    two_processes.set_params({"launch": "python"})
+    output = two_processes.run("dvc", "repro", "--force", "-s", "crop@train")
+    assert "resuming from photo" in output
+    assert outputs(two_processes)["crop@train"] == before
 
 
-def test_no_process_of_a_stage_outlives_dvc(again, tmp_path, monkeypatch):
-    monkeypatch.setenv("SHELL", shell_that_stays(tmp_path / "shell"))
-    again.set_params(
+def test_no_process_of_a_stage_outlives_dvc(two_processes, tmp_path, monkeypatch):
+    monkeypatch.setenv("SHELL", waiting_shell(tmp_path / "shell"))
+    two_processes.set_params(
         {"train": {"mask": {"epochs": 100_000, "patience": 0}}}
-    )  # it does not end by itself
-    repro = Repro(again, "-s", "train@mask-0-0")
-    assert repro.wait_for(EPOCH.search), repro.told()
+    )  # endless
+    repro = Repro(two_processes, "-s", "train@mask-0-0")
+    assert repro.wait_for(EPOCH.search), repro.output()
     stage = psutil.Process(repro.process.pid).children(recursive=True)
     assert len(stage) >= 4  # a shell, torchrun and two processes
     repro.process.kill()
@@ -80,18 +75,18 @@ def test_no_process_of_a_stage_outlives_dvc(again, tmp_path, monkeypatch):
     assert not left
 
 
-def test_two_processes_train_to_the_figures_of_one(again):
-    # No batch norm, whose statistics are each process's own on CPUs, and no dropout, drawn by each for itself.
-    again.set_params({"train": {"mask": {"backbone": "test_convnext", "dropout": 0.0}}})
-    curves, figures = again.root / "reports/train/mask/0-0/plots/metrics", {}
+def test_two_processes_train_to_the_metrics_of_one(two_processes):
+    # Without batch norm, whose statistics are per process on CPUs, and dropout, drawn per process.
+    two_processes.set_params({"train": {"mask": {"backbone": "test_convnext", "dropout": 0.0}}})
+    curves, metrics = two_processes.root / "reports/train/mask/0-0/plots/metrics", {}
     for launch in ("python", TWO):
-        again.set_params({"launch": launch})
-        output = again.run("dvc", "repro", "-s", "train@mask-0-0")
+        two_processes.set_params({"launch": launch})
+        output = two_processes.run("dvc", "repro", "-s", "train@mask-0-0")
         assert len(EPOCH.findall(output)) == 2
-        assert "going on" not in output
-        assert again.lock()["train@mask-0-0"]["cmd"].startswith(launch)
-        figures[launch] = {path.stem: pd.read_csv(path, sep="\t") for path in curves.glob("*.tsv")}
-    one, two = figures.values()
+        assert "resuming" not in output
+        assert two_processes.lock()["train@mask-0-0"]["cmd"].startswith(launch)
+        metrics[launch] = {path.stem: pd.read_csv(path, sep="\t") for path in curves.glob("*.tsv")}
+    one, two = metrics.values()
     assert one.keys() == two.keys() >= {"lr", "train_loss", "loss", "accuracy", "macro_f1"}
     for name in one:
         np.testing.assert_allclose(
@@ -99,11 +94,11 @@ def test_two_processes_train_to_the_figures_of_one(again):
         )
 
 
-def test_trainings_side_by_side_make_what_they_make_in_turn(project, tmp_path, stages_of):
+def test_parallel_trainings_write_what_sequential_ones_do(project, tmp_path, stages_of):
     project.set_params({"matrix": {"models": ["all"], "folds": [0, 1]}, "split": {"folds": 2}})
-    shutil.copytree(project.root, tmp_path / "turns", symlinks=True)
-    turns = type(project)(tmp_path / "turns")
-    turns.run("dvc", "repro", OMP_NUM_THREADS="1")
+    shutil.copytree(project.root, tmp_path / "sequential", symlinks=True)
+    sequential = type(project)(tmp_path / "sequential")
+    sequential.run("dvc", "repro", OMP_NUM_THREADS="1")
     (command,) = re.findall(
         r"^(make parallel \S+)", (REPO / "README.md").read_text(), re.MULTILINE
     )
@@ -116,5 +111,5 @@ def test_trainings_side_by_side_make_what_they_make_in_turn(project, tmp_path, s
     ran = stages_of(project.run(*command.split(), *installed))
     trainings = ["train@all-0-0", "train@all-1-0"]
     assert sorted(stage for stage in ran if stage.startswith("train@")) == trainings
-    assert all(project.lock()[training] == turns.lock()[training] for training in trainings)
-    assert project.lock()["submit"] == turns.lock()["submit"]
+    assert all(project.lock()[training] == sequential.lock()[training] for training in trainings)
+    assert project.lock()["submit"] == sequential.lock()["submit"]

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end `dvc repro` and its stage promptly, with a line that says how to go on."""
+"""SIGINT and SIGTERM end `dvc repro` and its stage promptly, with a line that says how to resume."""
 
 import os
 import re
@@ -10,17 +10,18 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from killing import EPOCH, Repro, check, progress, shell_that_stays
+from interruption import EPOCH, Repro, check, progress, waiting_shell
+
+from portrait18.core.errors import STOPPED
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(1800)]
-EPOCHS = 150  # of some hundredths of a second: a signal must come while it trains, and be heeded before it ends
-FEW = 20  # epochs between a signal and the end; one or none is usual, however busy the machine
-HOW_TO_GO_ON = "stopped; run the same command again to go on from here"
+EPOCHS = 150  # of some hundredths of a second: a signal must arrive during the training
+MAX_FURTHER_EPOCHS = 20  # after a signal; usually none or one, however busy the machine
 
 
 @pytest.fixture(scope="module")
 def training(finished, tmp_path_factory):
-    """A project with one long training to do, and the lock's entry of it where nothing disturbs it."""
+    """A project with one long training to do, and its lock entry from an undisturbed run."""
     projects = []
     for name in ("undisturbed", "disturbed"):
         root = tmp_path_factory.mktemp(name) / "copy"
@@ -31,41 +32,41 @@ def training(finished, tmp_path_factory):
     return projects[1], projects[0].lock()["train@mask-0-0"]
 
 
-def stage_of(repro: Repro) -> psutil.Process | None:
-    """The process of `python -m stages train`; None where there is none."""
+def stage_process(repro: Repro) -> psutil.Process | None:
+    """Return the process of `python -m stages train`, or None."""
     with suppress(psutil.NoSuchProcess):
         for process in psutil.Process(repro.process.pid).children(recursive=True):
-            if process.cmdline()[1:3] == ["-m", "stages", "train"]:
+            if process.cmdline()[1:4] == ["-m", "stages", "train"]:
                 return process
     return None
 
 
-def seconds_of_work(repro: Repro) -> float:
-    """CPU time that the stage has had: how far it is, however busy the machine."""
+def cpu_seconds(repro: Repro) -> float:
+    """Return the CPU time of the stage: its progress, however busy the machine."""
     with suppress(psutil.NoSuchProcess):
-        if stage := stage_of(repro):
+        if stage := stage_process(repro):
             return stage.cpu_times().user + stage.cpu_times().system
     return 0.0
 
 
-def test_signals_end_promptly_with_how_to_go_on(training, tmp_path, monkeypatch):
+def test_signals_end_a_training_promptly_and_it_resumes(training, tmp_path, monkeypatch):
     project, undisturbed = training
-    done, epochs = {}, Counter()
-    for how in (
+    left, epochs = {}, Counter()
+    for case in (
         "Ctrl-C in a terminal",
         "SIGTERM to the stage",
         "SIGTERM to dvc",
-        "SIGTERM to dvc, a shell between",
+        "SIGTERM to dvc, with a shell in between",
     ):
-        if how.endswith("between"):
-            monkeypatch.setenv("SHELL", shell_that_stays(tmp_path / "shell"))
+        if case.endswith("between"):
+            monkeypatch.setenv("SHELL", waiting_shell(tmp_path / "shell"))
         repro = Repro(project, "-s", "train@mask-0-0")
-        assert repro.wait_for(EPOCH.search), repro.told()
-        stage, trained = stage_of(repro), len(EPOCH.findall(repro.told()))
+        assert repro.wait_for(EPOCH.search), repro.output()
+        stage, trained = stage_process(repro), len(EPOCH.findall(repro.output()))
         sent = time.monotonic()
-        if how == "Ctrl-C in a terminal":
+        if case == "Ctrl-C in a terminal":
             os.killpg(repro.process.pid, signal.SIGINT)
-        elif how == "SIGTERM to the stage":
+        elif case == "SIGTERM to the stage":
             stage.terminate()
         else:
             repro.process.terminate()
@@ -73,32 +74,32 @@ def test_signals_end_promptly_with_how_to_go_on(training, tmp_path, monkeypatch)
             repro.process.poll()
             time.sleep(0.05)
         took = time.monotonic() - sent
-        assert not repro.alive(), f"{how}: a process is left after {took:.0f} s"
+        assert not repro.alive(), f"{case}: a process is left after {took:.0f} s"
         repro.reader.join()
-        further = len(EPOCH.findall(repro.told())) - trained
-        assert further <= FEW, f"{how}: {further} epochs after it"
-        assert HOW_TO_GO_ON in repro.told() and "Traceback" not in repro.told(), (
-            f"{how}:\n{repro.told()}"
-        )
-        check(repro.told(), done, epochs, ended=False)
-        done = progress(project)
+        further = len(EPOCH.findall(repro.output())) - trained
+        assert further <= MAX_FURTHER_EPOCHS, f"{case}: {further} epochs after it"
+        assert STOPPED in repro.output(), f"{case}:\n{repro.output()}"
+        assert "Traceback" not in repro.output(), f"{case}:\n{repro.output()}"
+        check(repro.output(), left, epochs, finished=False)
+        left = progress(project)
     output = project.run("dvc", "repro", "-s", "train@mask-0-0")
-    check(output, done, epochs, ended=True)
+    check(output, left, epochs, finished=True)
     assert "resuming after epoch" in output
     assert project.lock()["train@mask-0-0"] == undisturbed
 
 
-def test_a_stage_that_is_still_importing_ends_the_same_way(training):
+def test_a_signal_during_imports_ends_the_stage_the_same_way(training):
     project, _ = training
     project.set_params({"train": {"mask": {"epochs": EPOCHS + 1}}})
     repro = Repro(project, "-s", "train@mask-0-0")
     assert repro.wait_for(re.compile(r"^> ").search)
-    # Python begins, and the stage sets its handlers, within a tenth of this; its imports take many times as long.
-    while seconds_of_work(repro) < 0.5:
-        assert repro.process.poll() is None, repro.told()
+    # Signal handlers are set within a tenth of this CPU time; the imports take many times as long.
+    while cpu_seconds(repro) < 0.5:
+        assert repro.process.poll() is None, repro.output()
         time.sleep(0.01)
     os.killpg(repro.process.pid, signal.SIGINT)
     repro.process.wait(60)
     repro.reader.join()
-    assert HOW_TO_GO_ON in repro.told() and "Traceback" not in repro.told(), repro.told()
-    assert not EPOCH.search(repro.told())
+    assert STOPPED in repro.output(), repro.output()
+    assert "Traceback" not in repro.output(), repro.output()
+    assert not EPOCH.search(repro.output())
