@@ -45,8 +45,7 @@ def test_one_process_resumes_the_crops_of_two_that_were_killed(two_processes):
     repro = Repro(two_processes, "-s", "crop@train")
     journal = two_processes.root / ".resume/crop-train/rows.jsonl"
     # The first line is the fingerprint; each chunk adds one.
-    while not journal.exists() or journal.read_text().count("
-") < 3:
+    while not journal.exists() or journal.read_text().count("\n") < 3:
         assert repro.process.poll() is None, repro.output()
         time.sleep(0.01)
     repro.kill()
@@ -59,9 +58,7 @@ def test_one_process_resumes_the_crops_of_two_that_were_killed(two_processes):
 
 def test_no_process_of_a_stage_outlives_dvc(two_processes, tmp_path, monkeypatch):
     monkeypatch.setenv("SHELL", waiting_shell(tmp_path / "shell"))
-    two_processes.set_params(
-        {"train": {"mask": {"epochs": 100_000, "patience": 0}}}
-    )  # endless
+    two_processes.set_params({"train": {"mask": {"epochs": 100_000, "patience": 0}}})  # endless
     repro = Repro(two_processes, "-s", "train@mask-0-0")
     assert repro.wait_for(EPOCH.search), repro.output()
     stage = psutil.Process(repro.process.pid).children(recursive=True)

@@ -1,0 +1,317 @@
+"""Everything that only a GPU can show, in one command of at most nine minutes, with its own summary.
+
+    python -m benchmarks.gpu_check                  on the demo's photos
+    python -m benchmarks.gpu_check --data data/bench --people 300
+    python -m benchmarks.gpu_check --device cpu     a dry run of the same steps
+
+Needs neither DVC nor a network: the stages are called directly. Each step is a process of its own with a
+time limit, so that one failure or hang costs one step. The summary goes to reports/gpu_check.md and
+reports/gpu_check.json; the exit status is 1 if a step failed.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from benchmarks.stage_project import REPO, StageProject
+
+TIME_LIMIT = 540.0  # seconds, of the whole check
+MAX_BOX_DIFFERENCE = 1.0  # pixels, between MTCNN's boxes on the GPU and on the CPU
+RESULT = "GPU_CHECK_RESULT "
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the check runs on."""
+
+    data: Path
+    people: int
+    device: str
+
+
+@dataclass
+class Result:
+    """Outcome of one step."""
+
+    step: str
+    status: str  # passed | failed | skipped
+    seconds: float = 0.0
+    numbers: dict = field(default_factory=dict)
+    error: str = ""
+
+
+STEPS: dict[str, tuple[Callable[[Settings], dict], float]] = {}
+
+
+def step(seconds: float) -> Callable:
+    """Register a step with its time limit; its docstring's first line is its title."""
+
+    def register(function: Callable[[Settings], dict]) -> Callable[[Settings], dict]:
+        STEPS[function.__name__] = (function, seconds)
+        return function
+
+    return register
+
+
+@step(90)
+def gpu_tests(settings: Settings) -> dict:
+    """Run the tests marked gpu."""
+    files = [str(p) for p in (REPO / "tests").rglob("test_*.py") if "mark.gpu" in p.read_text()]
+    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-n", "0", "-q", "-rs", *files]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stdout[-3000:] + done.stderr[-1000:])
+    return {"summary": done.stdout.strip().splitlines()[-1]}
+
+
+@step(60)
+def detector_agreement(settings: Settings) -> dict:
+    """Compare MTCNN's boxes on this device with those on the CPU."""
+    import numpy as np
+    import torch
+
+    from portrait18.cropping import faces
+    from portrait18.dataset import photos
+
+    paths = sorted((settings.data / "eval/images").iterdir())[:128]
+    decoded = [photos.read(path) for path in paths]
+    found = {}
+    for name in ("cpu", settings.device):
+        detector = faces.Detector(0.2, torch.device(name))
+        found[name] = faces.find(detector, decoded, 32)
+    differences, counts = [], 0
+    for (expected, _), (actual, _) in zip(found["cpu"], found[settings.device], strict=True):
+        counts += len(expected) != len(actual)
+        if expected and actual:
+            boxes = np.subtract(expected[0][:4], actual[0][:4])
+            differences.append(float(np.abs(boxes).max()))
+    worst = max(differences)
+    if counts or worst > MAX_BOX_DIFFERENCE:
+        raise RuntimeError(f"{counts} photos differ in their faces, boxes by {worst:.3f} px")
+    return {"photos": len(paths), "max_box_difference_px": worst}
+
+
+def _train_params(epochs: int) -> dict:
+    return {"common": {"patience": 0}, "mask": {"epochs": epochs}, "age-class": {"epochs": epochs}}
+
+
+@step(150)
+def same_bytes_twice(settings: Settings) -> dict:
+    """Crop, train and predict twice from nothing; compare the hashes of all outputs."""
+    digests = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("first", "second"):
+            project = StageProject(Path(folder, name), settings.device)
+            project.link_people(settings.data, min(settings.people, 24), 24)
+            project.set_params({"train": _train_params(2)})
+            project.run("check", "label", "split", "crop train", "crop eval", "train mask 0 0")
+            project.run("train age-class 0 0", "predict mask 0 0", "predict age-class 0 0")
+            digests.append(project.digests("data", "models"))
+    first, second = digests
+    different = sorted(path for path in first if first[path] != second.get(path))
+    if different or first.keys() != second.keys():
+        raise RuntimeError(f"{len(different)} of {len(first)} outputs differ: {different[:5]}")
+    return {"outputs": len(first)}
+
+
+@step(150)
+def competition(settings: Settings) -> dict:
+    """Run the stages from photos to a scored submission with two seeds, as `competition` does."""
+    import torch
+
+    changes = {
+        "crop": {"image_size": 256, "batch_size": 64},
+        "matrix": {"models": ["mask", "gender", "age-class"], "seeds": [0, 1]},
+        "train": {
+            "common": {"image_size": 224, "batch_size": 64, "patience": 0, "num_workers": 6},
+            "mask": {"epochs": 1},
+            "gender": {"epochs": 2},
+            "age-class": {"epochs": 2},
+        },
+        "predict": {"batch_size": 256},
+    }
+    if settings.device == "cpu":
+        changes["train"]["common"] |= {"image_size": 96, "num_workers": 0}
+        changes["crop"] |= {"image_size": 96}
+    with tempfile.TemporaryDirectory() as folder:
+        project = StageProject(Path(folder, "project"), settings.device)
+        people, photos = project.link_people(settings.data, settings.people, 2 * settings.people)
+        project.set_params(changes)
+        seconds = project.run("check", "label", "split", "crop train", "crop eval", "group")
+        runs = [(m, s) for s in (0, 1) for m in changes["matrix"]["models"]]
+        seconds |= project.run(*[f"train {model} 0 {seed}" for model, seed in runs])
+        seconds |= project.run(*[f"predict {model} 0 {seed}" for model, seed in runs])
+        seconds |= project.run("ensemble", "evaluate", "submit", "score")
+        metrics = json.loads((project.root / "reports/metrics.json").read_text())
+    numbers = {f"seconds_{name.replace(' ', '_')}": round(s, 1) for name, s in seconds.items()}
+    numbers |= {"people": people, "eval_photos": photos, "macro_f1": metrics["macro_f1"]}
+    if settings.device == "cuda":
+        numbers["gpu"] = torch.cuda.get_device_name()
+    return numbers
+
+
+@step(60)
+def training_memory(settings: Settings) -> dict:
+    """Measure the GPU memory of training steps at 224 px, batch 64, in bf16."""
+    import torch
+
+    from benchmarks.synthetic import training_step
+
+    if settings.device != "cuda":
+        return {"skipped": "no GPU"}
+    numbers = {}
+    for backbone in ("tf_efficientnet_lite0", "resnet50", "convnext_tiny"):
+        torch.cuda.reset_peak_memory_stats()
+        run = training_step(backbone, 224, 64, torch.device("cuda"))
+        for _ in range(5):
+            run()
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        for _ in range(20):
+            run()
+        torch.cuda.synchronize()
+        seconds = (time.perf_counter() - start) / 20
+        peak = torch.cuda.max_memory_allocated() / 2**20
+        numbers[backbone] = {"photos_per_s": round(64 / seconds), "peak_mib": round(peak)}
+    return numbers
+
+
+def _benchmark(settings: Settings, minutes: float, rows: list[str]) -> dict:
+    command = [sys.executable, "-m", "benchmarks.run", "--device", settings.device]
+    command += ["--data", str(settings.data), "--rounds", "2", "--minutes", str(minutes)]
+    done = subprocess.run([*command, *rows], cwd=REPO, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-3000:])
+    stored = json.loads((REPO / "reports/benchmarks.json").read_text())[settings.device]["rows"]
+    return {name: stored[name] for name in rows}
+
+
+@step(100)
+def benchmark_crop(settings: Settings) -> dict:
+    """Measure the crop rows of the benchmark."""
+    return _benchmark(settings, 0.4, ["crop-loop", "crop-batched", "detect"])
+
+
+@step(120)
+def benchmark_train(settings: Settings) -> dict:
+    """Measure the training rows of the benchmark."""
+    return _benchmark(settings, 0.4, ["train-input", "train-fed", "train-loop"])
+
+
+@step(120)
+def benchmark_variants(settings: Settings) -> dict:
+    """Measure variants of the training loop: precision, memory format, compile, CUDA graphs."""
+    rows = ["with-contiguous", "with-precision", "with-compiled"]
+    return _benchmark(settings, 0.5, rows + ["with-graphs"] * (settings.device == "cuda"))
+
+
+@step(90)
+def benchmark_predict(settings: Settings) -> dict:
+    """Measure the prediction rows of the benchmark."""
+    return _benchmark(settings, 0.4, ["predict", "predict-stored"])
+
+
+def machine(device: str) -> dict:
+    """Return what the numbers depend on: processor, card, driver, versions."""
+    import torch
+
+    facts = {"python": platform.python_version(), "torch": torch.__version__}
+    facts |= {"cpu_cores": os.cpu_count(), "device": device}
+    if device == "cuda":
+        properties = torch.cuda.get_device_properties(0)
+        facts |= {"gpu": properties.name, "gpu_memory_mib": properties.total_memory // 2**20}
+        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        done = subprocess.run(query, capture_output=True, text=True)
+        facts |= {"driver": done.stdout.strip(), "cuda": torch.version.cuda}
+    return facts
+
+
+def run_step(name: str, arguments: list[str], seconds: float) -> Result:
+    """Run one step in a process of its own, at most for the given seconds."""
+    start = time.monotonic()
+    command = [sys.executable, "-m", "benchmarks.gpu_check", "--step", name, *arguments]
+    process = subprocess.Popen(
+        command,
+        cwd=REPO,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, _ = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        output, _ = process.communicate()
+        error = f"took more than {seconds:.0f} s\n{output[-1500:]}"
+        return Result(name, "failed", time.monotonic() - start, error=error)
+    took = time.monotonic() - start
+    results = [line for line in output.splitlines() if line.startswith(RESULT)]
+    if process.returncode or not results:
+        return Result(name, "failed", took, error=output[-3000:])
+    return Result(name, "passed", took, json.loads(results[-1].removeprefix(RESULT)))
+
+
+def summary(facts: dict, results: list[Result]) -> str:
+    """Return the summary as Markdown."""
+    lines = ["# GPU check", "", *(f"- {key}: {value}" for key, value in facts.items()), ""]
+    lines += ["| step | status | seconds | numbers |", "|---|---|---|---|"]
+    for result in results:
+        numbers = json.dumps(result.numbers) if result.numbers else ""
+        lines.append(f"| {result.step} | {result.status} | {result.seconds:.0f} | {numbers} |")
+    for result in results:
+        if result.error:
+            lines += ["", f"## {result.step}", "", "```", result.error.strip(), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gpu_check", description=__doc__.split("\n")[0]
+    )
+    parser.add_argument("--data", type=Path, default=Path("data/demo"), help="a data set's folder")
+    parser.add_argument("--people", type=int, default=48, help="training people to use (48)")
+    parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="cpu: a dry run")
+    parser.add_argument("--out", type=Path, default=Path("reports"), help="folder of the summary")
+    parser.add_argument("--only", nargs="*", choices=list(STEPS), help="some steps")
+    parser.add_argument("--step", choices=list(STEPS), help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _parse(argv)
+    data = args.data.resolve()
+    if args.step:
+        function, _ = STEPS[args.step]
+        print(RESULT + json.dumps(function(Settings(data, args.people, args.device))), flush=True)
+        return 0
+    deadline = time.monotonic() + TIME_LIMIT
+    facts, results = machine(args.device), []
+    arguments = ["--data", str(data), "--people", str(args.people), "--device", args.device]
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name, (_, limit) in STEPS.items():
+        if args.only and name not in args.only:
+            continue
+        left = deadline - time.monotonic()
+        if left < 20:
+            results.append(Result(name, "skipped", error=f"no time left of {TIME_LIMIT:.0f} s"))
+        else:
+            results.append(run_step(name, arguments, min(limit, left)))
+        print(f"{name}: {results[-1].status} ({results[-1].seconds:.0f} s)", flush=True)
+        # Written after each step, so that a killed check keeps what it has measured.
+        (args.out / "gpu_check.md").write_text(summary(facts, results))
+        report = {"machine": facts, "steps": [asdict(result) for result in results]}
+        (args.out / "gpu_check.json").write_text(json.dumps(report, indent=2) + "\n")
+    return int(any(result.status != "passed" for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

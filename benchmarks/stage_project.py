@@ -1,0 +1,92 @@
+"""A copy of the pipeline whose stages are called directly, without DVC."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import yaml
+
+REPO = Path(__file__).resolve().parents[1]
+SOURCES = ("portrait18", "stages", "dvc.yaml", "data/label_fixes.csv", "data/extra")
+DATA = "data/photos-to-measure"
+
+
+def merge(base: dict, changes: dict) -> dict:
+    """Return `base` with `changes` merged into its nested mappings."""
+    merged = dict(base)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = merge(base[key], value) if nested else value
+    return merged
+
+
+class StageProject:
+    """A folder that links to the sources and has its own params and outputs.
+
+    Args:
+        root: a folder that does not exist yet.
+        device: cpu or cuda; with cpu the stages see no GPU.
+    """
+
+    def __init__(self, root: Path, device: str):
+        self.root = root
+        for name in SOURCES:
+            target = root / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(REPO / name)
+        self.params = yaml.safe_load((REPO / "params.yaml").read_text())
+        self.set_params({"data": {"root": DATA}})
+        hidden = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
+        self.env = {**os.environ, **hidden}
+
+    def set_params(self, changes: dict) -> None:
+        self.params = merge(self.params, changes)
+        path = self.root / "params.yaml"
+        path.write_text(yaml.safe_dump(self.params, sort_keys=False))
+
+    def link_people(self, data: Path, people: int, eval_photos: int) -> tuple[int, int]:
+        """Link the first people and evaluation photos of a data set; return how many there are."""
+        target = self.root / DATA
+        (target / "train/images").mkdir(parents=True)
+        (target / "eval/images").mkdir(parents=True)
+        rows = (data / "train/train.csv").read_text().splitlines()[: people + 1]
+        (target / "train/train.csv").write_text("\n".join(rows) + "\n")
+        for row in rows[1:]:
+            folder = row.rsplit(",", 1)[1]
+            (target / "train/images" / folder).symlink_to(data / "train/images" / folder)
+        names = (data / "eval/info.csv").read_text().splitlines()[: eval_photos + 1]
+        (target / "eval/info.csv").write_text("\n".join(names) + "\n")
+        for name in (line.split(",")[0] for line in names[1:]):
+            (target / "eval/images" / name).symlink_to(data / "eval/images" / name)
+        return len(rows) - 1, len(names) - 1
+
+    def run(self, *stages: str) -> dict[str, float]:
+        """Run stages such as `train mask 0 0` in order; return the seconds of each.
+
+        Raises:
+            RuntimeError: a stage failed; the message ends with its output.
+        """
+        seconds = {}
+        for stage in stages:
+            start = time.monotonic()
+            command = [sys.executable, "-m", "stages", *stage.split()]
+            done = subprocess.run(
+                command, cwd=self.root, env=self.env, capture_output=True, text=True
+            )
+            if done.returncode:
+                raise RuntimeError(f"{stage} failed:\n{(done.stdout + done.stderr)[-2500:]}")
+            seconds[stage] = time.monotonic() - start
+        return seconds
+
+    def digests(self, *folders: str) -> dict[str, str]:
+        """Return the SHA-256 of each file that the stages wrote in these folders."""
+        found = {}
+        for folder in folders:
+            for path in sorted((self.root / folder).rglob("*")):
+                name = path.relative_to(self.root).as_posix()
+                if path.is_file() and not path.is_symlink() and not name.startswith(DATA):
+                    found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return found
