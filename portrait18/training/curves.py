@@ -31,6 +31,6 @@ class LearningCurves:
                 if self.step == 0:
                     file.write(f"step\t{name}\n")
                 file.write(f"{self.step}\t{value}\n")
-        summary = json.dumps({**values, "step": self.step}, indent=4)
+        summary = json.dumps({**values, "step": self.step}, indent=4) + "\n"
         (self.folder / "metrics.json").write_text(summary)
         self.step += 1
