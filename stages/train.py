@@ -1,11 +1,7 @@
 """Train one model on one split with one seed; in round 2, on pseudo-labeled photos too."""
 
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import dvclive
 import numpy as np
 import pandas as pd
 
@@ -17,6 +13,7 @@ from portrait18.core.runs import Run, remove_stale_progress
 from portrait18.dataset import crop_store, splits, tables
 from portrait18.models import inference
 from portrait18.training import loop
+from portrait18.training.curves import LearningCurves
 from portrait18.training.data import TrainingData
 from stages._fingerprint import code_fingerprint
 
@@ -38,11 +35,9 @@ def main(*words: str) -> None:
     if not processes.is_main_process():
         loop.fit(data, model, run, code=code)
         return
-    with (
-        _live_log(run.live) as log,
-        oom_hint(f"batch_size or image_size of train.{run.model} or train.common"),
-    ):
-        network, _ = loop.fit(data, model, run, log, code)
+    curves = LearningCurves(run.live)
+    with oom_hint(f"batch_size or image_size of train.{run.model} or train.common"):
+        network, _ = loop.fit(data, model, run, curves.log, code)
     inference.save(run.weights, network, model, p.crop)
 
 
@@ -64,18 +59,3 @@ def _load_data(run: Run) -> TrainingData:
         pd.concat([labels, pseudo], ignore_index=True),
         np.append(folds, np.full(len(pseudo), -1)),
     )
-
-
-@contextmanager
-def _live_log(folder: Path) -> Iterator[Callable[[dict], None]]:
-    """Yield a function that logs a history row with DVCLive."""
-    shutil.rmtree(folder, ignore_errors=True)  # a resumed run logs its earlier epochs again
-    with dvclive.Live(str(folder), save_dvc_exp=False, dvcyaml=None, report=None) as live:
-
-        def log(row: dict) -> None:
-            for key, value in row.items():
-                if key != "epoch":
-                    live.log_metric(key, value)
-            live.next_step()
-
-        yield log

@@ -251,7 +251,7 @@ def test_make_repair_frees_locks_whose_process_is_no_dvc(project):
     }
     locks.write_text(json.dumps(lock_file))
     assert "is busy" in project.run("dvc", "repro", "--force", "-s", "label", check=False)
-    assert "named no process" in repair(project)
+    assert "named no running DVC process" in repair(project)
     assert not locks.exists()
     with subprocess.Popen([sys.executable, "-c", "input()", "dvc"], stdin=subprocess.PIPE) as dvc:
         locks.write_text(
