@@ -1,11 +1,13 @@
-"""A data set of the competition's shape, made from a smaller one by varying size, light and compression.
+"""A data set of the competition's shape, made from a smaller one.
 
-    python -m benchmarks.generate data/generated                          2,700 people, 31,500 photos
+    python -m benchmarks.generate data/generated               2,700 people, 31,500 photos
     python -m benchmarks.generate data/generated --scale 0.1 --source data/bench
 
-Folders, CSV files, class proportions, file counts and mixed extensions are the competition's. It measures
-speed and scale only: its people are copies of few, so scores on it mean nothing. Equal arguments give equal
-files.
+Photos vary in size, light and compression.
+
+Folders, CSV files, class proportions, file counts and mixed extensions are the competition's. It
+measures speed and scale only: its people are copies of few, so scores on it mean nothing. Equal
+arguments give equal files.
 """
 
 import argparse

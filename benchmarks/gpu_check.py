@@ -1,12 +1,13 @@
-"""Everything that only a GPU can show, in one command of at most nine minutes, with its own summary.
+"""Everything that only a GPU can show, in one command of at most nine minutes, with its own
+summary.
 
     python -m benchmarks.gpu_check                  on the demo's photos
     python -m benchmarks.gpu_check --data data/bench --people 300
     python -m benchmarks.gpu_check --device cpu     a dry run of the same steps
 
-Needs neither DVC nor a network: the stages are called directly. Each step is a process of its own with a
-time limit, so that one failure or hang costs one step. The summary goes to reports/gpu_check.md and
-reports/gpu_check.json; the exit status is 1 if a step failed.
+Needs neither DVC nor a network: the stages are called directly. Each step is a process of its own
+with a time limit, so that one failure or hang costs one step. The summary goes to
+reports/gpu_check.md and reports/gpu_check.json; the exit status is 1 if a step failed.
 """
 
 import argparse

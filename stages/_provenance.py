@@ -1,9 +1,9 @@
 """Compare what a stage read at its start with what is there at its end.
 
-DVC records params and dependencies when a stage ends. An edit during a long training would be recorded with a
-network that was trained without it, and `dvc repro` would then skip the training. So each stage that DVC
-started takes a snapshot of its dependencies first and fails if one has changed at the end. Progress files
-keep the finished work for a run with the old state.
+DVC records params and dependencies when a stage ends. An edit during a long training would be
+recorded with a network that was trained without it, and `dvc repro` would then skip the training.
+So each stage that DVC started takes a snapshot of its dependencies first and fails if one has
+changed at the end. Progress files keep the finished work for a run with the old state.
 """
 
 import os

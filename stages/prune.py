@@ -1,4 +1,8 @@
-"""Remove outputs of runs that the params no longer name; dvc.yaml runs it before stages that read whole folders."""
+"""Remove outputs of runs that the params no longer name.
+
+DVC keeps them in place, where stages that depend on whole folders would read them. dvc.yaml runs
+this before those stages.
+"""
 
 from pathlib import Path
 

@@ -1,10 +1,11 @@
 """The same floating-point results on every x86-64 CPU with AVX2 (`compute.arithmetic: portable`).
 
-Numerical libraries choose their kernels by the CPU, and kernels of different vector widths round differently.
-Portable arithmetic fixes all of them to AVX2. Measured with PyTorch 2.14: outputs, gradients and trained weights
-are then identical on a native AVX-512 machine and on an emulated Haswell, Rome and Icelake
-(tests/pipeline/test_portability.py). What environment variables cannot fix is the square root of PyTorch on
-CPUs, which MKL computes to 1 ulp; `install_ieee_sqrt` replaces it.
+Numerical libraries choose their kernels by the CPU, and kernels of different vector widths round
+differently. Portable arithmetic fixes all of them to AVX2. Measured with PyTorch 2.14: outputs,
+gradients and trained weights are then identical on a native AVX-512 machine and on an emulated
+Haswell, Rome and Icelake (tests/pipeline/test_portability.py). What environment variables cannot
+fix is the square root of PyTorch on CPUs, which MKL computes to 1 ulp; `install_ieee_sqrt` replaces
+it.
 """
 
 import os
@@ -12,6 +13,7 @@ import platform
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 #: Variable -> value; each library reads its own when it is first imported.
 PORTABLE = {
@@ -27,11 +29,11 @@ NUMERICAL = ("numpy", "torch", "cv2", "scipy")
 
 
 def set_environment(arithmetic: str, threads: int) -> None:
-    """Set the environment variables of a kind of arithmetic, before any numerical package is imported.
+    """Set the environment variables of a kind of arithmetic, before numerical packages load.
 
     Args:
         arithmetic: `portable`, or `native` for the CPU's widest vectors.
-        threads: of PyTorch, OpenBLAS and OpenMP. Their number decides how sums are split, so it is a
+        threads: of PyTorch, OpenBLAS and OpenMP. The number decides how sums are split, so it is a
             param and not the machine's number of cores.
 
     Raises:
@@ -53,8 +55,8 @@ def is_portable() -> bool:
 def install_ieee_sqrt() -> None:
     """Replace PyTorch's CPU kernels of the square root by correctly rounded ones, in this process.
 
-    All optimizers that divide by a running second moment use them. IEEE 754 demands a correctly rounded
-    square root, NumPy's uses the CPU's instruction, so it is the same everywhere.
+    All optimizers that divide by a running second moment use them. IEEE 754 demands a correctly
+    rounded square root, NumPy's uses the CPU's instruction, so it is the same everywhere.
     """
     global _LIBRARY
     if _LIBRARY is not None:
@@ -100,7 +102,7 @@ def unsupported() -> str:
     if machine not in ("x86_64", "amd64"):
         return f"this CPU is {machine}; portable results need x86-64 with AVX2"
     try:
-        flags = open("/proc/cpuinfo").read()
+        flags = Path("/proc/cpuinfo").read_text()
     except OSError:
         return ""
     return "" if " avx2" in flags else "this CPU has no AVX2"

@@ -8,9 +8,9 @@ from pathlib import Path
 class LearningCurves:
     """One TSV file per metric and the last epoch's values as JSON.
 
-    The layout is DVCLive's (`plots/metrics/<metric>.tsv`, `metrics.json`), which `dvc plots` and editors
-    display. DVCLive itself imports DVC, which takes two seconds per training and is not installed where
-    only trainings run.
+    The layout is DVCLive's (`plots/metrics/<metric>.tsv`, `metrics.json`), which `dvc plots` and
+    editors display. DVCLive itself imports DVC, which takes two seconds per training and is not
+    installed where only trainings run.
 
     Args:
         folder: emptied first, because a resumed training logs its earlier epochs again.
