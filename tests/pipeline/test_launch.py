@@ -97,7 +97,7 @@ def test_parallel_trainings_write_what_sequential_ones_do(project, tmp_path, sta
     sequential = type(project)(tmp_path / "sequential")
     sequential.run("dvc", "repro", OMP_NUM_THREADS="1")
     (command,) = re.findall(
-        r"^(make parallel \S+)", (REPO / "README.md").read_text(), re.MULTILINE
+        r"^(make parallel \S+)", (REPO / "docs/performance.md").read_text(), re.MULTILINE
     )
     installed = [
         "-f",

@@ -1,4 +1,4 @@
-"""The commands of the README's "With your team", run as they stand there, against a bucket on this machine."""
+"""The commands of docs/team.md work as written, against a bucket on this machine."""
 
 import re
 import shutil
@@ -10,17 +10,15 @@ from moto.server import ThreadedMotoServer
 from synthetic import REPO
 
 pytestmark = pytest.mark.pipeline
-SECTION = re.search(
-    r"^## With your team\n(.*?)^## ", (REPO / "README.md").read_text(), re.DOTALL | re.MULTILINE
-)[1]
-SHARE, CLONE, MERGE = re.findall(r"^```sh\n(.*?)^```", SECTION, re.DOTALL | re.MULTILINE)
+PAGE = (REPO / "docs/team.md").read_text()
+SHARE, CLONE, MERGE = re.findall(r"^```sh\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 (KEYS,) = re.findall(r"^export .*\n", SHARE, re.MULTILINE)
 ENDPOINT, ORIGIN = "https://s3.example.org", "git@example.org:us/portrait18.git"
 
 
 @pytest.fixture(scope="module")
 def bucket():
-    """Address of an S3 server that holds the README's bucket, empty."""
+    """Address of an S3 server that holds the documented bucket, empty."""
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     address = "http://{}:{}".format(*server.get_host_and_port())
@@ -33,7 +31,7 @@ def bucket():
 
 @pytest.fixture(scope="module")
 def shell(finished, bucket, tmp_path_factory):
-    """shell(folder, commands) runs lines of the README in a folder; where the team's git is is in shell.origin."""
+    """shell(folder, commands) runs commands in a folder; where the team's git is is in shell.origin."""
     home = tmp_path_factory.mktemp("home")  # with nobody's keys and nobody's git settings
     origin = tmp_path_factory.mktemp("team") / "portrait18.git"
     env = {"HOME": str(home), "NO_PROXY": "127.0.0.1", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -102,7 +100,7 @@ def test_photos_and_crops_may_be_missing_where_nothing_has_to_run(team, tmp_path
 
 
 def test_networks_and_bundle_can_be_pulled_alone(team, shell, tmp_path):
-    *pulls, repro = re.findall(r"`(dvc (?:pull|repro) [^`]+)`", SECTION)
+    *pulls, repro = re.findall(r"`(dvc (?:pull|repro) [^`]+)`", PAGE)
     clone, root = CLONE.splitlines()[0], tmp_path / "portrait18"
     shell(tmp_path, KEYS + clone)
     for pull, folder in zip(pulls, ("models/trained", "models/bundle"), strict=True):
@@ -120,7 +118,7 @@ def test_networks_and_bundle_can_be_pulled_alone(team, shell, tmp_path):
 
 
 def test_one_model_comes_without_a_clone(team, shell, tmp_path):
-    (get,) = re.findall(r"`(dvc get [^`]+)`", SECTION)
+    (get,) = re.findall(r"`(dvc get [^`]+)`", PAGE)
     shell(tmp_path, KEYS + get)
     name = get.rsplit(" ", 1)[1]
     assert (tmp_path / name.rsplit("/", 1)[1]).read_bytes() == (team.first.root / name).read_bytes()
@@ -128,7 +126,7 @@ def test_one_model_comes_without_a_clone(team, shell, tmp_path):
 
 def test_the_newest_release_comes_without_a_clone(team, shell, tmp_path):
     (release,), (get,) = (
-        re.findall(rf"`({command} [^`]+)`", SECTION) for command in ("git tag", "dvc artifacts")
+        re.findall(rf"`({command} [^`]+)`", PAGE) for command in ("git tag", "dvc artifacts")
     )
     shell(team.first.root, release)
     shell(tmp_path, KEYS + get)

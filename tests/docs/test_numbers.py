@@ -1,0 +1,76 @@
+"""Numbers in the documents agree with each other and with the files they come from."""
+
+import re
+
+import pandas as pd
+import pytest
+from synthetic import REPO
+
+from benchmarks import report, run
+from recipes import results, table
+
+README = (REPO / "README.md").read_text()
+CARD, SHEET, PERFORMANCE = (
+    (REPO / "docs" / name).read_text()
+    for name in ("model_card.md", "demo_data_sheet.md", "performance.md")
+)
+
+
+def result_rows(text: str) -> dict[str, list[str]]:
+    """Return macro-F1 and accuracy by row of a table of results."""
+    rows = re.findall(r"^\| ([^|]+) \| \**(\d\.\d+)\** \| (\d\.\d+) \|$", text, re.MULTILINE)
+    return {name.removesuffix(", evaluation set"): scores for name, *scores in rows}
+
+
+def test_model_card_and_readme_have_the_same_scores():
+    card, readme = result_rows(CARD), result_rows(README)
+    assert len(card) == 5
+    assert card.items() <= readme.items()
+
+
+def test_group_sizes_of_the_model_card_sum_to_the_validation_set():
+    rows = re.findall(
+        r"^\| ([^|]+) \| ([\d,]+) \| (\S+) \| (\S+) \| (\S+) \| (\S+) \|$", CARD, re.MULTILINE
+    )
+    groups = pd.DataFrame(rows, columns=["group", "photos", "mask", "gender", "age", "all"])
+    groups = groups.assign(photos=groups.photos.str.replace(",", "")).astype(
+        dict.fromkeys(groups.columns[1:], float)
+    )
+    parts = [groups[:2], groups[2:9], groups[9:]]
+    assert [part.photos.sum() for part in parts] == [239 * 7] * 3
+    means = [
+        [(part[c] * part.photos).sum() / part.photos.sum() for c in groups.columns[2:]]
+        for part in parts
+    ]
+    assert means[0] == pytest.approx(means[1], abs=1e-3)
+    assert means[0] == pytest.approx(means[2], abs=1e-3)
+    accuracy = result_rows(README)["18 classes, 239 validation people"][1]
+    assert float(accuracy) == pytest.approx(means[0][3], abs=1e-3)
+
+
+def test_the_data_sheet_describes_the_demo_photos():
+    demo = REPO / "data/demo"
+    people = pd.read_csv(demo / "train/train.csv")
+    answers = pd.read_csv(demo / "eval/answers.csv")
+    sheet = " ".join(SHEET.split())
+    assert f"`train/` has {len(people)} people, `eval/` has {len(answers) // 7} others" in sheet
+    assert f"{len(people) * 7 + len(answers)} JPEG photos" in sheet
+    palettes = ", ".join(f"{k} {n}" for k, n in people.race.value_counts().items())
+    assert f"By palette, in the training set: {palettes}" in sheet
+    groups = people.groupby(["gender", pd.cut(people.age, [0, 29, 59, 99])], observed=True)
+    assert set(groups.size()) == {6}
+    assert len(list(demo.rglob("*.jpg"))) == 336
+
+
+def test_the_ledger_is_current(monkeypatch):
+    monkeypatch.chdir(REPO)
+    assert table.FILE.read_text() == table.render(results.read()), "run make ledger"
+
+
+def test_the_benchmark_table_is_current(monkeypatch):
+    monkeypatch.chdir(REPO)
+    (section,) = re.findall(r"^## Measurements\n(.*)", PERFORMANCE, re.DOTALL | re.MULTILINE)
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    assert lines == report.table(run.ROWS, report.read()).splitlines(), (
+        "run python -m benchmarks.run --table and copy the table"
+    )
