@@ -1,4 +1,4 @@
-"""The GitHub workflow: it asks for what it needs only, and every command in it is one that there is."""
+"""The GitHub workflow has minimal permissions, and all its commands exist."""
 
 import os
 import re
@@ -23,17 +23,17 @@ ENV = {
 }
 
 
-def test_it_runs_on_pull_requests_and_may_do_no_more_than_it_must():
+def test_it_runs_on_pull_requests_with_minimal_permissions():
     assert set(WORKFLOW["on"]) == {"push", "pull_request"}, (
         "pull_request_target would give forks' code the right to write"
     )
     assert WORKFLOW["permissions"] == {"contents": "read"}
-    asked = {name: job["permissions"] for name, job in JOBS.items() if "permissions" in job}
-    assert asked == {"metrics": {"contents": "read", "pull-requests": "write"}}
+    granted = {name: job["permissions"] for name, job in JOBS.items() if "permissions" in job}
+    assert granted == {"metrics": {"contents": "read", "pull-requests": "write"}}
     assert all("timeout-minutes" in job for job in JOBS.values())
 
 
-def test_actions_have_a_major_version_or_a_commit_and_leave_no_token_behind():
+def test_actions_are_pinned_and_leave_no_token_behind():
     used = [step for step in STEPS if "uses" in step]
     assert len(used) >= 4
     for step in used:
@@ -42,11 +42,11 @@ def test_actions_have_a_major_version_or_a_commit_and_leave_no_token_behind():
             assert step["with"]["persist-credentials"] == "false"
 
 
-def test_nothing_of_a_pull_request_is_pasted_into_a_command():
+def test_commands_contain_no_expressions_that_a_pull_request_controls():
     assert "${{" not in COMMANDS
 
 
-def test_make_targets_are_those_of_the_makefile():
+def test_it_runs_lint_tests_and_the_lock_check():
     targets = re.findall(r"^([\w.]+):", (REPO / "Makefile").read_text(), re.MULTILINE)
     named = re.findall(r"\bmake (\w+)", "\n".join(step.get("run", "") for step in STEPS))
     assert named == ["lint", "test", "current"]
@@ -54,25 +54,25 @@ def test_make_targets_are_those_of_the_makefile():
 
 
 @pytest.mark.parametrize("line", re.findall(r"dvc ((?:metrics|params) .*)", COMMANDS))
-def test_options_are_those_that_dvc_has(line):
+def test_dvc_has_the_options(line):
     words = line.split()
-    told = subprocess.run(
+    help_text = subprocess.run(
         ["dvc", *words[:2], "--help"], env=ENV, capture_output=True, text=True, check=True
     ).stdout
     for option in re.findall(r"--[\w-]+", line):
-        assert re.search(rf"{option}\b", told), f"dvc {line}"
+        assert re.search(rf"{option}\b", help_text), f"dvc {line}"
 
 
-def test_what_is_kept_between_runs_changes_with_the_requirements():
-    (kept,) = [step for step in STEPS if step.get("uses", "").startswith("actions/cache@")]
-    assert kept["with"]["path"] == ".venv"
-    assert "hashFiles('requirements.txt')" in kept["with"]["key"]
-    assert "python-version" in kept["with"]["key"]
+def test_the_cached_environment_depends_on_the_requirements():
+    (cache,) = [step for step in STEPS if step.get("uses", "").startswith("actions/cache@")]
+    assert cache["with"]["path"] == ".venv"
+    assert "hashFiles('requirements.txt')" in cache["with"]["key"]
+    assert "python-version" in cache["with"]["key"]
     (touched,) = re.findall(r"touch (\S+)", COMMANDS)
     assert f"{touched}: requirements.txt" in (REPO / "Makefile").read_text()
 
 
-def test_a_comment_that_may_not_be_written_fails_nothing(tmp_path):
+def test_a_refused_comment_does_not_fail_the_job(tmp_path):
     (step,) = [step for step in STEPS if "gh pr comment" in step.get("run", "")]
     (tmp_path / "gh").write_text('#!/bin/sh\necho "$@" > "$ASKED"\necho "HTTP 403" >&2\nexit 1\n')
     (tmp_path / "gh").chmod(0o755)
@@ -95,7 +95,7 @@ def test_a_comment_that_may_not_be_written_fails_nothing(tmp_path):
 
 @pytest.fixture
 def repository(tmp_path):
-    """A DVC repository; repository(figure, lr) commits a figure and a param."""
+    """repository(score, lr) commits a metric and a param to a new DVC repository and returns it."""
 
     def git(*words: str) -> None:
         name = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
@@ -104,42 +104,41 @@ def repository(tmp_path):
     git("init", "--quiet")
     subprocess.run(["dvc", "init", "--quiet"], cwd=tmp_path, env=ENV, check=True)
     (tmp_path / "dvc.yaml").write_text(
-        "stages:\n  score:\n    cmd: 'true'\n    params: [lr]\n    metrics:\n    - metrics.json: {cache: false}\n"
+        "stages:\n  score:\n    cmd: 'true'\n    params: [lr]\n"
+        "    metrics:\n    - metrics.json: {cache: false}\n"
     )
 
-    def commit(figure: float, lr: float) -> Path:
-        (tmp_path / "metrics.json").write_text(f'{{"mask": {{"macro_f1": {figure}}}}}\n')
+    def commit(score: float, lr: float) -> Path:
+        (tmp_path / "metrics.json").write_text(f'{{"mask": {{"macro_f1": {score}}}}}\n')
         (tmp_path / "params.yaml").write_text(f"lr: {lr}\n")
         git("add", "--all")
-        git("commit", "--quiet", "--allow-empty", "--message", "a figure")
+        git("commit", "--quiet", "--allow-empty", "--message", "Score")
         return tmp_path
 
     return commit
 
 
-def written(root: Path) -> str:
+def diff(root: Path) -> str:
     done = subprocess.run([SCRIPT, "HEAD^1"], cwd=root, env=ENV, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return re.sub(r" +", " ", done.stdout)
 
 
-def test_the_comment_shows_old_new_and_change_of_figures_and_params(repository):
+def test_the_comment_shows_changes_of_metrics_and_params(repository):
     repository(0.5, 0.1)
-    text = written(repository(0.75, 0.2))
+    text = diff(repository(0.75, 0.2))
     metrics, params = text.split("### Params")
     assert metrics.startswith("### Metrics\n\n|")
     assert "| metrics.json | mask.macro_f1 | 0.5 | 0.75 | 0.25 |" in metrics
     assert "| params.yaml | lr | 0.1 | 0.2 |" in params
 
 
-def test_the_comment_says_so_where_nothing_changes(repository):
+def test_the_comment_says_if_nothing_changed(repository):
     repository(0.5, 0.1)
-    assert (
-        written(repository(0.5, 0.1)) == "### Metrics\n\nNo change.\n\n### Params\n\nNo change.\n\n"
-    )
+    assert diff(repository(0.5, 0.1)) == "### Metrics\n\nNo change.\n\n### Params\n\nNo change.\n\n"
 
 
-def test_a_base_that_is_not_there_is_an_error(repository):
+def test_an_unknown_base_commit_is_an_error(repository):
     root = repository(0.5, 0.1)
     done = subprocess.run([SCRIPT, "HEAD^1"], cwd=root, env=ENV, capture_output=True, text=True)
     assert done.returncode != 0
