@@ -68,17 +68,27 @@ def test_dvc_commands_and_their_options_exist(path):
             assert is_dvc_command(words) or is_dvc_command([*words, "ARGUMENT"]), line
 
 
+def help_text(command: str, capsys) -> str:
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    return capsys.readouterr().out
+
+
 @every_page
 def test_options_of_portrait18_exist(path, capsys):
     for line in commands(path):
-        words = line.split()
-        if words[:1] != ["portrait18"] or len(words) < 2:
-            continue
-        with pytest.raises(SystemExit):
-            cli.main([words[1], "--help"])
-        text = capsys.readouterr().out
-        for option in re.findall(r"--[a-z-]+", line):
-            assert option in text, line
+        if match := re.match(r"portrait18 (\w+) ", line):
+            text = help_text(match[1], capsys)
+            assert all(option in text for option in re.findall(r"--[a-z-]+", line)), line
+
+
+def test_options_named_on_the_serving_page_exist(capsys):
+    text = help_text("predict", capsys) + help_text("serve", capsys)
+    page = (REPO / "docs/serving.md").read_text()
+    options = {span.split()[0] for span in re.findall(r"`(--[^`]+)`", page)}
+    options |= set(re.findall(r"--[a-z-]+", " ".join(re.findall(r'ARGS="([^"]*)"', page))))
+    assert len(options) > 8
+    assert {option for option in options if option not in text} == set()
 
 
 @every_page
