@@ -1,1 +1,1 @@
-"""Other people's labelled faces into the competition's layout, masks drawn over them."""
+"""Convert other labeled face data sets to the competition's layout, with masks drawn."""

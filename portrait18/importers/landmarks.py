@@ -1,4 +1,4 @@
-"""The five points of the face on each photo, where `portrait18.cropping.faces` tells the box alone."""
+"""Find the five points of each face; `portrait18.cropping.faces` returns boxes only."""
 
 import numpy as np
 
@@ -7,28 +7,33 @@ from portrait18.cropping.mtcnn import Mtcnn
 
 
 def find(net: Mtcnn, batch: list[np.ndarray], min_face: float) -> list[np.ndarray | None]:
-    """The five points of the most plausible face of each photo; photos of equal size are looked at together.
+    """Return the five points of the most plausible face of each photo.
+
+    The network runs at its usual thresholds: lower ones find faces whose points are unreliable.
 
     Args:
-        net: asked at its usual thresholds: a face that only lower ones find has points that can't be trusted.
+        net: detector. It runs once for all photos of a size.
         batch: photos, uint8 (H, W, 3), RGB.
         min_face: smallest face, as a share (0 to 1) of the photo's shorter side; at least 20 px.
 
     Returns:
-        For each photo float (5, 2), x and y in pixels: left eye, right eye, nose tip, left and right corner of
-        the mouth, left as one sees the photo; or None where no face is found.
+        For each photo None where no face is found, or float (5, 2), x and y in pixels: left eye,
+        right eye, nose tip, left and right corner of the mouth, as seen in the photo.
     """
-    result: list = [None] * len(batch)
-    by_size: dict[tuple, list[int]] = {}
+    result: list[np.ndarray | None] = [None] * len(batch)
+    by_size: dict[tuple[int, int], list[int]] = {}
     for i, photo in enumerate(batch):
-        by_size.setdefault(photo.shape[:2], []).append(i)
+        height, width = photo.shape[:2]
+        by_size.setdefault((height, width), []).append(i)
     for (height, width), rows in by_size.items():
         smallest = max(20, min_face * min(height, width))
-        of_photos = net(np.stack([batch[i] for i in rows]), smallest, THRESHOLDS)
-        for i, (boxes, scores, points) in zip(rows, of_photos, strict=True):
-            if len(boxes):
-                of_face = [
-                    Face(*map(float, b), 0.0, float(s)) for b, s in zip(boxes, scores, strict=True)
-                ]
-                result[i] = np.asarray(points[of_face.index(choose(of_face, width, height))], float)
+        detections = net(np.stack([batch[i] for i in rows]), smallest, THRESHOLDS)
+        for i, (boxes, scores, points) in zip(rows, detections, strict=True):
+            faces = []
+            for box, score in zip(boxes, scores, strict=True):
+                x0, y0, x1, y1 = map(float, box)
+                faces.append(Face(x0, y0, x1, y1, 0.0, float(score)))
+            best = choose(faces, width, height)
+            if best:
+                result[i] = np.asarray(points[faces.index(best)], np.float64)
     return result

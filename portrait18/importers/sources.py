@@ -1,15 +1,16 @@
-"""Labels of other people's face data sets: who is on which photo, how old, and what is wrong with the labels.
+"""Read the labels of other face data sets: who is in each photo, how old, and what is wrong.
 
-utkface        FOLDER/<age>_<gender>_<race>_<date>.jpg; gender 0 male, 1 female. Zhang et al., "Age
-               Progression/Regression by Conditional Adversarial Autoencoder", 2017
-fairface       FOLDER/fairface_label_*.csv: file,age,gender,race; ages are ranges. Kärkkäinen and Joo, "FairFace:
-               Face Attribute Dataset for Balanced Race, Gender, and Age", 2021
-all-age-faces  FOLDER/<id>A<age>.jpg; ids to 07380 female, the others male. Cheng et al., "Exploiting effective
-               facial patches for robust gender recognition", 2019
+utkface        FOLDER/<age>_<gender>_<race>_<date>.jpg; gender 0 male, 1 female. Zhang et al.,
+               "Age Progression/Regression by Conditional Adversarial Autoencoder", 2017
+fairface       FOLDER/fairface_label_*.csv: file,age,gender,race; ages are ranges. Kärkkäinen and
+               Joo, "FairFace: Face Attribute Dataset for Balanced Race, Gender, and Age", 2021
+all-age-faces  FOLDER/<id>A<age>.jpg; ids up to 07380 are female, the others male. Cheng et al.,
+               "Exploiting effective facial patches for robust gender recognition", 2019
 csv            a CSV with a photo, a gender and an age in each row
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,14 +22,14 @@ from portrait18.dataset.classes import GENDER, age_group
 from portrait18.dataset.layout import EXTENSIONS, is_plain_name
 
 OLDEST = 120  # years
-#: Source -> what the ids of its people start with; the competition's start with a digit.
+#: Source -> prefix of the ids of its people; the competition's ids start with a digit.
 PREFIXES = {"utkface": "utk", "fairface": "fair", "all-age-faces": "aaf", "csv": "csv"}
 _UTK = re.compile(r"(?P<age>\d{1,3})_(?P<gender>[01])_(?P<race>[0-4])_[^_]+")
 _UTK_RACES = ("White", "Black", "Asian", "Indian", "Other")
 _AAF = re.compile(r"(?P<id>\d{5})A(?P<age>\d{2,3})")
 _AAF_FIRST_MALE = 7381
 _SUFFIXES = re.compile(r"(\.(jpe?g|png|chip))+$", re.IGNORECASE)
-_RACE_BYTES = 40  # a folder is named by id, gender, race and age, in 255 bytes
+_RACE_BYTES = 40  # id, gender, race and age form a folder name of at most 255 bytes
 _AGES = (
     (re.compile(r"(\d{1,3})(?:\.0+)?"), lambda low: (low, low, low)),
     (re.compile(r"(\d{1,3}) ?- ?(\d{1,3})"), lambda low, high: (low, high, (low + high) // 2)),
@@ -36,8 +37,9 @@ _AGES = (
 )
 
 
-class Columns(NamedTuple):
-    """Names of a CSV's columns, and its words for the genders; race may be empty: there is none."""
+@dataclass(frozen=True)
+class CsvFormat:
+    """Columns of a CSV and its words for the genders; without a column of races `race` is empty."""
 
     path: str = "path"
     gender: str = "gender"
@@ -46,9 +48,23 @@ class Columns(NamedTuple):
     male: str = "male"
     female: str = "female"
 
+    @property
+    def columns(self) -> list[str]:
+        """Columns that the CSV must have."""
+        return [name for name in (self.path, self.gender, self.age, self.race) if name]
 
-class Years(NamedTuple):
-    """An age or a range of ages, and the one age that stands for it."""
+    @property
+    def genders(self) -> dict[str, str]:
+        """Word in lower case -> male or female."""
+        words = {"male": "male", "m": "male", "female": "female", "f": "female"}
+        return {**words, self.male.lower(): "male", self.female.lower(): "female"}
+
+
+FAIRFACE = CsvFormat(path="file", race="race")
+
+
+class AgeRange(NamedTuple):
+    """An age or a range of ages in years, and the one age that represents it."""
 
     low: int
     high: int
@@ -56,16 +72,20 @@ class Years(NamedTuple):
 
     @property
     def straddles(self) -> bool:
-        """Whether a border of the age groups lies inside the range, so that no group is sure."""
+        """Whether a threshold of the age groups is inside, so that the group is uncertain."""
         return bool(age_group(self.low) != age_group(self.high))
 
 
-def years(text: str) -> Years:
-    """`45`, `20-29` (middle 24), `more than 70` or `70+` (middle 75) -> `Years`; ValueError for anything else."""
+def parse_age(text: str) -> AgeRange:
+    """Parse `45`, `20-29` (middle 24), `more than 70` or `70+` (middle 75).
+
+    Raises:
+        ValueError: Anything else.
+    """
     for pattern, make in _AGES:
         match = pattern.fullmatch(text.strip())
         if match:
-            found = Years(*make(*map(int, match.groups())))
+            found = AgeRange(*make(*map(int, match.groups())))
             if found.low <= found.high <= OLDEST:
                 return found
     raise ValueError(
@@ -73,72 +93,42 @@ def years(text: str) -> Years:
     )
 
 
-def race_fault(race: str) -> str:
-    """Why this can't be the race in a folder's name; empty if it can."""
+def race_problem(race: str) -> str:
+    """Return why this can't be the race in a folder's name; empty if it can."""
     if is_plain_name(race) and "_" not in race and len(race.encode()) <= _RACE_BYTES:
         return ""
     return f"race {race!r} must be at most {_RACE_BYTES} bytes without _, / and \\; shorten it"
 
 
-def contradictions(people: pd.DataFrame) -> dict[str, str]:
-    """File -> line for each photo that is there twice with another gender or age group.
-
-    Args:
-        people: photo, gender, age, and of `inventory.probe` images, width and digest.
-    """
-    good = people[people.width > 0].assign(group=lambda table: age_group(table.age))
-    found = {}
-    for _, same in good.groupby("digest"):
-        if len(same[["gender", "group"]].drop_duplicates()) > 1:
-            for row, other in zip(
-                same.itertuples(), [*same.photo[1:], same.photo.iloc[0]], strict=True
-            ):
-                line = f"{row.images}/{row.photo} ({row.gender}, {row.age}) is the same file as {other}"
-                found[row.photo] = f"{line}, of another gender or age group; one of them is wrong"
-    return found
-
-
-def _inside(path: str) -> bool:
-    """Whether a path stays in the folder that it is relative to."""
-    return all(map(is_plain_name, path.split("/")))
-
-
 def list_people(
-    source: str, folder: Path, labels: list[Path], columns: Columns, race: str
+    source: str, folder: Path, labels: list[Path], csv_format: CsvFormat, race: str
 ) -> tuple[pd.DataFrame, list[str]]:
-    """List a source's people by what its file names or CSV files say.
+    """List a source's people from its file names or CSV files.
 
     Args:
         source: one of `PREFIXES`.
-        folder: the folder with the photos, or that the CSV's paths are relative to.
+        folder: folder with the photos; the paths in a CSV are relative to it.
         labels: CSV files; if empty, fairface_label_*.csv or labels.csv in `folder`.
-        columns: of those CSV files.
-        race: what is written where the source tells none.
+        csv_format: format of those files.
+        race: race where the source has none.
 
     Returns:
-        A table (photo, id, gender, race, age, low, high; sorted by photo; gender a word, ages in
-        years), and a line for each label that can't be read.
+        A table (photo, id, gender, race, age, low, high; sorted by photo; gender as a word, ages
+        in years), and a line for each label that can't be read.
 
     Raises:
-        UserError: no such folder, nothing in it, or no usable CSV.
+        UserError: No such folder, nothing in it, or no usable CSV.
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder; name the folder with the photos of {source}")
     if source in ("fairface", "csv"):
-        files = labels or sorted(
-            folder.glob("fairface_label_*.csv" if source == "fairface" else "labels.csv")
-        )
-        if not files:
-            name = "fairface_label_train.csv" if source == "fairface" else "labels.csv"
-            raise UserError(
-                f"{folder / name} is missing; put it there or name the CSV by --labels FILE"
-            )
-        rows, problems = _from_csv(files, columns, race)
+        files = labels or _find_labels(source, folder)
+        rows, problems = _from_csv(files, csv_format, race)
     else:
         rows, problems = _from_names(source, folder, race)
     if not rows and not problems:
         raise UserError(
-            f"{folder}: nothing of {source} in it; name the folder that holds the photos themselves"
+            f"{folder} has no photos of {source}; name the folder that holds the photos themselves"
         )
     rows.sort()
     table = pd.DataFrame(rows, columns=["photo", "gender", "race", "age", "low", "high"])
@@ -146,7 +136,15 @@ def list_people(
     return table, problems
 
 
-def _from_names(source: str, folder: Path, race: str) -> tuple[list, list[str]]:
+def _find_labels(source: str, folder: Path) -> list[Path]:
+    files = sorted(folder.glob("fairface_label_*.csv" if source == "fairface" else "labels.csv"))
+    if not files:
+        name = "fairface_label_train.csv" if source == "fairface" else "labels.csv"
+        raise UserError(f"{folder / name} is missing; put it there or use --labels FILE")
+    return files
+
+
+def _from_names(source: str, folder: Path, race: str) -> tuple[list[tuple], list[str]]:
     rows, problems = [], []
     for file in sorted(folder.iterdir()):
         if file.name.startswith(".") or file.suffix.lower() not in EXTENSIONS:
@@ -167,54 +165,64 @@ def _from_names(source: str, folder: Path, race: str) -> tuple[list, list[str]]:
             problems.append(f"{file} has a name that no CSV can hold; rename it")
             continue
         if source == "utkface":
-            gender, told = GENDER.classes[int(match["gender"])], _UTK_RACES[int(match["race"])]
+            gender, its_race = GENDER.classes[int(match["gender"])], _UTK_RACES[int(match["race"])]
         else:
-            gender, told = ("female", "male")[int(match["id"]) >= _AAF_FIRST_MALE], race
-        rows.append((file.name, gender, told, *[int(match["age"])] * 3))
+            gender, its_race = ("female", "male")[int(match["id"]) >= _AAF_FIRST_MALE], race
+        rows.append((file.name, gender, its_race, *[int(match["age"])] * 3))
     return rows, problems
 
 
-def _from_csv(files: list[Path], columns: Columns, race: str) -> tuple[list, list[str]]:
-    rows, problems, seen = [], [], set()
-    genders = {"male": "male", "m": "male", "female": "female", "f": "female"}
-    genders |= {columns.male.lower(): "male", columns.female.lower(): "female"}
+def _from_csv(files: list[Path], csv_format: CsvFormat, race: str) -> tuple[list[tuple], list[str]]:
+    rows: list[tuple] = []
+    problems: list[str] = []
+    seen: set[str] = set()
     for file in files:
-        wanted = [c for c in (columns.path, columns.gender, columns.age, columns.race) if c]
-        for row in tables.read_user_csv(file, wanted).to_dict("index").items():
-            line, cells = f"{file} line {row[0]}", row[1]
-            photo, faults = cells[columns.path], []
-            gender = genders.get(cells[columns.gender].strip().lower())
+        table = tables.read_user_csv(file, csv_format.columns)
+        for line, cells in table.to_dict("index").items():
+            texts = {str(column): str(cell) for column, cell in cells.items()}
+            row, faults = _parse_row(texts, csv_format, race)
+            photo = texts[csv_format.path]
             if not photo or photo in seen:
-                faults.append(
-                    f"path {photo!r} is empty or there twice; each row needs a photo of its own"
-                )
-            elif not _inside(photo):
-                faults.append(
-                    f"path {photo!r} must lie in the photos' folder, told from there without ./ and ../"
-                )
-            if gender is None:
-                faults.append(
-                    f"gender {cells[columns.gender]!r} must be one of {list(genders)};"
-                    " correct it or name the CSV's words by --male and --female"
-                )
-            try:
-                age = years(cells[columns.age])
-            except ValueError as error:
-                faults.append(str(error))
-            told = (
-                re.sub(r"[\W_]+", " ", cells[columns.race] if columns.race else "").strip() or race
-            )
-            if fault := race_fault(told):
-                faults.append(fault)
+                faults.insert(0, f"path {photo!r} is empty or appears twice; give each row a photo")
             seen.add(photo)
-            problems += [f"{line}: {fault}" for fault in faults]
+            problems += [f"{file} line {line}: {fault}" for fault in faults]
             if not faults:
-                rows.append((photo, gender, told, age.middle, age.low, age.high))
+                rows.append(row)
     return rows, problems
+
+
+def _parse_row(cells: dict[str, str], csv_format: CsvFormat, race: str) -> tuple[tuple, list[str]]:
+    """Return (photo, gender, race, age, low, high) and everything that is wrong with a row."""
+    faults = []
+    photo, word = cells[csv_format.path], cells[csv_format.gender]
+    if photo and not _is_inside(photo):
+        faults.append(
+            f"path {photo!r} must be in the photos' folder, relative to it, without ./ and ../"
+        )
+    gender = csv_format.genders.get(word.strip().lower())
+    if gender is None:
+        faults.append(
+            f"gender {word!r} must be one of {list(csv_format.genders)};"
+            " correct it or give the CSV's words by --male and --female"
+        )
+    age = AgeRange(0, 0, 0)
+    try:
+        age = parse_age(cells[csv_format.age])
+    except ValueError as error:
+        faults.append(str(error))
+    own = re.sub(r"[\W_]+", " ", cells[csv_format.race] if csv_format.race else "").strip()
+    if problem := race_problem(own or race):
+        faults.append(problem)
+    return (photo, gender, own or race, age.middle, age.low, age.high), faults
+
+
+def _is_inside(path: str) -> bool:
+    """Return whether a path stays in the folder that it is relative to."""
+    return all(map(is_plain_name, path.split("/")))
 
 
 def _ids(prefix: str, photos: list[str]) -> list[str]:
-    """An id for each photo, from its path; the layout allows no `_` in one."""
+    """Return an id for each photo, from its path; the layout allows no `_` in an id."""
     ids, taken = [], set()
     for photo in photos:
         slug = re.sub(r"[\W_]+", "-", _SUFFIXES.sub("", photo)).strip("-")[-48:]

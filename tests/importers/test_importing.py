@@ -9,7 +9,8 @@ from tiny import demo_photo
 from portrait18.core.errors import UserError
 from portrait18.dataset import inventory
 from portrait18.dataset.classes import MASK_BY_STEM
-from portrait18.importers import __main__ as external
+from portrait18.importers import building, selection
+from portrait18.importers.__main__ import main
 
 PEOPLE = ("000018_male_Asian_64", "000001_female_Asian_70", "000007_male_Asian_26")
 POINTS = np.array([[77.0, 90], [112, 90], [95, 111], [80, 130], [110, 130]])
@@ -21,7 +22,7 @@ def write(path, pixels):
 
 
 def run(*arguments):
-    external.main([str(a) for a in arguments])
+    main([str(a) for a in arguments])
 
 
 def content(folder):
@@ -43,16 +44,16 @@ def source(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(source, tmp_path_factory):
-    out = tmp_path_factory.mktemp("whole") / "out"
+def complete(source, tmp_path_factory):
+    out = tmp_path_factory.mktemp("complete") / "out"
     run("utkface", source, out)
     return out
 
 
-def test_the_layout_passes_the_check_of_training_photos(whole):
-    table, problems = inventory.list_train(whole)
+def test_the_result_is_a_valid_training_set(complete):
+    table, problems = inventory.list_train(complete)
     assert problems == []
-    table, bad = inventory.probe(table, whole / "train/images", 10**6)
+    table, bad = inventory.probe(table, complete / "train/images", 10**6)
     assert bad == []
     assert len(table) == 21
     assert table.digest.is_unique
@@ -63,7 +64,7 @@ def test_the_layout_passes_the_check_of_training_photos(whole):
         ["utk-70-1-2-20170001", 1, 70],
     ]
     assert set(zip(table.width, table.height, strict=True)) == {(192, 256)}
-    listed = pd.read_csv(whole / "train/train.csv", dtype=str)
+    listed = pd.read_csv(complete / "train/train.csv", dtype=str)
     assert listed.iloc[0].tolist() == [
         "utk-26-0-2-20170002",
         "male",
@@ -73,24 +74,24 @@ def test_the_layout_passes_the_check_of_training_photos(whole):
     ]
 
 
-def test_the_skipped_are_listed_with_their_reason(whole):
-    assert pd.read_csv(whole / "skipped.csv").values.tolist() == [
+def test_skipped_photos_are_listed_with_their_reason(complete):
+    assert pd.read_csv(complete / "skipped.csv").values.tolist() == [
         ["40_0_0_20170009.png", "no face found"],
         ["64_0_2_20170099.png", "the same file as another one"],
     ]
 
 
-def test_the_end_names_those_without_a_face(source, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(external.landmarks, "find", lambda net, batch, least: [None] * len(batch))
+def test_photos_without_a_face_are_printed(source, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(building.landmarks, "find", lambda net, batch, least: [None] * len(batch))
     run("utkface", source, tmp_path / "out", "--min-age", 60)
     printed = capsys.readouterr().out
     assert "0 people of 6 listed" in printed
-    assert "3 left out" in printed
+    assert "3 skipped" in printed
     assert f"skipped: {source / '70_1_2_20170001.png'}: no face found" in printed
 
 
-def test_masks_lie_where_the_state_says(whole):
-    folder = whole / "train/images/utk-64-0-2-20170000_male_Asian_64"
+def test_masks_are_on_the_lower_face_except_in_normal(complete):
+    folder = complete / "train/images/utk-64-0-2-20170000_male_Asian_64"
     photos = {s: cv2.imread(str(folder / f"{s}.jpg")).astype(int) for s in MASK_BY_STEM}
     source = cv2.resize(demo_photo(person=PEOPLE[0]), (192, 256), interpolation=cv2.INTER_AREA)[
         ..., ::-1
@@ -105,18 +106,18 @@ def test_masks_lie_where_the_state_says(whole):
 
 
 @pytest.mark.parametrize("photos_left", [0, 3])
-def test_an_interrupted_run_ends_with_the_bytes_of_a_whole_one(
-    source, whole, tmp_path, monkeypatch, photos_left
+def test_a_resumed_run_gives_the_bytes_of_an_uninterrupted_one(
+    source, complete, tmp_path, monkeypatch, photos_left
 ):
-    out, real = tmp_path / "out", external._write
+    out, real = tmp_path / "out", building.write_person
 
-    def killed(folder, of_person):
+    def killed(folder, drawn):
         if "_64" in folder.name:
-            real(folder, dict(list(of_person.items())[:photos_left]))
+            real(folder, dict(list(drawn.items())[:photos_left]))
             raise RuntimeError("killed")
-        real(folder, of_person)
+        real(folder, drawn)
 
-    monkeypatch.setattr(external, "_write", killed)
+    monkeypatch.setattr(building, "write_person", killed)
     with pytest.raises(RuntimeError):
         run("utkface", source, out)
     monkeypatch.undo()
@@ -124,35 +125,35 @@ def test_an_interrupted_run_ends_with_the_bytes_of_a_whole_one(
     assert len(list(out.rglob("*.jpg"))) == 14 + photos_left
     written = {p: p.stat().st_mtime_ns for p in out.rglob("*.jpg") if "_64" not in p.parent.name}
     run("utkface", source, out)
-    assert content(out) == content(whole)
+    assert content(out) == content(complete)
     assert all(
         p.stat().st_mtime_ns == time for p, time in written.items()
-    )  # whole folders are kept
+    )  # complete folders are kept
 
 
-def test_a_finished_run_looks_at_no_face_again(source, whole, monkeypatch):
-    before = content(whole)
-    monkeypatch.setattr(external.landmarks, "find", None)
-    run("utkface", source, whole)
-    assert content(whole) == before
+def test_a_finished_run_does_not_detect_faces_again(source, complete, monkeypatch):
+    before = content(complete)
+    monkeypatch.setattr(building.landmarks, "find", None)
+    run("utkface", source, complete)
+    assert content(complete) == before
 
 
 @pytest.mark.parametrize(
     "more", [("--seed", 1), ("--limit", 2), ("--side", 100), ("--min-age", 30)]
 )
-def test_a_folder_made_with_other_options_is_left_alone(source, whole, more, capsys):
-    before = content(whole)
+def test_a_folder_built_with_other_options_is_not_changed(source, complete, more, capsys):
+    before = content(complete)
     with pytest.raises(SystemExit):
-        run("utkface", source, whole, *more)
-    assert "with other options; delete it or name another" in capsys.readouterr().err
-    assert content(whole) == before
+        run("utkface", source, complete, *more)
+    assert "with other options; delete it or choose another" in capsys.readouterr().err
+    assert content(complete) == before
 
 
 def test_a_folder_with_other_things_is_refused(source, tmp_path, capsys):
     (tmp_path / "train").mkdir()
     with pytest.raises(SystemExit):
         run("utkface", source, tmp_path)
-    assert "was not made by this command" in capsys.readouterr().err
+    assert "was not built by this command" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["train"]
 
 
@@ -172,36 +173,36 @@ def bad(tmp_path):
     return tmp_path
 
 
-def test_bad_rows_and_photos_are_named_together_before_any_work(bad, capsys):
+def test_bad_rows_and_photos_are_listed_together_before_any_work(bad, capsys):
     with pytest.raises(SystemExit):
         run("csv", bad, bad / "out")
     lines = capsys.readouterr().err.splitlines()
-    for says in (
+    for message in (
         "labels.csv line 5: gender 'x'",
         "gone.jpg is missing",
         "torn.jpg cannot be decoded",
         "3 problems",
     ):
-        assert sum(says in line for line in lines) == 1
+        assert sum(message in line for line in lines) == 1
     assert len(lines) == 5
     assert not (bad / "out").exists()
 
 
-def test_problems_skip_goes_on_without_the_bad(bad, monkeypatch, capsys):
+def test_problems_skip_continues_without_the_bad_ones(bad, monkeypatch, capsys):
     monkeypatch.setattr(
-        external.landmarks, "find", lambda net, batch, least: [POINTS / 4] * len(batch)
+        building.landmarks, "find", lambda net, batch, least: [POINTS / 4] * len(batch)
     )
     run("csv", bad, bad / "out", "--problems", "skip", "--race", "any")
     assert [p.name for p in (bad / "out/train/images").iterdir()] == ["csv-good_male_any_30"]
     assert capsys.readouterr().err.count("warning: ") == 3
     assert pd.read_csv(bad / "out/skipped.csv").values.tolist() == [
-        ["wide.jpg", "ages 25-35 straddle a border of the age groups"]
+        ["wide.jpg", "ages 25-35 straddle a threshold of the age groups"]
     ]
 
 
 def test_faces_from_the_side_are_skipped(bad, monkeypatch):
     side = POINTS / 4 * (0.1, 1)
-    monkeypatch.setattr(external.landmarks, "find", lambda net, batch, least: [side] * len(batch))
+    monkeypatch.setattr(building.landmarks, "find", lambda net, batch, least: [side] * len(batch))
     run("csv", bad, bad / "out", "--problems", "skip")
     assert ["good.jpg", "face seen from the side"] in pd.read_csv(
         bad / "out/skipped.csv"
@@ -224,15 +225,15 @@ def test_ages_are_inclusive_and_a_range_counts_by_its_middle():
         ],
         columns=["photo", "age", "low", "high"],
     )
-    kept, unsure = external.select(table, 18, 60)
-    assert kept.photo.tolist() == ["a", "d", "f"]
-    assert sorted(unsure) == ["g", "i"]
-    assert "25-35" in unsure["g"]
-    assert external.select(table, 61, 100)[0].photo.tolist() == ["e", "h"]
+    found = selection.select_ages(table, 18, 60)
+    assert found.people.photo.tolist() == ["a", "d", "f"]
+    assert sorted(found.skipped) == ["g", "i"]
+    assert "25-35" in found.skipped["g"]
+    assert selection.select_ages(table, 61, 100).people.photo.tolist() == ["e", "h"]
 
 
-def test_limit_draws_by_seed(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(external.landmarks, "find", lambda net, batch, least: [POINTS] * len(batch))
+def test_the_seed_draws_who_is_in_the_limit(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(building.landmarks, "find", lambda net, batch, least: [POINTS] * len(batch))
     drawn = []
     for seed in range(6):
         run("utkface", source, tmp_path / f"{seed}", "--limit", 2, "--seed", seed)
@@ -243,7 +244,7 @@ def test_limit_draws_by_seed(source, tmp_path, monkeypatch):
 
 def test_photos_are_shrunk_to_the_side_and_never_enlarged(tmp_path, monkeypatch):
     monkeypatch.setattr(
-        external.landmarks, "find", lambda net, batch, least: [POINTS / 4] * len(batch)
+        building.landmarks, "find", lambda net, batch, least: [POINTS / 4] * len(batch)
     )
     for name, size in (("00001A20", (400, 200)), ("00002A20", (64, 48))):
         (tmp_path / f"{name}.jpg").write_bytes(photo_bytes(1, *size))
@@ -257,15 +258,16 @@ def test_photos_are_shrunk_to_the_side_and_never_enlarged(tmp_path, monkeypatch)
     }
 
 
-def test_seven_are_drawn_by_seed_and_person():
+def test_masks_depend_on_seed_and_person():
     photo = cv2.resize(demo_photo(), (192, 256), interpolation=cv2.INTER_AREA)
-    one, again = (external.seven(photo, POINTS, 1, "a") for _ in range(2))
+    one, again = (building.draw_states(photo, POINTS, 1, "a") for _ in range(2))
     assert list(one) == list(MASK_BY_STEM)
     assert all((one[s] == again[s]).all() for s in MASK_BY_STEM)
     assert len({p.tobytes() for p in one.values()}) == 7
     for seed, person in ((2, "a"), (1, "b")):
         assert all(
-            (one[s] != p).any() for s, p in external.seven(photo, POINTS, seed, person).items()
+            (one[s] != p).any()
+            for s, p in building.draw_states(photo, POINTS, seed, person).items()
         )
 
 
@@ -278,6 +280,6 @@ def test_options_out_of_range_are_refused(tmp_path, option, capsys):
     assert f"{option[0]} " in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_a_photo_that_changed_since_it_was_listed_is_named(tmp_path):
+def test_a_photo_that_was_deleted_after_listing_is_reported(tmp_path):
     with pytest.raises(UserError, match="run this command again"):
-        external._read(tmp_path / "gone.jpg", 512)
+        building.read_photo(tmp_path / "gone.jpg", 512)

@@ -14,7 +14,7 @@ def net():
     return Mtcnn(torch.device("cpu"))
 
 
-def test_points_are_eyes_nose_and_mouth_of_the_face(net):
+def test_points_are_the_eyes_nose_and_mouth(net):
     photo = demo_photo()
     [points] = landmarks.find(net, [photo], 0.2)
     (x0, y0, x1, y1, tilt, _), *_ = faces.Detector(0.2, torch.device("cpu"))(photo[None])[0]
@@ -38,7 +38,7 @@ def test_photos_of_several_sizes_keep_their_order(net):
     np.testing.assert_allclose(third, first, atol=0.1)
 
 
-def test_the_larger_of_two_faces_is_taken(net):
+def test_the_larger_of_two_faces_is_chosen(net):
     photo = demo_photo()
     pair = np.hstack(
         [cv2.copyMakeBorder(photo[128:384, 96:288], 0, 256, 0, 0, cv2.BORDER_REPLICATE), photo]
@@ -47,4 +47,4 @@ def test_the_larger_of_two_faces_is_taken(net):
     pair[:256, :192] = small
     [points] = landmarks.find(net, [pair], 0.1)
     [alone] = landmarks.find(net, [photo], 0.2)
-    np.testing.assert_allclose(points, (*alone, 192, 0), atol=4)
+    np.testing.assert_allclose(points, alone + np.array([192, 0]), atol=4)

@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 from tiny import demo_photo
 
-from portrait18.importers import mask_drawing
+from portrait18.importers import mask_drawing, mask_geometry
 
-#: What MTCNN says of a face turned a little to its left, and of one seen from the front.
+#: Points that MTCNN finds in a face turned a little to its left, and in a frontal one.
 TURNED = np.array([[150.0, 200], [222, 196], [194, 246], [160, 284], [220, 281]])
 LEVEL = np.array([[155.0, 200], [225, 200], [190, 241], [161, 280], [219, 280]])
-FLAT = (110, 20, 120)  # a color that no mask has
+FLAT = (110, 20, 120)  # no mask has this color
 
 
 def flat(height=480, width=384):
@@ -16,7 +16,7 @@ def flat(height=480, width=384):
 
 
 def change(drawn, point):
-    """How far the pixels around a point are from the flat photo: least and most, 0 to 765."""
+    """Return the least and the largest change of the pixels around a point, 0 to 765."""
     x, y = np.rint(point).astype(int)
     differs = np.abs(drawn[y - 1 : y + 2, x - 1 : x + 2].astype(int) - FLAT).sum(-1)
     return differs.min(), differs.max()
@@ -44,7 +44,7 @@ def places(points):
     ("worn", "covered"),
     [("worn", ("nose", "mouth", "chin")), ("nose", ("mouth", "chin")), ("chin", ("chin",))],
 )
-def test_each_way_of_wearing_covers_its_places_and_no_other(worn, covered, points, seed):
+def test_each_way_of_wearing_covers_only_its_places(worn, covered, points, seed):
     drawn = mask_drawing.draw(flat(), points, worn, seed)
     for name, spots in places(points).items():
         for spot in spots:
@@ -52,7 +52,7 @@ def test_each_way_of_wearing_covers_its_places_and_no_other(worn, covered, point
             assert least > 60 if name in covered else most < 50, name
 
 
-def test_the_sky_and_the_neck_stay_as_they_were():
+def test_the_background_and_the_neck_do_not_change():
     drawn = mask_drawing.draw(flat(), LEVEL, "worn", 1)
     assert (drawn[:180] == FLAT).all()
     assert (drawn[360:] == FLAT).all()
@@ -61,7 +61,7 @@ def test_the_sky_and_the_neck_stay_as_they_were():
 
 
 @pytest.mark.parametrize("degrees", [35, -35, 90])
-@pytest.mark.parametrize("worn", mask_drawing.WAYS)
+@pytest.mark.parametrize("worn", mask_geometry.WAYS)
 def test_turning_the_points_turns_the_mask(worn, degrees):
     matrix = cv2.getRotationMatrix2D((192, 240), degrees, 1)
     photo = flat(480, 384)
@@ -89,7 +89,7 @@ def test_a_mirrored_face_is_turned_the_other_way():
     assert seen[1] == pytest.approx(seen[0][::-1], abs=6)
 
 
-def test_same_arguments_same_bytes_and_the_photo_is_left_alone():
+def test_equal_arguments_give_equal_bytes_and_do_not_change_the_photo():
     photo = demo_photo()
     before = photo.copy()
     first, second = (mask_drawing.draw(photo, LEVEL, "worn", 7) for _ in range(2))
@@ -106,7 +106,7 @@ def test_seeds_draw_several_colors():
     assert len(middles) >= 4
 
 
-def test_white_cloth_is_darker_in_a_darker_photo():
+def test_cloth_is_darker_in_a_darker_photo():
     light, dark = (np.full((480, 384, 3), grey, np.uint8) for grey in (190, 90))
     for seed in range(3):
         bright, dim = (
@@ -124,9 +124,9 @@ def test_edges_are_soft():
 
 
 @pytest.mark.parametrize("shift", [(-150, 0), (150, 0), (0, 180), (-900, 0)])
-def test_what_lies_beyond_the_photo_is_cut_off(shift):
+def test_a_mask_is_clipped_at_the_edge_of_the_photo(shift):
     whole = mask_drawing.draw(
-        np.full((1400, 2400, 3), 90, np.uint8), (*LEVEL, 1000, 500), "worn", 3
+        np.full((1400, 2400, 3), 90, np.uint8), LEVEL + np.array([1000, 500]), "worn", 3
     )
     drawn = mask_drawing.draw(np.full((480, 384, 3), 90, np.uint8), LEVEL + shift, "worn", 3)
     assert drawn.shape == (480, 384, 3)
@@ -147,19 +147,19 @@ def test_what_lies_beyond_the_photo_is_cut_off(shift):
     ],
     ids=["level", "turned", "left for right", "nose beyond the eye", "eyes together", "one point"],
 )
-def test_frontal(points, seen):
-    assert mask_drawing.frontal(points) is seen
-    assert mask_drawing.frontal(points @ np.array([[0.0, 1], [-1, 0]])) is seen
+def test_is_frontal(points, seen):
+    assert mask_geometry.is_frontal(points) is seen
+    assert mask_geometry.is_frontal(points @ np.array([[0.0, 1], [-1, 0]])) is seen
 
 
 @pytest.mark.parametrize(
-    ("points", "worn", "says"),
+    ("points", "worn", "message"),
     [
         (LEVEL, "mouth", "'mouth' must be one of"),
-        (np.zeros((5, 2)), "worn", "front"),
-        (LEVEL * np.nan, "worn", "front"),
+        (np.zeros((5, 2)), "worn", "not those of a frontal face"),
+        (LEVEL * np.nan, "worn", "not those of a frontal face"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(points, worn, says):
-    with pytest.raises(ValueError, match=says):
+def test_bad_arguments_are_refused(points, worn, message):
+    with pytest.raises(ValueError, match=message):
         mask_drawing.draw(flat(), points, worn, 0)

@@ -1,11 +1,10 @@
 import pytest
 
 from portrait18.core.errors import UserError
-from portrait18.dataset.inventory import parse_folder
+from portrait18.dataset.layout import parse_folder
 from portrait18.importers import sources
 
-COLUMNS = sources.Columns()
-FAIR = sources.Columns(path="file", race="race")
+CSV = sources.CsvFormat()
 
 
 def touch(folder, *names):
@@ -29,16 +28,16 @@ def rows(table, *columns):
         ("60+", (60, 120, 65)),
     ],
 )
-def test_years(text, expected):
-    assert sources.years(text) == expected
+def test_ages_and_ranges_are_parsed(text, expected):
+    assert sources.parse_age(text) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["", "old", "45.5", "-3", "121", "30-20", "20-", "20-29-30", "100-130"]
 )
-def test_years_of_other_texts_are_refused(text):
+def test_other_ages_are_refused(text):
     with pytest.raises(ValueError, match="years from 0 to 120"):
-        sources.years(text)
+        sources.parse_age(text)
 
 
 @pytest.mark.parametrize(
@@ -53,8 +52,8 @@ def test_years_of_other_texts_are_refused(text):
         ("29", False),
     ],
 )
-def test_ranges_straddle_the_borders_at_30_and_60(text, straddles):
-    assert sources.years(text).straddles is straddles
+def test_ranges_straddle_the_thresholds_at_30_and_60(text, straddles):
+    assert sources.parse_age(text).straddles is straddles
 
 
 def test_utkface_names(tmp_path):
@@ -65,7 +64,7 @@ def test_utkface_names(tmp_path):
         "1_1_4_x.PNG",
     )
     touch(tmp_path, "._25_0_2_2.jpg", "readme.txt", "part2/30_1_1_5.jpg")
-    table, problems = sources.list_people("utkface", tmp_path, [], COLUMNS, "unknown")
+    table, problems = sources.list_people("utkface", tmp_path, [], CSV, "unknown")
     assert problems == []
     assert rows(table, "photo", "id", "gender", "race", "age") == [
         (
@@ -80,9 +79,9 @@ def test_utkface_names(tmp_path):
     ]
 
 
-def test_all_age_faces_are_female_to_07380_and_male_from_there(tmp_path):
+def test_all_age_faces_are_female_up_to_07380_and_male_after(tmp_path):
     touch(tmp_path, "00000A02.jpg", "07380A31.jpg", "07381A31.jpg", "13321A80.jpg")
-    table, problems = sources.list_people("all-age-faces", tmp_path, [], COLUMNS, "Asian")
+    table, problems = sources.list_people("all-age-faces", tmp_path, [], CSV, "Asian")
     assert problems == []
     assert rows(table, "id", "gender", "race", "age") == [
         ("aaf-00000A02", "female", "Asian", 2),
@@ -92,14 +91,15 @@ def test_all_age_faces_are_female_to_07380_and_male_from_there(tmp_path):
     ]
 
 
-def test_fairface_reads_both_its_files(tmp_path):
+def test_fairface_reads_both_label_files(tmp_path):
     head = "file,age,gender,race,service_test\n"
     (tmp_path / "fairface_label_train.csv").write_text(
         head
-        + "train/1.jpg,50-59,Male,East Asian,True\ntrain/2.jpg,more than 70,Female,Latino_Hispanic,False\n"
+        + "train/1.jpg,50-59,Male,East Asian,True\n"
+        + "train/2.jpg,more than 70,Female,Latino_Hispanic,False\n"
     )
     (tmp_path / "fairface_label_val.csv").write_text(head + "val/1.jpg,0-2,Female,Indian,True\n")
-    table, problems = sources.list_people("fairface", tmp_path, [], FAIR, "unknown")
+    table, problems = sources.list_people("fairface", tmp_path, [], sources.FAIRFACE, "unknown")
     assert problems == []
     assert rows(table, "id", "gender", "race", "age", "low", "high") == [
         ("fair-train-1", "male", "East Asian", 54, 50, 59),
@@ -110,9 +110,9 @@ def test_fairface_reads_both_its_files(tmp_path):
 
 def test_csv_with_other_columns_and_words(tmp_path):
     (tmp_path / "who.csv").write_text("sex,file,years\n0,a.jpg,30\n1,b.jpg,31\nF,c.jpg,32\n")
-    columns = sources.Columns(path="file", gender="sex", age="years", male="0", female="1")
+    csv_format = sources.CsvFormat(path="file", gender="sex", age="years", male="0", female="1")
     table, problems = sources.list_people(
-        "csv", tmp_path, [tmp_path / "who.csv"], columns, "unknown"
+        "csv", tmp_path, [tmp_path / "who.csv"], csv_format, "unknown"
     )
     assert problems == []
     assert rows(table, "photo", "gender", "race", "age") == [
@@ -122,17 +122,17 @@ def test_csv_with_other_columns_and_words(tmp_path):
     ]
 
 
-def test_every_bad_row_is_named_with_its_line(tmp_path):
+def test_every_bad_row_is_reported_with_its_line(tmp_path):
     (tmp_path / "labels.csv").write_text(
         "path,gender,age\na.jpg,male,30\nb.jpg,man?,30\nc.jpg,female,old\na.jpg,male,31\n,x,y\n"
     )
-    table, problems = sources.list_people("csv", tmp_path, [], COLUMNS, "unknown")
+    table, problems = sources.list_people("csv", tmp_path, [], CSV, "unknown")
     assert table.photo.tolist() == ["a.jpg"]
     assert [line.split(": ")[0].split()[-1] for line in problems] == ["3", "4", "5", "6", "6", "6"]
-    for line, says in zip(
+    for line, message in zip(
         problems, ["'man?'", "'old'", "'a.jpg'", "path ''", "gender 'x'", "age 'y'"], strict=True
     ):
-        assert says in line
+        assert message in line
 
 
 @pytest.mark.parametrize(
@@ -151,9 +151,9 @@ def test_every_bad_row_is_named_with_its_line(tmp_path):
         ("all-age-faces", ["0A1.jpg", "00001B20.jpg", "00001A200.jpg"]),
     ],
 )
-def test_every_bad_name_is_named(tmp_path, source, bad):
+def test_every_bad_file_name_is_reported(tmp_path, source, bad):
     touch(tmp_path, *bad)
-    table, problems = sources.list_people(source, tmp_path, [], COLUMNS, "unknown")
+    table, problems = sources.list_people(source, tmp_path, [], CSV, "unknown")
     assert table.empty
     assert len(problems) == len(bad)
     for name in bad:
@@ -164,31 +164,31 @@ def test_ids_are_unique_and_parse_as_part_of_a_folder(tmp_path):
     names = ["a_1.jpg", "a-1.jpg", "A 1.png", "sub/a.jpg", "ü_/é.jpg", "x" * 300 + ".jpg", "_.jpg"]
     text = "".join(f"{name},m,30\n" for name in names)
     (tmp_path / "labels.csv").write_text("path,gender,age\n" + text, encoding="utf-8")
-    table, _ = sources.list_people("csv", tmp_path, [], COLUMNS, "unknown")
+    table, _ = sources.list_people("csv", tmp_path, [], CSV, "unknown")
     assert table.id.str.lower().is_unique
     assert table.id.str.startswith("csv-").all()
     for name in table.id:
         folder = f"{name}_male_unknown_30"
         assert len(folder.encode()) < 255
-        assert parse_folder(folder)["id"] == name
+        assert parse_folder(folder).id == name
 
 
 @pytest.mark.parametrize(
-    ("source", "says"),
+    ("source", "message"),
     [
-        ("utkface", "nothing of utkface"),
+        ("utkface", "has no photos of utkface"),
         ("fairface", "fairface_label_train.csv is missing"),
         ("csv", "labels.csv is"),
     ],
 )
-def test_an_empty_folder_is_named(tmp_path, source, says):
-    with pytest.raises(UserError, match=says):
-        sources.list_people(source, tmp_path, [], COLUMNS, "unknown")
+def test_an_empty_folder_is_reported(tmp_path, source, message):
+    with pytest.raises(UserError, match=message):
+        sources.list_people(source, tmp_path, [], CSV, "unknown")
 
 
-def test_a_missing_folder_and_a_missing_column_are_named(tmp_path):
+def test_a_missing_folder_and_a_missing_column_are_reported(tmp_path):
     with pytest.raises(UserError, match="nowhere is not a folder"):
-        sources.list_people("utkface", tmp_path / "nowhere", [], COLUMNS, "unknown")
+        sources.list_people("utkface", tmp_path / "nowhere", [], CSV, "unknown")
     (tmp_path / "labels.csv").write_text("path,gender\na.jpg,male\n")
     with pytest.raises(UserError, match=r"\['age'\] missing"):
-        sources.list_people("csv", tmp_path, [], COLUMNS, "unknown")
+        sources.list_people("csv", tmp_path, [], CSV, "unknown")

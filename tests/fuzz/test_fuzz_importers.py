@@ -1,4 +1,4 @@
-"""Any row of another data set's CSV, any file name: a person with the true labels, inside the folder, or a line."""
+"""Any CSV row or file name gives a person with the right labels inside the folder, or an error."""
 
 import contextlib
 import csv
@@ -18,8 +18,8 @@ from synthetic import photo_bytes
 
 from portrait18.core.errors import UserError
 from portrait18.dataset import inventory, layout, tables
-from portrait18.importers import __main__ as external
-from portrait18.importers import sources
+from portrait18.importers import building, sources
+from portrait18.importers.__main__ import main
 
 PHOTOS = {
     name: photo_bytes(n, 24, 24)
@@ -60,13 +60,13 @@ ROW = st.tuples(
     | ANY,
     st.sampled_from(["Asian", "a b", "x_y/z", "", "r" * 300, "../..", "\x1b[0m"]) | ANY,
 )
-COLUMNS = sources.Columns(race="race", male="0", female="1")
+FORMAT = sources.CsvFormat(race="race", male="0", female="1")
 
 
-def word(cell: str) -> str:
-    """What a cell says of the gender."""
-    told = cell.strip().lower()
-    return {"m": "male", "f": "female", "0": "male", "1": "female"}.get(told, told)
+def gender_of(cell: str) -> str:
+    """Return the gender that a cell means."""
+    word = cell.strip().lower()
+    return {"m": "male", "f": "female", "0": "male", "1": "female"}.get(word, word)
 
 
 @contextlib.contextmanager
@@ -86,10 +86,10 @@ def folder_of(rows: list[tuple]):
 @given(st.lists(ROW, min_size=1, max_size=4))
 @example([("../x.jpg", "male", "30", "")])
 @example([("a.jpg", "male", "30", "r" * 300)])
-def test_rows_become_people_with_their_labels_or_lines(rows):
+def test_a_row_gives_a_person_with_its_labels_or_an_error(rows):
     with folder_of(rows) as folder:
         try:
-            people, problems = sources.list_people("csv", folder, [], COLUMNS, "unknown")
+            people, problems = sources.list_people("csv", folder, [], FORMAT, "unknown")
         except UserError as error:
             people, problems = None, error.problems
         assert all("labels.csv line " in line for line in problems)
@@ -97,8 +97,8 @@ def test_rows_become_people_with_their_labels_or_lines(rows):
             for row in people.itertuples() if people is not None else ():
                 assert (folder / row.photo).resolve().is_relative_to(folder.resolve())
                 assert ".." not in row.photo.split("/")
-                _, gender, age, _ = next(told for told in rows if told[0] == row.photo)
-                assert row.gender == word(gender)
+                _, gender, age, _ = next(cells for cells in rows if cells[0] == row.photo)
+                assert row.gender == gender_of(gender)
                 assert row.age == AGES.get(age, row.age)
                 name = f"{row.id}_{row.gender}_{row.race}_{row.age}"
                 Path(out, name).mkdir()
@@ -106,20 +106,20 @@ def test_rows_become_people_with_their_labels_or_lines(rows):
 
 
 def run(*arguments) -> tuple[int, str]:
-    """The command's exit status and its stderr; faces are not looked for."""
-    told, before = io.StringIO(), signal.getsignal(signal.SIGTERM)
+    """Return the exit status and stderr of the command, without face detection."""
+    printed, before = io.StringIO(), signal.getsignal(signal.SIGTERM)
     find = mock.patch.object(
-        external.landmarks, "find", lambda net, batch, least: [POINTS] * len(batch)
+        building.landmarks, "find", lambda net, batch, least: [POINTS] * len(batch)
     )
     quiet = contextlib.redirect_stdout(io.StringIO())
     try:
-        with find, mock.patch.object(external, "Mtcnn"), quiet, contextlib.redirect_stderr(told):
-            external.main([str(a) for a in arguments])
+        with find, mock.patch.object(building, "Mtcnn"), quiet, contextlib.redirect_stderr(printed):
+            main([str(a) for a in arguments])
     except SystemExit as end:
-        return end.code, told.getvalue()
+        return end.code, printed.getvalue()
     finally:
         signal.signal(signal.SIGTERM, before)
-    return 0, told.getvalue()
+    return 0, printed.getvalue()
 
 
 @tries(12)
@@ -127,7 +127,7 @@ def run(*arguments) -> tuple[int, str]:
 @example(
     [("a.jpg", "male", "30", ""), ("copy.jpg", "female", "30", ""), ("b.jpg", "male", "70", "")]
 )
-def test_the_command_makes_a_sound_data_set_or_ends_in_lines(rows):
+def test_the_command_gives_a_valid_data_set_or_errors(rows):
     with folder_of(rows) as folder:
         options = [
             "--race-column",
@@ -141,13 +141,13 @@ def test_the_command_makes_a_sound_data_set_or_ends_in_lines(rows):
             "--problems",
             "skip",
         ]
-        code, told = run("csv", folder, folder.parent / "out", *options)
+        code, printed = run("csv", folder, folder.parent / "out", *options)
         assert code in (0, 1)
-        assert all(line.isprintable() for line in told.split("\n") if "draw:" not in line)
+        assert all(line.isprintable() for line in printed.split("\n") if "draw:" not in line)
         if code:
             assert (
-                told.splitlines()[-1].startswith(("error: ", "--problems skip"))
-                or "problems; mend" in told
+                printed.splitlines()[-1].startswith(("error: ", "--problems skip"))
+                or " problems; " in printed
             )
             return
         table, problems = inventory.list_train(folder.parent / "out")
@@ -156,19 +156,19 @@ def test_the_command_makes_a_sound_data_set_or_ends_in_lines(rows):
         assert len(table) == 7 * len(listed)
 
 
-def test_a_photo_under_two_genders_is_left_out_both_times():
+def test_a_photo_with_two_genders_is_dropped_twice():
     rows = [
         ("a.jpg", "male", "30", ""),
         ("copy.jpg", "female", "30", ""),
         ("b.jpg", "male", "70", ""),
     ]
     with folder_of(rows) as folder:
-        code, told = run("csv", folder, folder.parent / "out")
+        code, printed = run("csv", folder, folder.parent / "out")
         assert code == 1
-        assert "a.jpg (male, 30) is the same file as copy.jpg, of another gender" in told
-        code, told = run("csv", folder, folder.parent / "out", "--problems", "skip")
+        assert "a.jpg (male, 30) is the same file as copy.jpg, of another gender" in printed
+        code, printed = run("csv", folder, folder.parent / "out", "--problems", "skip")
         assert code == 0
-        assert told.count("is the same file as") == 2
+        assert printed.count("is the same file as") == 2
         assert [p.name for p in (folder.parent / "out/train/images").iterdir()] == [
             "csv-b_male_unknown_70"
         ]
@@ -183,18 +183,17 @@ def test_a_photo_under_two_genders_is_left_out_both_times():
 )
 @example([b"\xff"])
 @example([b"a\nb"])
-def test_names_of_files_are_people_or_lines(endings):
+def test_a_file_name_gives_a_person_or_an_error(endings):
     with tempfile.TemporaryDirectory() as folder:
         for ending in endings:
             Path(folder, os.fsdecode(b"25_1_2_" + ending + b".jpg")).write_bytes(b"")
-        try:
-            people, problems = sources.list_people(
-                "utkface", Path(folder), [], sources.Columns(), "unknown"
-            )
-        except UserError as error:
-            assert not endings
-            assert error.problems
+        if not endings:
+            with pytest.raises(UserError, match="has no photos of utkface"):
+                sources.list_people("utkface", Path(folder), [], sources.CsvFormat(), "unknown")
             return
+        people, problems = sources.list_people(
+            "utkface", Path(folder), [], sources.CsvFormat(), "unknown"
+        )
         assert len(people) + len(problems) == len(set(endings))
         assert set(people.gender) <= {"female"}
         assert set(people.age) <= {25}
@@ -206,14 +205,14 @@ def test_names_of_files_are_people_or_lines(endings):
     [("--male", "1", "--female", "1"), ("--race", "a\nb"), ("--race", "r" * 100), ("--race", "..")],
 )
 def test_options_that_would_give_wrong_labels_or_names_are_refused(tmp_path, options):
-    code, told = run("csv", tmp_path, tmp_path / "out", *options)
+    code, printed = run("csv", tmp_path, tmp_path / "out", *options)
     assert code == 2
-    assert f"{options[0]} " in told
+    assert f"{options[0]} " in printed
 
 
-def test_a_folder_whose_mark_is_damaged_is_left_alone(tmp_path):
+def test_a_folder_with_a_damaged_inputs_file_is_not_changed(tmp_path):
     with folder_of([("b.jpg", "male", "70", "")]) as folder:
-        (tmp_path / ".made_of.json").write_bytes(b"\xff{")
-        code, told = run("csv", folder, tmp_path)
+        (tmp_path / building.INPUTS).write_bytes(b"\xff{")
+        code, printed = run("csv", folder, tmp_path)
         assert code == 1
-        assert "or name another folder" in told
+        assert "or choose another folder" in printed
