@@ -12,7 +12,8 @@ from portrait18.core.model_params import ModelParams
 from portrait18.cropping import builder
 from portrait18.dataset import inventory, labels
 from portrait18.dataset.tables import write_csv
-from portrait18.models import backbones, inference, targets
+from portrait18.models import backbones, inference
+from portrait18.models.targets import make_target
 
 
 def require(data: Path) -> None:
@@ -71,7 +72,9 @@ def store(bench: Bench, count: int) -> Path:
 
 def model(bench: Bench, name: str) -> ModelParams:
     """The params of a model, without pretrained weights: they change no time, and may need a network."""
-    return bench.params.model(name).model_copy(update={"weights": "none", "workers": bench.workers})
+    return bench.params.model(name).model_copy(
+        update={"weights": "none", "num_workers": bench.workers}
+    )
 
 
 def models(bench: Bench, folds: int) -> list[str]:
@@ -80,11 +83,11 @@ def models(bench: Bench, folds: int) -> list[str]:
     for name in bench.params.matrix.models:
         params = model(bench, name)
         path = bench.folder / f"{name}.safetensors"
-        if params.target != "classes":
+        if params.target.name != "classes":
             continue
         if not path.exists():
             torch.manual_seed(0)
-            network = backbones.create(params, targets.make(params).widths)
+            network = backbones.create(params, make_target(params).widths)
             inference.save(path, network, params, bench.params.crop)
         found += [str(path)] * folds
     if not found:

@@ -106,7 +106,7 @@ class Photos(Dataset):
 
 def _augmented(size: int, augment: dict) -> transforms.Compose:
     """The same kinds of change as portrait18.training.augmentation, as strong and as often."""
-    zoom, color = augment["zoom"], augment["color"]
+    zoom, color = augment["scale"], augment["color"]
     jitter = transforms.ColorJitter(color, color, color, color / 10)
     steps = [
         transforms.Resize((size, size)),
@@ -135,7 +135,7 @@ def _training_loader(paths: list[str], labels: list[int], model: dict) -> DataLo
         data,
         batch_size,
         shuffle=True,
-        num_workers=model["workers"],
+        num_workers=model["num_workers"],
         pin_memory=pin,
         drop_last=drop_last,
     )

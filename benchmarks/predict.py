@@ -5,7 +5,8 @@ import json
 from benchmarks import inputs
 from benchmarks.rows import Bench, Outcome, Row, at_least, named
 from portrait18.core.model_params import ModelParams
-from portrait18.models import inference, targets, weights
+from portrait18.models import inference, weights
+from portrait18.models.targets import make_target
 
 FOLDS = 5
 
@@ -15,12 +16,12 @@ def _peers(models: list[str]) -> list[dict]:
     told = []
     for path in models:
         stored = json.loads(weights.read_metadata(path)[inference.METADATA])["model"]
-        params = ModelParams.model_validate({**stored, "workers": 0})
+        params = ModelParams.model_validate({**stored, "num_workers": 0})
         told.append(
             {
                 "backbone": params.backbone,
                 "size": params.image_size,
-                "classes": sum(targets.make(params).widths),
+                "classes": sum(make_target(params).widths),
             }
         )
     return told

@@ -7,7 +7,8 @@ import pandas as pd
 
 from benchmarks import inputs
 from benchmarks.rows import Bench, Outcome, Row, at_least, named
-from portrait18.models import targets
+from portrait18.dataset.labels import class_index
+from portrait18.models.targets import make_target
 
 LOADER = named("torch", "torchvision", "pillow")
 
@@ -17,8 +18,8 @@ def _sides(bench: Bench, count: int) -> tuple[dict, dict, int]:
     name = bench.params.matrix.models[0]
     model, folder = inputs.model(bench, name), inputs.store(bench, count)
     labels = pd.read_csv(folder / "labels.csv")
-    target = targets.make(model)
-    told = targets.class_index(target.task, labels, for_training=True).tolist()
+    target = make_target(model)
+    told = class_index(target.task, labels, for_training=True).tolist()
     paths = inputs.paths(inputs.photos(bench, count))
     ours = {"folder": str(folder), "model": model.model_dump_json()}
     return (

@@ -26,7 +26,7 @@ def main(*words: str) -> None:
     p = params.load()
     run = Run.parse(*words)
     data = _load_data(run)
-    loop.validate_models(p.models)
+    loop.validate_models(p.train)
     model = p.model(run.model)
     code = code_fingerprint("train_round2" if run.round == 2 else "train")
     if processes.is_main_process():

@@ -16,7 +16,8 @@ from portrait18.deployment import packing
 from portrait18.deployment.predictor import Predictor
 from portrait18.evaluation import ensemble_config
 from portrait18.evaluation.ensemble_config import EnsembleConfig, TaskEnsemble
-from portrait18.models import backbones, inference, targets
+from portrait18.models import backbones, inference
+from portrait18.models.targets import make_target
 
 CPU = torch.device("cpu")
 BOX = (0.2, 0.1, 0.7, 0.6)
@@ -50,10 +51,10 @@ def write_weights(run: Run, crop, **changes) -> None:
     """A random network, confident enough that its predictions for two crops differ."""
     torch.manual_seed(run.fold + sum(run.name.encode()))
     params = model_params(**changes)
-    network = backbones.create(params, targets.make(params).widths)
+    network = backbones.create(params, make_target(params).widths)
     with torch.no_grad():
         network.head.weight.mul_(100)
-        if params.target == "value":
+        if params.target.name == "value":
             network.head.weight[1] = (
                 0  # the deviation stays one unit, so that no age group is certain
             )

@@ -12,15 +12,15 @@ from portrait18.training.data import TrainingData
 
 CROPS, LABELS, FOLDS = colored_people()
 VALIDATION = FOLDS == 0
-LEARNS = {"epochs": 6, "ema": 0.9}
+LEARNS = {"epochs": 6, "ema_decay": 0.9}
 #: Everything that draws at random, so that equal results are no coincidence.
 RANDOM = {
     "epochs": 3,
-    "ema": 0.9,
+    "ema_decay": 0.9,
     "dropout": 0.3,
     "drop_path": 0.1,
     "sampling": sampling(balance=0.5, per_person=5),
-    "mix": mix(method="cutmix", probability=0.5),
+    "mix": mix("cutmix", probability=0.5),
 }
 
 

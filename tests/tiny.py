@@ -1,5 +1,7 @@
 """Params, photos and labels small enough to train on within seconds."""
 
+from typing import Any, get_args
+
 import numpy as np
 import pandas as pd
 import yaml
@@ -7,6 +9,14 @@ from synthetic import REPO
 
 from portrait18.core.model_params import ModelParams
 from portrait18.core.params import CropParams
+from portrait18.core.validation import tagged
+from portrait18.core.variants import (
+    HeadParams,
+    LossParams,
+    MixParams,
+    ScheduleParams,
+    TargetParams,
+)
 from portrait18.dataset import photos
 from portrait18.dataset.classes import age_group, encode
 
@@ -15,11 +25,32 @@ def sampling(**changes) -> dict:
     return {"balance": 0, "per_person": 0, "ratios": [], "repeat": []} | changes
 
 
-def mix(**changes) -> dict:
-    return {"method": "none", "partner": "any", "alpha": 0.4, "probability": 1.0} | changes
+def variant(params: Any, name: str, **changes) -> dict:
+    """A variant of e.g. LossParams with usual values and some changes."""
+    fields = tagged(get_args(params)[0])[name].model_fields
+    usual = {key: field.examples[0] for key, field in fields.items() if field.examples}
+    return {"name": name, **usual, **changes}
 
 
-STILL = {"flip": 0, "rotate": 0, "zoom": 0, "color": 0, "blur": 0, "erase": 0}
+def loss(name: str = "cross-entropy", **changes) -> dict:
+    usual = variant(LossParams, name)
+    if "label_smoothing" in usual:
+        usual["label_smoothing"] = 0.0
+    return usual | changes
+
+
+def mix(name: str, **changes) -> dict:
+    return variant(MixParams, name, **changes)
+
+
+STILL = {"flip": 0, "rotate": 0, "scale": 0, "color": 0, "blur": 0, "erase": 0}
+VARIANTS = {
+    "schedule": ScheduleParams,
+    "loss": LossParams,
+    "head": HeadParams,
+    "target": TargetParams,
+    "mix": MixParams,
+}
 _SMALL = {
     "task": "mask",
     "target": "classes",
@@ -32,30 +63,31 @@ _SMALL = {
     "lr": 0.01,
     "layer_decay": 1.0,
     "schedule": "cosine",
-    "step_epochs": 1,
     "warmup_epochs": 0.5,
-    "ema": 0.0,
+    "ema_decay": 0.0,
     "patience": 0,
     "monitor": "macro_f1",
     "amp": "float32",
     "num_workers": 0,
     "loss": "cross-entropy",
-    "label_smoothing": 0.0,
     "head": "linear",
-    "class_weight": 0.0,
     "dropout": 0.2,
     "dropout_samples": 1,
     "drop_path": 0.0,
     "sampling": sampling(),
-    "augment": {"flip": 0.5, "rotate": 5, "zoom": 0.1, "color": 0.1, "blur": 0.1, "erase": 0.1},
-    "mix": mix(),
+    "augment": {"flip": 0.5, "rotate": 5, "scale": 0.1, "color": 0.1, "blur": 0.1, "erase": 0.1},
+    "mix": "none",
 }
 
 
 def model_params(**changes) -> ModelParams:
-    """Params of a small mask model without pretrained weights, with changes; the rest is params.yaml's."""
+    """Params of a small mask model without pretrained weights; names of variants get usual values."""
     common = yaml.safe_load((REPO / "params.yaml").read_text())["train"]["common"]
-    return ModelParams.model_validate({**common, **_SMALL, **changes})
+    raw = {**common, **_SMALL, **changes}
+    for key, params in VARIANTS.items():
+        if isinstance(raw[key], str):
+            raw[key] = loss(raw[key]) if key == "loss" else variant(params, raw[key])
+    return ModelParams.model_validate(raw)
 
 
 def crop_params(**changes) -> CropParams:

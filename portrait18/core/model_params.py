@@ -1,189 +1,239 @@
-"""The `train` section of params.yaml: what a model is and how it is trained."""
+"""The `train` section of params.yaml: models and how they are trained."""
 
 import re
-from collections.abc import Container
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from portrait18.core.validation import Section, Share, holds, short, validate
+from portrait18.core.validation import Float, Fraction, Int, Section, named, short
+from portrait18.core.variants import (
+    HeadParams,
+    LossParams,
+    MixParams,
+    ScheduleParams,
+    TargetParams,
+    losses_for,
+)
 
-#: Targets that are told years, and tell them.
-YEAR_TARGETS = ("value", "distribution", "rank")
-
-#: Backbones whose ImageNet weights an installed package carries.
+#: Backbones whose ImageNet weights an installed package contains.
 BUNDLED = ("tf_efficientnet_lite0",)
 
 #: Classes of each task. Repeated here because core imports nothing from the rest of the library.
 CLASS_COUNTS = {"mask": 3, "gender": 2, "age": 3, "all": 18}
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
-#: A weights file and the first digits of its sha256: with its content in the params, DVC sees when that changes.
+#: A weights file and the start of its sha256: DVC notices a changed file, as the params change too.
 WEIGHTS_FILE = re.compile(r"(?P<path>.+\.safetensors)@(?P<digest>[0-9a-f]{8,64})")
 
 
 class SamplingParams(Section):
-    balance: float = Share
-    per_person: int = Field(ge=0)
-    ratios: list[Annotated[float, Field(gt=0)]]
-    repeat: list[Annotated[int, Field(ge=1)]]
+    """Which photos an epoch sees, see `portrait18.training.sampling`."""
+
+    balance: Float = Fraction
+    per_person: Int = Field(ge=0)
+    ratios: list[Annotated[Float, Field(gt=0)]]
+    repeat: list[Annotated[Int, Field(ge=1)]]
 
 
 class AugmentParams(Section):
-    flip: float = Share
-    rotate: float = Field(ge=0, le=180)
-    zoom: float = Field(ge=0, lt=1)
-    color: float = Share
-    blur: float = Share
-    erase: float = Share
+    """Random changes to training photos, see `portrait18.training.augmentation`."""
 
-
-class MixParams(Section):
-    method: Literal["none", "mixup", "cutmix", "halves"]
-    partner: Literal["any", "class"]
-    alpha: float = Field(gt=0)
-    probability: float = Share
+    renamed: ClassVar[dict[str, str]] = {"zoom": "scale"}
+    flip: Float = Fraction
+    rotate: Float = Field(ge=0, le=180)
+    scale: Float = Field(ge=0, lt=1)
+    color: Float = Fraction
+    blur: Float = Fraction
+    erase: Float = Fraction
 
 
 class ModelParams(Section):
-    """One entry of `train`: train.common overridden by train.<model>."""
+    """One model: train.common overridden by train.<model>."""
 
+    renamed: ClassVar[dict[str, str]] = {
+        "age_sigma": "target.sigma",
+        "best_by": "monitor",
+        "class_weight": "loss.class_weight",
+        "class_weight_from": "loss.class_weight_from",
+        "cosine_weight": "loss.weight",
+        "ema": "ema_decay",
+        "focal_gamma": "loss.gamma",
+        "label_smoothing": "loss.label_smoothing",
+        "margin": "loss.margin",
+        "scale": "head.scale",
+        "step_epochs": "schedule.epochs",
+        "step_factor": "schedule.factor",
+    }
     task: Literal["mask", "gender", "age", "all"]
-    target: Literal["classes", "value", "distribution", "rank", "heads"]
+    target: TargetParams
     backbone: str
     weights: str
-    image_size: int = Field(ge=32, le=1024)
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=2)
+    image_size: Int = Field(ge=32, le=1024)
+    epochs: Int = Field(ge=1)
+    batch_size: Int = Field(ge=2)
     optimizer: str
-    lr: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    layer_decay: float = Field(gt=0, le=1)
-    schedule: Literal["cosine", "step", "constant"]
-    step_epochs: float = Field(gt=0)
-    step_factor: float = Field(gt=0, le=1)
-    warmup_epochs: float = Field(ge=0)
-    freeze_epochs: int = Field(ge=0)
-    ema: float = Field(ge=0, lt=1)
-    patience: int = Field(ge=0)
+    lr: Float = Field(gt=0)
+    weight_decay: Float = Field(ge=0)
+    layer_decay: Float = Field(gt=0, le=1)
+    schedule: ScheduleParams
+    warmup_epochs: Float = Field(ge=0)
+    freeze_epochs: Int = Field(ge=0)
+    ema_decay: Float = Field(ge=0, lt=1)
+    patience: Int = Field(ge=0)
     monitor: Literal["macro_f1", "accuracy", "loss"]
     amp: Literal["auto", "bf16", "float32"]
-    num_workers: int = Field(ge=0)
-    loss: str
-    label_smoothing: float = Field(ge=0, lt=1)
-    focal_gamma: float = Field(ge=0)
-    cosine_weight: float = Field(ge=0)
-    class_weight: float = Share
-    class_weight_from: float = Share
-    head: Literal["linear", "cosine", "unit"]
-    scale: float = Field(gt=0)
-    margin: float = Field(ge=0, lt=1.5)
-    age_sigma: float = Field(gt=0)
-    dropout: float = Field(ge=0, lt=1)
-    dropout_samples: int = Field(ge=1)
-    drop_path: float = Field(ge=0, lt=1)
+    num_workers: Int = Field(ge=0)
+    loss: LossParams
+    head: HeadParams
+    dropout: Float = Field(ge=0, lt=1)
+    dropout_samples: Int = Field(ge=1)
+    drop_path: Float = Field(ge=0, lt=1)
     sampling: SamplingParams
     augment: AugmentParams
     mix: MixParams
 
     @model_validator(mode="after")
-    def _fits_together(self):
-        needed = {"classes": self.task, "heads": "all"}.get(self.target, "age")
-        if self.task != needed:
+    def _check_consistency(self) -> "ModelParams":
+        task, target, loss, head = self.task, self.target, self.loss, self.head
+        if target.task not in ("", task):
             raise ValueError(
-                f"target: {self.target} needs task: {needed}, not {self.task}; use target: classes"
+                f"target: {target.name} needs task: {target.task}, not {task}; use target: classes"
             )
-        if self.head != "linear" and self.target not in ("classes", "heads"):
+        if head.name != "linear" and target.name not in ("classes", "heads"):
             raise ValueError(
-                f"head: {self.head} needs target: classes or heads, not {self.target}; use head: linear"
+                f"head: {head.name} needs target: classes or heads, not {target.name};"
+                " use head: linear"
             )
-        classes = CLASS_COUNTS[self.task]
+        if target.name not in loss.targets:
+            raise ValueError(
+                f"loss: {loss.name} does not go with target: {target.name};"
+                f" use loss: {' | '.join(losses_for(target.name))}"
+            )
+        if loss.head not in ("", head.name):
+            raise ValueError(f"loss: {loss.name} needs head: {loss.head}, not {head.name}")
+        classes = CLASS_COUNTS[task]
         for key, values in (("ratios", self.sampling.ratios), ("repeat", self.sampling.repeat)):
             if values and len(values) != classes:
                 raise ValueError(
-                    f"sampling.{key} = {values} has {len(values)} numbers, task {self.task} {classes} classes; give one for each, or []"
+                    f"sampling.{key} = {values} has {len(values)} numbers, but task {task} has"
+                    f" {classes} classes; give one number per class, or []"
                 )
         for name, source in self.sources():
-            _require_source(name, source)
+            _check_source(name, source)
         return self
 
     def sources(self) -> list[tuple[str, str]]:
-        """Name of each backbone, and where its weights come from.
+        """Return the name of each backbone and the source of its weights.
 
         Raises:
-            ValueError: neither one source for all nor one for each.
+            ValueError: there is neither one source for all backbones nor one for each.
         """
         names, sources = self.backbone.split("+"), self.weights.split("+")
         if len(sources) not in (1, len(names)):
             raise ValueError(
-                f"weights = {self.weights!r} names {len(sources)} sources for {len(names)} backbones ({self.backbone});"
-                " name one for all, or one for each, joined by +"
+                f"weights = {self.weights!r} names {len(sources)} sources for {len(names)}"
+                f" backbones ({self.backbone}); name one for all, or one for each, joined by +"
             )
         return list(
             zip(names, sources if len(sources) == len(names) else sources * len(names), strict=True)
         )
 
 
-def _require_source(name: str, source: str) -> None:
+def _check_source(name: str, source: str) -> None:
     if source == "bundled" and name not in BUNDLED:
         raise ValueError(
-            f"weights = bundled: there are none for {name!r}; use {' | '.join(BUNDLED)}, or weights: hub or none"
+            f"weights = bundled: no package contains weights of {name!r}; use backbone:"
+            f" {' | '.join(BUNDLED)}, or weights: hub or none"
         )
     if source in ("bundled", "hub", "none") or WEIGHTS_FILE.fullmatch(source):
         return
-    if source.partition("@")[0].endswith(".safetensors"):
+    path = source.partition("@")[0]
+    if path.endswith(".safetensors"):
         raise ValueError(
-            f"weights = {source!r} does not tell the file's content, which may change under its name; write"
-            f" {source.partition('@')[0]}@ and behind it the first digits, 8 or more, of its sha256sum"
+            f"weights = {source!r} does not identify the content of the file; write {path}@ and"
+            " then the first 8 or more digits of its sha256sum"
         )
     raise ValueError(
-        f"weights = {source!r}: only .safetensors files are read (a pickle can run code): convert it with"
-        " safetensors.torch.save_file, or use bundled, hub or none"
+        f"weights = {source!r}: only .safetensors files are read, because a pickle can run code;"
+        " convert it with safetensors.torch.save_file, or use bundled, hub or none"
     )
 
 
-#: What each model says itself (and "", the section as a whole); the rest it takes from train.common.
-_OF_EACH_MODEL = ("task", "target", "lr", "epochs", "")
+#: Keys that each model sets itself ("": the whole section); others may come from train.common.
+_PER_MODEL = ("task", "target", "lr", "epochs", "")
+#: Keys that select a variant by its name, see `portrait18.core.variants`.
+_SELECTING = ("target", "schedule", "loss", "head", "mix")
 
 
-def parse_models(
-    path: str | Path, train: Any, used: Container[str], problems: list[str]
-) -> dict[str, ModelParams | None]:
-    """All models of a `train` section by their names, None in place of a faulty one; its faults go to `problems`.
+def merge(common: dict, own: dict) -> dict:
+    """Return train.common overridden by a model's own section.
 
-    Params that don't go together count in the models of `used` only: `train.common.loss` may be one
-    that the sections nobody asked for can't have.
+    A nested section is merged key by key. If it selects another variant by `name`, it replaces the
+    common one, because the keys of the two differ.
+    """
+    merged = dict(common)
+    for key, value in own.items():
+        shared = common.get(key)
+        if key in _SELECTING:
+            value, shared = named(value), named(shared)
+        if isinstance(value, dict) and isinstance(shared, dict):
+            both = {**shared, **value}
+            replaces = key in _SELECTING and both.get("name") != shared.get("name")
+            value = value if replaces else both
+        merged[key] = value
+    return merged
+
+
+def merge_models(
+    path: str | Path, train: Any, problems: list[str]
+) -> dict[str, tuple[dict, Callable[[str], str]]]:
+    """Merge train.common into each model of a `train` section.
+
+    Args:
+        path: the file, for messages.
+        train: the section as YAML holds it.
+        problems: a line is appended for each error.
+
+    Returns:
+        For each model that could be merged, the merged section and a function from a dotted key to
+        its name in messages, which is under train.common if the value comes from there.
     """
     if not isinstance(train, dict) or not isinstance(train.get("common"), dict):
-        problems.append(f"{path}: train.common is missing; it holds what every model shares")
+        problems.append(f"{path}: train.common is missing; it holds what all models share")
         return {}
-    common = train["common"]
-    models = {}
+    merged: dict[str, tuple[dict, Callable[[str], str]]] = {}
     for name, own in ((str(name), own) for name, own in train.items() if name != "common"):
         if not MODEL_NAME.fullmatch(name):
             problems.append(
-                f"{path}: train.{name}: a model's name is made of letters, digits, - and _;"
-                " files and folders are called by it, rename it"
+                f"{path}: train.{name}: a model name may contain only letters, digits, - and _,"
+                " because files are named after it; rename the model"
             )
-            models[name] = None
-            continue
-        if not isinstance(own, dict):
+        elif not isinstance(own, dict):
             problems.append(
-                f"{path}: train.{name} = {short(own)} must be a section with at least task and target"
+                f"{path}: train.{name} = {short(own)} must be a section with at least task and"
+                " target"
             )
-            continue
-        merged = dict(common)
-        for key, value in own.items():
-            both = isinstance(value, dict) and isinstance(common.get(key), dict)
-            merged[key] = {**common[key], **value} if both else value
+        else:
 
-        def where(key: str, name=name, own=own) -> str:
-            of_model = holds(own, key) or key.split(".")[0] in _OF_EACH_MODEL
-            return f"{path}: train.{name if of_model else 'common'}.{key}"
+            def where(key: str, name: str = name, own: dict = own) -> str:
+                return f"{path}: train.{name if _is_own(own, key) else 'common'}.{key}".rstrip(".")
 
-        faults: list[str] = []
-        models[name] = validate(ModelParams, merged, where, faults)
-        of_section = f"{path}: train.{name}: "
-        problems += [fault for fault in faults if name in used or not fault.startswith(of_section)]
-    return models
+            merged[name] = merge(train["common"], own), where
+    return merged
+
+
+def _is_own(own: dict, key: str) -> bool:
+    """Return whether the value of a dotted key comes from a model's own section."""
+    first, *rest = key.split(".")
+    if first in _PER_MODEL:
+        return True
+    value = named(own.get(first)) if first in _SELECTING else own.get(first)
+    if first in _SELECTING and isinstance(value, dict) and "name" in value:
+        return True  # this section selects the variant, so a missing key is missing here
+    for part in rest:
+        if not isinstance(value, dict) or part not in value:
+            return False
+        value = value[part]
+    return first in own

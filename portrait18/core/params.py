@@ -1,34 +1,42 @@
-"""params.yaml, typed and validated: unknown names get a suggestion, numbers written as text are cast."""
+"""Load params.yaml into typed, validated sections."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from portrait18.core.errors import UserError
-from portrait18.core.model_params import YEAR_TARGETS, ModelParams, parse_models
-from portrait18.core.validation import Section, nearest, validate
+from portrait18.core.model_params import ModelParams, merge_models
+from portrait18.core.validation import Float, Int, Section, nearest, validate
+from portrait18.core.variants import YEAR_TARGETS
 
 
 class DataParams(Section):
+    """Where the photos are."""
+
     root: Path
     extra: Path
 
 
 class CheckParams(Section):
+    """How the photo folders are checked."""
+
     problems: Literal["stop", "skip"]
-    max_pixels: int = Field(gt=0)
+    max_pixels: Int = Field(gt=0)
 
 
 class LabelParams(Section):
-    young_below: int = Field(ge=1, le=120)
-    old_from: int = Field(ge=1, le=120)
-    drop_ages: list[int]
+    """How labels are derived from ages and corrected."""
+
+    young_below: Int = Field(ge=1, le=120)
+    old_from: Int = Field(ge=1, le=120)
+    drop_ages: list[Int]
     fixes: Literal["none", "high_confidence", "all"]
 
     @model_validator(mode="after")
-    def _ordered(self):
+    def _check_order(self) -> "LabelParams":
         if self.young_below >= self.old_from:
             raise ValueError(
                 f"young_below ({self.young_below}) must be less than old_from ({self.old_from})"
@@ -37,197 +45,228 @@ class LabelParams(Section):
 
 
 class SplitParams(Section):
-    folds: int = Field(ge=1, le=50)
+    """How people are assigned to folds."""
+
+    folds: Int = Field(ge=1, le=50)
     by: Literal["person", "photo"]
-    seed: int = Field(ge=0)
+    seed: Int = Field(ge=0)
 
 
 class CropParams(Section):
+    """How faces are found and cropped."""
+
     method: Literal["mtcnn", "center"]
-    image_size: int = Field(ge=32, le=1024)
-    margin: float = Field(ge=-0.5, le=4)
+    image_size: Int = Field(ge=32, le=1024)
+    margin: Float = Field(ge=-0.5, le=4)
     align: bool
-    min_face: float = Field(gt=0, le=1)
-    batch_size: int = Field(ge=1)
+    min_face: Float = Field(gt=0, le=1)
+    batch_size: Int = Field(ge=1)
 
 
-def _each_once(values: list) -> list:
+def _unique(values: list) -> list:
     if len(set(values)) < len(values):
-        raise ValueError(f"{values} names something twice; name each once")
+        raise ValueError(f"{values} contains duplicates; name each once")
     return values
 
 
-Some = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), AfterValidator(_each_once)]
+def _command(value: object) -> object:
+    if not isinstance(value, str) or not value.strip():
+        message = "must be a command that starts Python modules; use python"
+        raise PydanticCustomError("command", message)
+    return value
+
+
+Numbers = Annotated[list[Annotated[Int, Field(ge=0)]], Field(min_length=1), AfterValidator(_unique)]
 
 
 class MatrixParams(Section):
-    models: Annotated[list[str], Field(min_length=1), AfterValidator(_each_once)]
-    folds: Some
-    seeds: Some
+    """Which trainings run: model x fold x seed."""
+
+    models: Annotated[list[str], Field(min_length=1), AfterValidator(_unique)]
+    folds: Numbers
+    seeds: Numbers
 
 
 class GroupParams(Section):
+    """Which evaluation photos show the same person."""
+
+    renamed: ClassVar[dict[str, str]] = {"largest": "max_size"}
     by: Literal["none", "column", "near_duplicate"]
     column: str
-    threshold: float = Field(gt=0)
-    max_size: int = Field(ge=2)
+    threshold: Float = Field(gt=0)
+    max_size: Int = Field(ge=2)
 
 
 class PseudoLabelParams(Section):
-    models: Annotated[list[str], AfterValidator(_each_once)]
-    confidence: float = Field(gt=0, lt=1)
+    """The pseudo-label round."""
+
+    models: Annotated[list[str], AfterValidator(_unique)]
+    confidence: Float = Field(gt=0, lt=1)
 
 
 class PredictParams(Section):
-    batch_size: int = Field(ge=1)
+    """How trained networks predict."""
+
+    renamed: ClassVar[dict[str, str]] = {"zooms": "tta_scales"}
+    batch_size: Int = Field(ge=1)
     flip: bool
-    tta_scales: list[Annotated[float, Field(ge=0.5, le=1)]] = Field(min_length=1)
+    tta_scales: list[Annotated[Float, Field(ge=0.5, le=1)]] = Field(min_length=1)
 
 
 class EnsembleParams(Section):
+    """How predictions are combined."""
+
+    renamed: ClassVar[dict[str, str]] = {"decide": "decision"}
     vote: Literal["soft", "hard", "stacking"]
     weights: Literal["equal", "log-loss", "macro-f1"]
     decision: Literal["argmax", "offsets", "joint", "thresholds"]
 
 
 class ExportParams(Section):
+    """What is exported."""
+
     onnx: bool
 
 
 class ExplainParams(Section):
-    photos: int = Field(ge=0, le=16)
+    """The heat maps."""
+
+    photos: Int = Field(ge=0, le=16)
 
 
-SECTIONS: dict[str, type[Section]] = {
-    "data": DataParams,
-    "check": CheckParams,
-    "label": LabelParams,
-    "split": SplitParams,
-    "crop": CropParams,
-    "group": GroupParams,
-    "matrix": MatrixParams,
-    "pseudo_label": PseudoLabelParams,
-    "predict": PredictParams,
-    "ensemble": EnsembleParams,
-    "export": ExportParams,
-    "explain": ExplainParams,
-}
+class Params(Section):
+    """All of params.yaml.
 
+    `train` holds the models that `matrix` or `pseudo_label` names, in that order, each merged with
+    train.common. Other models of the file may be inconsistent: train.common need not suit them.
+    """
 
-class Params:
-    """All of params.yaml, validated. Sections are attributes; models are made by `model(name)`."""
-
-    def __init__(self, sections: dict[str, Section], models: dict[str, ModelParams]):
-        self._models = models
-        self.__dict__.update(sections)
-
+    renamed: ClassVar[dict[str, str]] = {"second": "pseudo_label"}
     data: DataParams
     check: CheckParams
     label: LabelParams
     split: SplitParams
     crop: CropParams
     group: GroupParams
+    launch: Annotated[str, BeforeValidator(_command)]
     matrix: MatrixParams
     pseudo_label: PseudoLabelParams
+    train: dict[str, ModelParams]
     predict: PredictParams
     ensemble: EnsembleParams
     export: ExportParams
     explain: ExplainParams
 
-    @property
-    def models(self) -> dict[str, ModelParams]:
-        """Those that `matrix` or `second` names; other entries of `train` may hold what doesn't go together."""
-        return self._models
-
     def model(self, name: str) -> ModelParams:
-        if name not in self._models:
+        """Return the params of a model that `matrix` or `pseudo_label` names."""
+        if name not in self.train:
             raise UserError(
-                f"params.yaml: neither matrix.models nor pseudo_label.models names {name}{nearest(name, list(self._models))}"
+                f"params.yaml: neither matrix.models nor pseudo_label.models names"
+                f" {name}{nearest(name, list(self.train))}"
             )
-        return self._models[name]
+        return self.train[name]
 
 
 def load(path: str | Path = "params.yaml") -> Params:
-    """Read and validate the whole file; `UserError` lists everything wrong with it, a line each."""
+    """Read and validate params.yaml.
+
+    Raises:
+        UserError: a line for each problem of the file.
+    """
+    return parse(_read(path), path)
+
+
+def _read(path: str | Path) -> Any:
     try:
-        raw = yaml.safe_load(Path(path).read_text())
+        return yaml.safe_load(Path(path).read_text())
     except FileNotFoundError:
         raise UserError(f"{path} is missing; run from the folder that holds it") from None
     except IsADirectoryError:
-        raise UserError(
-            f"{path} is a folder; put the file of the repository in its place"
-        ) from None
+        raise UserError(f"{path} is a folder; restore the file from the repository") from None
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:
-        # PyYAML lets through what its constructors raise, e.g. for the date 2020-13-45 or a tag such as !!bool x.
+        # PyYAML does not wrap errors of its constructors, e.g. of the date 2020-13-45 or !!bool x.
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def parse(raw: Any, path: str | Path = "params.yaml") -> Params:
+    """Validate the content of params.yaml.
+
+    Args:
+        raw: what YAML holds.
+        path: name of the file in messages.
+
+    Raises:
+        UserError: a line for each problem.
+    """
     if not isinstance(raw, dict):
-        raise UserError(f"{path} holds no sections; expected {', '.join([*SECTIONS, 'train'])}")
+        raise UserError(f"{path} has no sections; expected {', '.join(Params.model_fields)}")
     problems: list[str] = []
-    known = [*SECTIONS, "train", "launch"]
-    launch = raw.get("launch")
-    if not isinstance(launch, str) or not launch.strip():
-        problems.append(
-            f"{path}: launch = {launch!r} must be a command that starts Python modules; use python"
-        )
+    used = {section: _named_models(raw, section) for section in ("matrix", "pseudo_label")}
+    merged = merge_models(path, raw.get("train"), problems)
+    models: dict[str, ModelParams | None] = {}
+    for name, (section, where) in merged.items():
+        faults: list[str] = []
+        models[name] = validate(ModelParams, section, where, faults)
+        # Keys that contradict each other matter only in the models that are used.
+        is_used = name in used["matrix"] + used["pseudo_label"]
+        whole = f"{where('')}: "
+        problems += [line for line in faults if is_used or not line.startswith(whole)]
+    train = raw.get("train")
+    known = [str(name) for name in train if name != "common"] if isinstance(train, dict) else []
     problems += [
-        f"{path}: {k} is not a section{nearest(str(k), known)}" for k in raw if k not in known
+        f"{path}: {section}.models names {name!r}, but there is no"
+        f" train.{name}{nearest(name, known)}"
+        for section, names in used.items()
+        for name in names
+        if name not in known
     ]
-    sections = {
-        name: validate(kind, raw.get(name), lambda key, n=name: f"{path}: {n}.{key}", problems)
-        for name, kind in SECTIONS.items()
-    }
-    used = {
-        name: sections[name].models if sections[name] else [] for name in ("matrix", "pseudo_label")
-    }
-    models = parse_models(
-        path, raw.get("train"), {m for names in used.values() for m in names}, problems
-    )
-    problems += [
-        f"{path}: {name}.models names {m!r}, but there is no train.{m}{nearest(m, list(models))}"
-        for name, names in used.items()
-        for m in names
-        if m not in models
-    ]
-    models = {name: models[name] for names in used.values() for name in names if name in models}
-    if not problems:
-        problems += [f"{path}: {line}" for line in _contradictions(sections, models)]
-    if problems:
+    named = [name for names in used.values() for name in names if models.get(name)]
+    whole_file = {**raw, "train": {name: models[name] for name in named}}
+    params = validate(Params, whole_file, lambda key: f"{path}: {key}", problems)
+    if params and not problems:
+        problems += [f"{path}: {line}" for line in _contradictions(params)]
+    if problems or not params:
         raise UserError(dict.fromkeys(problems))
-    return Params(sections, models)
+    return params
 
 
-def _contradictions(sections: dict[str, Any], models: dict[str, ModelParams]) -> list[str]:
-    """What is wrong between sections that are sound by themselves, a line each."""
-    matrix, pseudo_label, folds, size = (
-        sections["matrix"],
-        sections["pseudo_label"],
-        sections["split"].folds,
-        sections["crop"].image_size,
-    )
+def _named_models(raw: dict, section: str) -> list[str]:
+    models = raw[section].get("models") if isinstance(raw.get(section), dict) else None
+    return [name for name in models if isinstance(name, str)] if isinstance(models, list) else []
+
+
+def _contradictions(p: Params) -> list[str]:
+    """Return a line for each contradiction between sections that are valid by themselves."""
     lines = []
-    if wrong := [f for f in matrix.folds if f >= folds]:
+    if wrong := [fold for fold in p.matrix.folds if fold >= p.split.folds]:
         lines.append(
-            f"matrix.folds = {matrix.folds}: {wrong} must lie in 0..{folds - 1}; raise split.folds or name fewer"
+            f"matrix.folds = {p.matrix.folds}: {wrong} must lie in 0..{p.split.folds - 1};"
+            " raise split.folds or name fewer"
         )
     lines += [
-        f"train.{name}.image_size = {m.image_size} is larger than crop.image_size = {size}; raise that to {m.image_size}"
-        for name, m in models.items()
-        if m.image_size > size
+        f"train.{name}.image_size = {model.image_size} is larger than crop.image_size ="
+        f" {p.crop.image_size}; raise that to {model.image_size}"
+        for name, model in p.train.items()
+        if model.image_size > p.crop.image_size
     ]
-    first = [models[m] for m in matrix.models]
+    first = [p.train[name] for name in p.matrix.models]
     lines += [
-        f"matrix.models = {matrix.models}: no model answers {task}; add one whose task is {task} or all"
+        f"matrix.models = {p.matrix.models}: no model predicts {task}; add one whose task is"
+        f" {task} or all"
         for task in ("mask", "gender", "age")
-        if not any(m.task in (task, "all") for m in first)
+        if not any(model.task in (task, "all") for model in first)
     ]
-    years = any(m.target in YEAR_TARGETS for m in first)
-    if sections["ensemble"].decision == "thresholds" and not years:
+    if any(model.target.predicts_years for model in first):
+        return lines
+    if p.ensemble.decision == "thresholds":
         lines.append(
-            f"ensemble.decision = thresholds: no model of matrix.models tells years; add one whose target is {' or '.join(YEAR_TARGETS)}"
+            "ensemble.decision = thresholds: no model of matrix.models predicts years; add one"
+            f" whose target is {' or '.join(YEAR_TARGETS)}"
         )
     lines += [
-        f"pseudo_label.models names {m}, whose target {models[m].target} needs years, and no model of matrix.models tells any; add one, e.g. age-value"
-        for m in pseudo_label.models
-        if models[m].target in YEAR_TARGETS and not years
+        f"pseudo_label.models names {name}, whose target {p.train[name].target.name} needs years,"
+        " but no model of matrix.models predicts them; add one, e.g. age-value"
+        for name in p.pseudo_label.models
+        if p.train[name].target.predicts_years
     ]
     return lines

@@ -1,108 +1,185 @@
-"""Sections of settings as pydantic models, and what is wrong with one in a line each."""
+"""Sections of settings as pydantic models, and one line of text for each validation error."""
 
 import difflib
 import reprlib
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
-Share = Field(ge=0, le=1)
-LARGEST = 2**63 - 1  # what NumPy and PyTorch take for a whole number
+#: Largest integer that NumPy and PyTorch accept.
+LARGEST = 2**63 - 1
+#: A field from 0 to 1.
+Fraction = Field(ge=0, le=1)
+
+
+def _reject_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(
+            f"{value} is a boolean (YAML reads yes, no, on and off as booleans too); use a number"
+        )
+    return value
+
+
+def _reject_too_large(value: int) -> int:
+    if abs(value) > LARGEST:
+        raise ValueError(f"{short(value)} is too large; use {LARGEST} at most")
+    return value
+
+
+# Text that reads as a number is cast, because `dvc exp run -S lr=0.00001` writes the text `1e-05`.
+# pydantic's strict mode would reject it, and its lax mode takes true for 1.
+Int = Annotated[int, BeforeValidator(_reject_bool), AfterValidator(_reject_too_large)]
+Float = Annotated[float, BeforeValidator(_reject_bool)]
 
 
 class Section(BaseModel):
-    """Base of all sections; a text that reads as a number is taken as one (`-S lr=0.00001` writes `1e-05`)."""
+    """Base of all sections.
+
+    Attributes:
+        renamed: former name of a key of this section -> its present name, for "did you mean".
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    renamed: ClassVar[dict[str, str]] = {}
 
-    @field_validator("*", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        if cls.model_fields[info.field_name].annotation is not bool:
-            for item in value if isinstance(value, list) else [value]:
-                if isinstance(item, bool):
-                    raise ValueError(
-                        f"{short(item)} is true or false (as yes, no, on, off are), none is taken here"
-                    )
-        return value
+    def _empty_section(cls, value: Any) -> Any:
+        return (
+            {} if value is None else value
+        )  # `crop:` with nothing below it: name the missing keys
 
-    @field_validator("*")
-    @classmethod
-    def _not_too_large(cls, value: Any) -> Any:
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, int) and abs(item) > LARGEST:
-                raise ValueError(f"{short(item)} is too large a number; at most {LARGEST} will do")
-        return value
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def named(value: Any) -> Any:
+    """Return the section that a bare name stands for: `focal` is short for `{name: focal}`."""
+    return {"name": value} if isinstance(value, str) else {} if value is None else value
 
 
 def short(value: Any) -> str:
-    """What a value looks like, cut where it is long: aliases let a small file hold a list of billions."""
+    """Return the repr of a value, shortened: with YAML aliases a small file can hold billions."""
     try:
         return _SHORT.repr(value)
-    except ValueError:  # Python writes no number of more than 4300 digits
+    except ValueError:  # Python refuses to print an int of more than 4300 digits
         return "a number of thousands of digits"
 
 
 _SHORT = reprlib.Repr()
-_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict, _SHORT.maxstring, _SHORT.maxother = (
-    2,
-    10,
-    10,
-    200,
-    200,
-)
-
-
-def holds(section: Any, key: str) -> bool:
-    """Whether a dotted key stands in a section."""
-    for part in key.split("."):
-        if not isinstance(section, dict) or part not in section:
-            return False
-        section = section[part]
-    return True
-
-
-def validate(
-    kind: type[Section], raw: Any, where: Callable[[str], str], problems: list[str]
-) -> Section | None:
-    """Make a section of what YAML holds; where that fails, None, and a line for each fault added to `problems`.
-
-    Args:
-        where: dotted key within the section -> how messages name it.
-    """
-    try:
-        return kind.model_validate({} if raw is None else raw)
-    except ValidationError as error:
-        for e in error.errors():
-            key = ".".join(str(part) for part in e["loc"])
-            at = where(key) if key else where("").rstrip(".")
-            if e["type"] == "extra_forbidden":
-                fields = _fields(kind, e["loc"][:-1])
-                problems.append(f"{at} is not a param{nearest(str(e['loc'][-1]), fields)}")
-            elif e["type"] == "missing":
-                problems.append(
-                    f"{at} is missing; copy its line from the params.yaml of the repository"
-                )
-            elif e["type"] == "list_type":
-                problems.append(
-                    f"{at} = {short(e['input'])}: a list is wanted, such as [{short(e['input'])}]"
-                )
-            elif e["type"] == "value_error":
-                problems.append(f"{at}: {e['msg'].removeprefix('Value error, ')}")
-            else:
-                problems.append(f"{at} = {short(e['input'])}: {e['msg'][0].lower()}{e['msg'][1:]}")
-        return None
-
-
-def _fields(kind: type[Section], loc: tuple) -> list[str]:
-    for part in loc:
-        if part in kind.model_fields:
-            kind = kind.model_fields[part].annotation
-    return list(kind.model_fields)
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict = 2, 10, 10
+_SHORT.maxstring, _SHORT.maxother = 200, 200
 
 
 def nearest(word: str, allowed: list[str]) -> str:
-    """The end of an error line: the nearest allowed word, and all of them."""
-    near = difflib.get_close_matches(word, allowed, 1)
-    return (f"; did you mean {near[0]}?" if near else ";") + f" known are {', '.join(allowed)}"
+    """Return the end of an error line: the nearest allowed word, and all of them."""
+    return _hint(next(iter(difflib.get_close_matches(word, allowed, 1)), ""), allowed)
+
+
+def _hint(near: str, allowed: list[str]) -> str:
+    return f";{near and f' did you mean {near}?'} known are {', '.join(allowed) or 'none'}"
+
+
+def validate(
+    section: type[SectionT], raw: Any, where: Callable[[str], str], problems: list[str]
+) -> SectionT | None:
+    """Parse a section.
+
+    Args:
+        section: the pydantic model.
+        raw: what YAML or the environment holds.
+        where: function from a dotted key ("" for the section itself) to its name in messages.
+        problems: a line is appended for each error.
+
+    Returns:
+        The section, or None if there are errors.
+    """
+    try:
+        return section.model_validate(raw)
+    except ValidationError as error:
+        problems += [_line(section, dict(e), where) for e in error.errors()]
+        return None
+
+
+def _line(section: type[Section], error: dict[str, Any], where: Callable[[str], str]) -> str:
+    keys, parent, alternatives = _locate(section, error["loc"])
+    at, last = where(".".join(keys)), keys[-1] if keys else ""
+    given, kind = short(error["input"]), error["type"]
+    if kind in ("extra_forbidden", "invalid_key"):
+        assert parent
+        takers = [name for name, kind in alternatives.items() if last in kind.model_fields]
+        if takers:
+            (chosen,) = get_args(parent.model_fields["name"].annotation)
+            return (
+                f"{at} = {given} has no effect with {keys[-2]} {chosen}; remove it, or set"
+                f" {keys[-2]}.name to {' or '.join(takers)}"
+            )
+        allowed = list(parent.model_fields)
+        if last in parent.renamed:
+            return f"{at} is unknown{_hint(parent.renamed[last], allowed)}"
+        return f"{at} is unknown{nearest(last, allowed)}"
+    if kind == "missing":
+        field = parent.model_fields[last] if parent else None
+        if field and field.examples:
+            return f"{at} is missing; a usual value is {field.examples[0]}"
+        return f"{at} is missing; copy it from the params.yaml of the repository"
+    if kind == "union_tag_not_found":
+        return f"{at}.name is missing; use one of {', '.join(alternatives)}"
+    if kind == "union_tag_invalid":
+        tag = str(error["ctx"]["tag"])
+        return f"{at} = {short(tag)} is unknown{nearest(tag, list(alternatives))}"
+    if kind in ("model_type", "model_attributes_type"):
+        names = f"one of {', '.join(alternatives)}, or " if alternatives else ""
+        return f"{at} = {given}: must be {names}a section"
+    if kind == "list_type":
+        return f"{at} = {given}: must be a list, such as [{given}]"
+    if kind == "value_error":
+        return f"{at}: {error['msg'].removeprefix('Value error, ')}"
+    return f"{at} = {given}: {error['msg'][0].lower()}{error['msg'][1:]}"
+
+
+def _locate(
+    section: type[Section], loc: tuple[int | str, ...]
+) -> tuple[list[str], type[Section] | None, dict[str, type[Section]]]:
+    """Follow the location of an error through the fields of a section.
+
+    Returns:
+        The keys that lead there, without the tags of unions; the section that holds the last key;
+        and, if that key or its section is a union of named sections, these by their names.
+    """
+    keys: list[str] = []
+    node: Any = section
+    parent: type[Section] | None = None
+    alternatives: dict[str, type[Section]] = {}
+    for part in loc:
+        if part in (members := tagged(node)):
+            node, alternatives = members[str(part)], members
+            continue
+        keys.append(str(part))
+        if isinstance(node, type) and issubclass(node, Section):
+            parent = node
+            field = node.model_fields.get(str(part))
+            node = field.annotation if field else None
+        elif get_origin(node) is dict:
+            node, alternatives = get_args(node)[1], {}
+        else:
+            node = None
+        alternatives = tagged(node) or ({} if node else alternatives)
+    return keys, parent, alternatives
+
+
+def tagged(annotation: Any) -> dict[str, Any]:
+    """Return the members of a union of sections by their `name`, {} for any other annotation."""
+    members = get_args(annotation)
+    if not members or not all(isinstance(m, type) and issubclass(m, Section) for m in members):
+        return {}
+    return {get_args(m.model_fields["name"].annotation)[0]: m for m in members}

@@ -50,7 +50,7 @@ def labels(
     sure = (answers[[f"{c}_confidence" for c in needed]] >= confidence).all(axis=1)
     sure &= seen.loc[answers.photo].to_numpy()
     years = answers.years.round().astype(int) if "years" in answers else 0
-    if params.target not in ("classes", "heads"):
+    if params.target.predicts_years:
         # Years that contradict the group would teach the opposite of what was sure.
         sure &= age_group(years) == answers.age_group
     return pd.DataFrame(

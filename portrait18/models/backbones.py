@@ -10,7 +10,7 @@ from torch import nn
 
 from portrait18.core.errors import UserError
 from portrait18.core.model_params import WEIGHTS_FILE, ModelParams
-from portrait18.models.heads import Head
+from portrait18.models.heads import Head, make_head
 from portrait18.models.weights import read_verified
 
 #: Path of the weights file for each backbone in `model_params.BUNDLED`.
@@ -75,7 +75,7 @@ def create(params: ModelParams, widths: tuple[int, ...], weights: str | None = N
         Features(_create_backbone(name, weights or source, index, params))
         for index, (name, source) in enumerate(params.sources())
     ]
-    return Network(features, Head(sum(f.width for f in features), widths, params))
+    return Network(features, make_head(sum(f.width for f in features), widths, params))
 
 
 def validate(params: ModelParams) -> None:

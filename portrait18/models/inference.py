@@ -16,9 +16,9 @@ from portrait18.core.errors import REPAIR_HINT, UserError
 from portrait18.core.files import write_bytes
 from portrait18.core.model_params import ModelParams
 from portrait18.core.params import CropParams, PredictParams
-from portrait18.models import backbones, targets, weights
+from portrait18.models import backbones, weights
 from portrait18.models.folding import fold_batchnorm
-from portrait18.models.targets import Target
+from portrait18.models.targets import Target, make_target
 
 #: The only metadata key: safetensors writes several in random order, and equal models must have
 #: equal bytes.
@@ -116,7 +116,7 @@ def load(path: Path, device: torch.device) -> Model:
         raise UserError(
             f"model {path} was written by another version of this project; run dvc repro"
         ) from None
-    target = targets.make(params)
+    target = make_target(params)
     network: nn.Module = backbones.create(params, target.widths, weights="none")
     try:
         network.load_state_dict(tensors)

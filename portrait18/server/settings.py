@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pydantic import Field, SecretStr, model_validator
 
 from portrait18.core.errors import UserError
-from portrait18.core.validation import Section, validate
+from portrait18.core.validation import Int, Section, validate
 
 ENVIRONMENT = "PORTRAIT18_"
 
@@ -20,20 +20,20 @@ class Settings(Section):
     host: str = Field(
         "127.0.0.1", description="address to listen on; 0.0.0.0 lets other machines in"
     )
-    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    max_bytes: int = Field(32 * 2**20, ge=1024, description="largest body of a request")
-    max_total_bytes: int = Field(
+    port: Int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    max_bytes: Int = Field(32 * 2**20, ge=1024, description="largest body of a request")
+    max_total_bytes: Int = Field(
         256 * 2**20,
         ge=1024,
         description="bodies of all requests in memory; beyond, a request gets a 503",
     )
-    max_pixels: int = Field(25_000_000, ge=400, description="largest photo, width x height")
-    max_photos: int = Field(16, ge=1, le=1000, description="most photos in a request")
-    batch: int = Field(16, ge=1, le=1000, description="most photos worked on together")
+    max_pixels: Int = Field(25_000_000, ge=400, description="largest photo, width x height")
+    max_photos: Int = Field(16, ge=1, le=1000, description="most photos in a request")
+    batch: Int = Field(16, ge=1, le=1000, description="most photos worked on together")
     wait_ms: float = Field(
         5, ge=0, le=1000, description="how long a batch that is not full waits for more"
     )
-    queue: int = Field(
+    queue: Int = Field(
         64, ge=1, description="photos taken in and not yet answered; beyond, a request gets a 503"
     )
     timeout_s: float = Field(

@@ -127,7 +127,7 @@ class MatrixColorJitter(A.ImageOnlyTransform):
 def make(params: AugmentParams, size: int) -> A.Compose:
     """Return the transform from a stored crop, uint8 (S, S, 3), to uint8 (size, size, 3)."""
     steps: list[A.BasicTransform] = [
-        AffineResize(params.flip, params.zoom, params.rotate, size),
+        AffineResize(params.flip, params.scale, params.rotate, size),
         MatrixColorJitter(params.color, p=0.8 if params.color else 0.0),
         A.OneOf(
             [A.GaussianBlur(blur_limit=(3, 5)), A.ImageCompression(quality_range=(40, 80))],

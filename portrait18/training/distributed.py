@@ -10,7 +10,7 @@ from portrait18.core.device import device
 from portrait18.core.errors import UserError
 from portrait18.core.model_params import ModelParams
 from portrait18.core.processes import gather, rank, world_size
-from portrait18.models import losses
+from portrait18.core.variants import losses_for
 
 
 def validate(params: ModelParams) -> None:
@@ -19,16 +19,13 @@ def validate(params: ModelParams) -> None:
     Raises:
         UserError: lists the losses that can be used.
     """
-    entry = losses.LOSSES.get(params.loss)
-    if world_size() > 1 and entry and entry.of_batch:
-        alone = [
-            name
-            for name, entry in losses.LOSSES.items()
-            if params.target in entry.targets and not entry.of_batch
-        ]
+    if world_size() > 1 and params.loss.whole_batch:
+        losses = losses_for(params.target.name).items()
+        alone = [name for name, loss in losses if not loss.whole_batch]
         raise UserError(
-            f"params.yaml: loss = {params.loss!r} needs complete batches, but each of {world_size()}"
-            f" processes (launch) has a slice; use launch: python, or {' | '.join(alone)}"
+            f"params.yaml: loss = {params.loss.name!r} needs complete batches, but each of"
+            f" {world_size()} processes (launch) has a slice; use launch: python, or"
+            f" {' | '.join(alone)}"
         )
 
 

@@ -15,14 +15,14 @@ from portrait18.core.device import device, set_deterministic
 from portrait18.core.errors import UserError
 from portrait18.core.model_params import ModelParams
 from portrait18.core.runs import Run
-from portrait18.models import backbones, losses, targets
+from portrait18.models import backbones
 from portrait18.training import checkpoints, distributed, optimization
 from portrait18.training.data import TrainingData
 from portrait18.training.trainer import Trainer
 
 
 def validate_models(models: dict[str, ModelParams]) -> None:
-    """Check the loss, backbone, weights and optimizer of all models before any training starts.
+    """Check the backbone, weights and optimizer of all models before any training starts.
 
     Raises:
         UserError: lists the problems of all models.
@@ -30,7 +30,6 @@ def validate_models(models: dict[str, ModelParams]) -> None:
     problems = []
     for name, params in models.items():
         for check in (
-            lambda p: losses.make(p, targets.make(p)),
             distributed.validate,
             backbones.validate,
             optimization.validate,

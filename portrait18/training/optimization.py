@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from portrait18.core.device import device
 from portrait18.core.errors import UserError
 from portrait18.core.model_params import ModelParams
+from portrait18.core.variants import StepSchedule
 from portrait18.models.backbones import Features, Network
 
 
@@ -82,9 +83,9 @@ def lr_factor(step: int, steps_per_epoch: int, params: ModelParams) -> float:
     warmup = params.warmup_epochs * steps_per_epoch
     if step < warmup:
         return (step + 1) / (warmup + 1)
-    if params.schedule == "step":
-        return params.step_factor ** (step // (params.step_epochs * steps_per_epoch))
-    if params.schedule == "constant":
+    if isinstance(params.schedule, StepSchedule):
+        return params.schedule.factor ** (step // (params.schedule.epochs * steps_per_epoch))
+    if params.schedule.name == "constant":
         return 1.0
     total = params.epochs * steps_per_epoch
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, total - warmup)))

@@ -1,4 +1,4 @@
-"""Which training photos an epoch sees, and in what order; drawn from (seed, epoch) alone."""
+"""Which training photos an epoch uses, and in what order."""
 
 import numpy as np
 
@@ -6,23 +6,25 @@ from portrait18.core.model_params import SamplingParams
 
 
 def epoch_order(
-    people: np.ndarray, targets: np.ndarray, params: SamplingParams, seed: int, epoch: int
+    people: np.ndarray, classes: np.ndarray, params: SamplingParams, seed: int, epoch: int
 ) -> np.ndarray:
-    """Positions into the training photos, in the order in which an epoch shows them.
+    """Return indices into the training photos in the order of an epoch.
 
     Args:
-        people: (N,) id of the person on each photo.
-        targets: (N,) int class of each photo, which `balance` evens out.
+        people: ID of the person on each photo, (N,).
+        classes: class of each photo, int (N,).
         params: the steps, in this order:
-            `per_person` photos of each person are drawn without repetition (0: all of them);
-            `ratios`: of each class so many are drawn without repetition that the classes stand in
-            these ratios, as many as the scarcest allows (undersampling);
-            `repeat`: each photo of a class comes so many times (oversampling);
-            `balance` b > 0: as many photos as there are now are drawn with repetition, each with a
-            probability proportional to (size of its class) ** -b.
+            `per_person`: draw this many photos of each person without replacement (0: all);
+            `ratios`: draw from each class without replacement so that the classes have these ratios,
+            as many as the scarcest class allows (undersampling);
+            `repeat`: repeat each photo of a class this many times (oversampling);
+            `balance` b > 0: draw as many photos as there are with replacement, with probabilities
+            proportional to (size of the class) ** -b.
+        seed: seed of the run.
+        epoch: number of the epoch. All draws depend on (seed, epoch) alone.
 
     Returns:
-        int64; of length N where no step changes it.
+        int64; of length N if no step changes it.
     """
     rng = np.random.default_rng([seed, epoch, 0x5A])
     chosen = rng.permutation(len(people))
@@ -30,22 +32,23 @@ def epoch_order(
         _, person = np.unique(people, return_inverse=True)
         chosen = chosen[_rank_within(person[chosen]) < params.per_person]
     if params.ratios:
-        wanted = np.array(params.ratios)
-        there = np.bincount(targets[chosen], minlength=len(wanted))
-        # A class without photos can't be had in any ratio: the others keep theirs.
-        each = (min(there[there > 0] / wanted[there > 0]) * wanted + 1e-9).astype(int)
-        chosen = chosen[_rank_within(targets[chosen]) < each[targets[chosen]]]
+        ratios = np.array(params.ratios)
+        counts = np.bincount(classes[chosen], minlength=len(ratios))
+        # A class without photos is left out; the others keep their ratios.
+        scale = min(counts[counts > 0] / ratios[counts > 0])
+        quotas = (scale * ratios + 1e-9).astype(int)
+        chosen = chosen[_rank_within(classes[chosen]) < quotas[classes[chosen]]]
     if params.repeat:
-        chosen = rng.permutation(np.repeat(chosen, np.array(params.repeat)[targets[chosen]]))
+        chosen = rng.permutation(np.repeat(chosen, np.array(params.repeat)[classes[chosen]]))
     if params.balance:
-        of_class = targets[chosen]
-        weight = np.bincount(of_class)[of_class].astype(float) ** -params.balance
+        drawn = classes[chosen]
+        weight = np.bincount(drawn)[drawn].astype(float) ** -params.balance
         chosen = rng.choice(chosen, len(chosen), p=weight / weight.sum())
     return chosen
 
 
 def _rank_within(groups: np.ndarray) -> np.ndarray:
-    """How many of its own group come before each element, int (N,)."""
+    """Return how many elements of the same group precede each element, int (N,)."""
     order = np.argsort(groups, kind="stable")
     sizes = np.bincount(groups)
     rank = np.empty(len(groups), np.int64)

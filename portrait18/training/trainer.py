@@ -14,8 +14,10 @@ from portrait18.core.errors import UserError
 from portrait18.core.model_params import ModelParams
 from portrait18.core.runs import Run
 from portrait18.dataset.labels import class_index
-from portrait18.models import backbones, inference, losses, metrics, targets
+from portrait18.models import backbones, inference, metrics
 from portrait18.models.inference import CropArray, PredictOptions
+from portrait18.models.losses import LossContext, make_loss
+from portrait18.models.targets import class_counts, make_target
 from portrait18.training import augmentation, distributed, mixing, optimization, sampling
 from portrait18.training.data import TrainingData
 
@@ -61,11 +63,11 @@ class Trainer:
         self.data, self.params, self.run, self.device = data, params, run, device()
         self.train_rows = data.train_rows(run.fold)
         self.validation_rows = data.validation_rows(run.fold)
-        self.target = targets.make(params)
-        self.loss = losses.make(params, self.target)
-        self.targets = self.target.told(data.labels).to(self.device)
+        self.target = make_target(params)
+        self.loss = make_loss(params, self.target)
+        self.targets = self.target.encode(data.labels).to(self.device)
         train_labels = data.labels.iloc[self.train_rows]
-        self.counts = targets.class_counts(self.target, train_labels).to(self.device)
+        self.counts = class_counts(self.target, train_labels).to(self.device)
         self.classes = class_index(self.target.task, data.labels, for_training=True).to_numpy()
         self.people = data.labels.person.to_numpy()
         torch.manual_seed(run.seed)  # for the head's initial weights
@@ -73,7 +75,9 @@ class Trainer:
         network = network.to(memory_format=torch.channels_last)
         self.network = cast(backbones.Network, distributed.sync_batchnorm(network))
         self.optimizer = optimization.create_optimizer(self.network, params)
-        self.ema = optimization.create_ema(self.network, params.ema) if params.ema else None
+        self.ema = (
+            optimization.create_ema(self.network, params.ema_decay) if params.ema_decay else None
+        )
         bf16 = params.amp == "bf16" or (params.amp == "auto" and self.device.type == "cuda")
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
 
@@ -128,7 +132,7 @@ class Trainer:
         # Seeds dropout: nothing to restore after a crash, and each process drops other features.
         torch.manual_seed(augmentation.sample_seed(seed, epoch, _DROPOUT_SAMPLE + processes.rank()))
         loader, size = self.loader(epoch)
-        context = losses.Context(self.counts, epoch / params.epochs)
+        context = LossContext(self.counts, epoch / params.epochs)
         optimization.freeze_backbones(self.network, frozen=epoch < params.freeze_epochs)
         network = distributed.data_parallel(self.network)
         total, seen, lr = torch.zeros((), device=self.device), 0, 0.0
@@ -189,7 +193,7 @@ class Trainer:
         batch = inference.to_device(photos, self.device)
         batch_rows = torch.from_numpy(rows).to(self.device)
         own = slice(None)
-        if processes.world_size() > 1 and self.params.mix.method != "none":
+        if processes.world_size() > 1 and self.params.mix.name != "none":
             lengths = distributed.shard_lengths(size)
             # Channels last, as the batch lies in memory.
             batch = distributed.all_gather_rows(batch.permute(0, 2, 3, 1), lengths)

@@ -5,33 +5,38 @@ from synthetic import REPO
 from portrait18.core import params
 from portrait18.core.errors import UserError
 
+SMOOTH = {"label_smoothing": 0.1, "class_weight": 0, "class_weight_from": 0}
 
-def test_every_model_of_the_repository_s_params_is_sound(load):
+
+def test_every_model_of_the_repository_is_valid(load):
     names = [
         name
         for name in yaml.safe_load((REPO / "params.yaml").read_text())["train"]
         if name != "common"
     ]
-    assert list(load({"matrix.models": names}).models) == names
+    assert list(load({"matrix.models": names}).train) == names
 
 
-def test_common_may_hold_what_a_model_that_is_not_asked_for_can_not_have(load, problems):
-    asked = {"train.common.head": "cosine", "train.common.image_size": 64}
+def test_common_need_not_suit_models_that_are_not_used(load, problems):
+    asked = {
+        "train.common.head": {"name": "cosine", "scale": 8},
+        "train.common.image_size": 64,
+    }
     loaded = load({**asked, "matrix.models": ["mask", "gender", "age-class"]})
-    assert {m.head for m in loaded.models.values()} == {"cosine"}
+    assert {m.head.name for m in loaded.train.values()} == {"cosine"}
     (line,) = problems({**asked, "matrix.models": ["mask", "gender", "age-value"]})
     assert "train.age-value: " in line
     assert "head: cosine" in line
 
 
-def test_bad_value_in_a_model_that_is_not_asked_for_is_still_named(problems):
+def test_bad_value_in_a_model_that_is_not_used_is_still_named(problems):
     (line,) = problems(
         {"matrix.models": ["mask", "gender", "age-class"], "train.age-value.lr": "fast"}
     )
     assert "train.age-value.lr = 'fast'" in line
 
 
-def test_model_s_own_section_overrides_common_also_in_nested_sections(load):
+def test_own_section_overrides_common_also_in_nested_sections(load):
     loaded = load(
         {"train.common.patience": 9, "train.mask.patience": 2, "train.mask.augment": {"flip": 0.25}}
     )
@@ -41,7 +46,7 @@ def test_model_s_own_section_overrides_common_also_in_nested_sections(load):
 
 
 def test_unknown_model_is_named_with_the_nearest(load, problems):
-    with pytest.raises(UserError, match="names genders; did you mean gender?"):
+    with pytest.raises(UserError, match=r"names genders; did you mean gender\?"):
         load().model("genders")
     (line,) = problems({"matrix.models": ["genders"]})
     assert "matrix.models names 'genders'" in line
@@ -84,12 +89,34 @@ def test_documented_values_of_amp_can_be_written_without_quotes(tmp_path, write_
             "train.mask: target: rank needs task: age, not mask; use target: classes",
         ),
         (
-            {"train.age-value.head": "cosine"},
+            {"train.age-value.head": {"name": "cosine", "scale": 8}},
             "train.age-value: head: cosine needs target: classes or heads, not value",
         ),
         (
+            {"train.age-value.loss": "soft-f1"},
+            "train.age-value: loss: soft-f1 does not go with target: value; use loss: gaussian",
+        ),
+        (
+            {"train.mask.loss": "gaussian"},
+            "gaussian does not go with target: classes; use loss: cross-entropy | focal | soft",
+        ),
+        (
+            {
+                "matrix.models": ["mask", "gender", "age-distribution"],
+                "train.age-distribution.loss": {**SMOOTH, "name": "cross-entropy"},
+            },
+            "target: distribution; use loss: soft-cross-entropy",
+        ),
+        (
+            {
+                "train.mask.head": {"name": "cosine", "scale": 8},
+                "train.mask.loss": {**SMOOTH, "name": "cosine", "weight": 1},
+            },
+            "train.mask: loss: cosine needs head: unit, not cosine",
+        ),
+        (
             {"train.gender.sampling": {"repeat": [1, 1, 3]}},
-            "train.gender: sampling.repeat = [1, 1, 3] has 3 numbers, task gender 2 classes; give one for each, or []",
+            "sampling.repeat = [1, 1, 3] has 3 numbers, but task gender has 2 classes; give one",
         ),
         (
             {"train.mask.sampling": {"ratios": [1, 0, 1]}},
@@ -97,7 +124,7 @@ def test_documented_values_of_amp_can_be_written_without_quotes(tmp_path, write_
         ),
         (
             {"train.age-class.backbone": "resnet50"},
-            "train.age-class: weights = bundled: there are none for 'resnet50'; use tf_efficientnet_lite0, or weights: hub",
+            "train.age-class: weights = bundled: no package contains weights of 'resnet50'; use",
         ),
         (
             {
@@ -108,19 +135,19 @@ def test_documented_values_of_amp_can_be_written_without_quotes(tmp_path, write_
         ),
         (
             {"train.mask.weights": "mine.pt"},
-            "train.mask: weights = 'mine.pt': only .safetensors files are read (a pickle can run code)",
+            "train.mask: weights = 'mine.pt': only .safetensors files are read",
         ),
         (
             {"train.mask.weights": "mine.safetensors"},
-            "write mine.safetensors@ and behind it the first digits",
+            "write mine.safetensors@ and then the first 8 or more digits",
         ),
         (
             {"train.mask.weights": "mine.safetensors@12"},
-            "write mine.safetensors@ and behind it the first digits",
+            "write mine.safetensors@ and then the first 8 or more digits",
         ),
     ],
 )
-def test_what_does_not_go_together_is_refused_with_what_does(problems, changes, says):
+def test_contradicting_params_of_a_model_are_rejected(problems, changes, says):
     assert any(says in line for line in problems(changes))
 
 
@@ -129,28 +156,102 @@ def test_what_does_not_go_together_is_refused_with_what_does(problems, changes, 
     [
         (
             {"matrix.models": ["mask", "gender"]},
-            "no model answers age; add one whose task is age or all",
+            "no model predicts age; add one whose task is age or all",
         ),
         (
             {"pseudo_label.models": ["age-clas"]},
-            "pseudo_label.models names 'age-clas', but there is no train.age-clas; did you mean age-class?",
+            "names 'age-clas', but there is no train.age-clas; did you mean age-class?",
         ),
-        ({"pseudo_label.models": ["mask", "mask"]}, "names something twice"),
+        ({"pseudo_label.models": ["mask", "mask"]}, "contains duplicates"),
         (
             {"matrix.models": ["mask", "gender", "age-class"], "ensemble.decision": "thresholds"},
-            "ensemble.decision = thresholds: no model of matrix.models tells years; add one whose target is value or",
+            "no model of matrix.models predicts years; add one whose target is value or",
         ),
         (
             {"matrix.models": ["mask", "gender", "age-class"], "pseudo_label.models": ["age-rank"]},
-            "pseudo_label.models names age-rank, whose target rank needs years, and no model of matrix.models tells any",
+            "names age-rank, whose target rank needs years, but no model of matrix.models predicts",
         ),
     ],
 )
-def test_models_that_cannot_do_what_is_asked_are_refused_before_any_work(problems, changes, says):
+def test_models_that_do_not_suit_other_sections_are_rejected(problems, changes, says):
     assert any(says in line for line in problems(changes))
 
 
-def test_one_network_for_all_tasks_answers_them_all(load):
+def test_one_network_for_all_tasks_covers_every_task(load):
     assert load({"matrix.models": ["heads"], "pseudo_label.models": ["all"]}).matrix.models == [
         "heads"
     ]
+
+
+def test_a_bare_name_is_short_for_a_section_with_it(load):
+    loaded = load({"train.mask.loss": "soft-f1", "train.gender.loss": {"name": "soft-f1"}})
+    assert loaded.model("mask").loss == loaded.model("gender").loss
+
+
+def test_a_variant_with_the_same_or_no_name_is_merged_with_that_of_common(load):
+    loaded = load(
+        {
+            "train.mask.loss": {"label_smoothing": 0.3},
+            "train.gender.loss": {"name": "cross-entropy", "class_weight": 0.5},
+        }
+    )
+    mask, gender, age = (loaded.model(name).loss for name in ("mask", "gender", "age-class"))
+    assert mask == age.model_copy(update={"label_smoothing": 0.3})
+    assert gender == age.model_copy(update={"class_weight": 0.5})
+
+
+def test_a_variant_with_another_name_replaces_that_of_common(load, problems):
+    focal = {**SMOOTH, "name": "focal", "gamma": 1}
+    assert load({"train.mask.loss": focal}).model("mask").loss.model_dump() == focal
+    lines = problems({"train.mask.loss": {"name": "focal", "gamma": 1}})
+    assert len(lines) == 3
+    for key, line in zip(SMOOTH, lines, strict=True):
+        assert f"train.mask.loss.{key} is missing; a usual value is " in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"train.mask.loss": {"gamma": 2}},
+            "train.mask.loss.gamma = 2 has no effect with loss cross-entropy; remove it, or set"
+            " loss.name to focal",
+        ),
+        (
+            {"train.common.mix": {"name": "none", "alpha": 1}},
+            "train.common.mix.alpha = 1 has no effect with mix none; remove it, or set mix.name to"
+            " mixup or cutmix",
+        ),
+        (
+            {"train.common.schedule": {"name": "cosine", "factor": 0.5}},
+            "train.common.schedule.factor = 0.5 has no effect with schedule cosine",
+        ),
+        (
+            {"train.mask.loss": {"label_smothing": 0.3}},
+            "train.mask.loss.label_smothing is unknown; did you mean label_smoothing?",
+        ),
+        (
+            {"train.common.loss": "crossentropy"},
+            "train.common.loss = 'crossentropy' is unknown; did you mean cross-entropy?",
+        ),
+        (
+            {"train.common.mix": {"name": "cutmix", "partner": "any", "probability": 1}},
+            "train.common.mix.alpha is missing; a usual value is 0.4",
+        ),
+        (
+            {"train.common.mix": {"alpha": 1}},
+            "train.common.mix.name is missing; use one of none, mixup, cutmix, halves",
+        ),
+        (
+            {"train.common.head": 5},
+            "train.common.head = 5: must be one of linear, cosine, unit, or a section",
+        ),
+        (
+            {"train.mask.target": {"name": "distribution", "sigma": "wide"}},
+            "train.mask.target.sigma = 'wide': input should be a valid number",
+        ),
+    ],
+)
+def test_a_wrong_key_or_name_of_a_variant_is_named(problems, changes, expected):
+    (line,) = problems(changes)
+    assert expected in line

@@ -13,15 +13,16 @@ from tiny import crop_params, model_params
 from torch import nn
 
 from portrait18.deployment import onnx_export
-from portrait18.models import backbones, inference, targets
+from portrait18.models import backbones, inference
 from portrait18.models.inference import PredictOptions
+from portrait18.models.targets import make_target
 
 #: Every way to pose a task, and what more it needs.
 TARGETS = {
     "classes": {},
     "heads": {"task": "all", "target": "heads"},
     "value": {"task": "age", "target": "value", "loss": "gaussian"},
-    "distribution": {"task": "age", "target": "distribution"},
+    "distribution": {"task": "age", "target": "distribution", "loss": "soft-cross-entropy"},
     "rank": {"task": "age", "target": "rank", "loss": "cumulative"},
 }
 SIZE = 32
@@ -41,13 +42,13 @@ class Small(nn.Module):
 
 def small(**changes) -> inference.Model:
     params = model_params(**changes)
-    target = targets.make(params)
+    target = make_target(params)
     return inference.Model(Small(sum(target.widths)).eval(), target, params, crop_params())
 
 
 def real(**changes) -> inference.Model:
     params = model_params(**changes)
-    target = targets.make(params)
+    target = make_target(params)
     torch.manual_seed(1)
     network = backbones.create(params, target.widths)
     with torch.no_grad():

@@ -43,7 +43,7 @@ def test_the_folder_says_what_it_was_made_of(make_bundle):
     manifest = json.loads((make_bundle() / "bundle.json").read_text())
     assert manifest["metrics"] == {"macro_f1": 0.5}
     assert manifest["params"]["group"] == {"by": "none"}
-    assert manifest["params"]["train"]["years"]["target"] == "value"
+    assert manifest["params"]["train"]["years"]["target"] == {"name": "value"}
     assert "num_workers" not in manifest["params"]["train"]["years"]
     assert manifest["inputs"]["labels.csv"] == hashlib.sha256(b"photo\n").hexdigest()
     before = manifest["inputs"]["params"]

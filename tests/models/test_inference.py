@@ -9,8 +9,9 @@ from tiny import crop_params, model_params
 from torch import nn
 
 from portrait18.core.errors import REPAIR_HINT, UserError
-from portrait18.models import backbones, inference, targets, weights
+from portrait18.models import backbones, inference, weights
 from portrait18.models.inference import PredictOptions
+from portrait18.models.targets import make_target
 
 CPU = torch.device("cpu")
 CROPS = np.random.default_rng(0).integers(0, 256, (9, 40, 40, 3), np.uint8)
@@ -31,7 +32,7 @@ class Corner(nn.Module):
 
 def network(params, seed=0):
     torch.manual_seed(seed)
-    result = backbones.create(params, targets.make(params).widths)
+    result = backbones.create(params, make_target(params).widths)
     # One step in training mode, so that batch norm statistics differ from 0 and 1.
     result.train()(torch.from_numpy(CROPS[:, :32, :32]).permute(0, 3, 1, 2))
     return result
@@ -39,7 +40,7 @@ def network(params, seed=0):
 
 def predict(net, params, crops=CROPS, rows=ROWS, size=40, batch_size=2, **augmentation):
     options = PredictOptions(size, batch_size, **augmentation)
-    return inference.predict(net, targets.make(params), crops, rows, options)
+    return inference.predict(net, make_target(params), crops, rows, options)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_a_saved_model_predicts_the_same_when_loaded(tmp_path, params):
     loaded = inference.load(path, CPU)
     assert loaded.params == params
     assert loaded.crop == crop_params(margin=0.7)
-    assert loaded.target.task == targets.make(params).task
+    assert loaded.target.task == make_target(params).task
     assert not loaded.network.training
     for ours, theirs in zip(
         predict(net, params, size=32), predict(loaded.network, params, size=32), strict=True
@@ -77,7 +78,7 @@ def test_predictions_follow_the_order_of_rows_for_any_batch_size():
 
 @pytest.mark.parametrize("params", [PARAMS, VALUE], ids=["classes", "years"])
 def test_flip_averages_the_predictions_for_both_orientations(params):
-    corner = Corner(*targets.make(params).widths)
+    corner = Corner(*make_target(params).widths)
     plain, mirrored = predict(corner, params), predict(corner, params, crops=CROPS[:, :, ::-1])
     both = predict(corner, params, flip=True)
     np.testing.assert_allclose(both[0], (plain[0] + mirrored[0]) / 2, rtol=1e-5)

@@ -8,8 +8,9 @@ from tiny import crop_params, model_params
 from portrait18.core.journal import Journal
 from portrait18.core.params import PredictParams
 from portrait18.core.runs import Run
-from portrait18.models import prediction, targets
+from portrait18.models import prediction
 from portrait18.models.inference import Model
+from portrait18.models.targets import make_target
 
 CROPS = np.random.default_rng(0).integers(0, 256, (11, 40, 40, 3), np.uint8)
 ROWS = np.array([4, 0, 8, 3, 3, 10, 7])
@@ -39,7 +40,7 @@ PARAMS = [
 
 
 def make_model(params, stop_at=None) -> Model:
-    target = targets.make(params)
+    target = make_target(params)
     return Model(Counting(sum(target.widths), stop_at), target, params, crop_params())
 
 

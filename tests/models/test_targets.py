@@ -1,3 +1,5 @@
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,8 +7,11 @@ import torch
 from scipy.stats import norm
 from tiny import model_params
 
+from portrait18.core.validation import tagged
+from portrait18.core.variants import TargetParams
 from portrait18.dataset.classes import AGE, ALL, GENDER, MASK
-from portrait18.models import targets
+from portrait18.dataset.labels import class_index
+from portrait18.models.targets import TARGETS, class_counts, make_target
 
 LABELS = pd.DataFrame(
     {
@@ -19,16 +24,16 @@ LABELS = pd.DataFrame(
 )
 
 
-def told(**changes):
-    return targets.make(model_params(**changes)).told(LABELS).numpy()
+def encoded(**changes):
+    return make_target(model_params(**changes)).encode(LABELS).numpy()
 
 
 @pytest.mark.parametrize(
     ("task", "hot"),
     [("mask", [0, 1, 2]), ("gender", [0, 1, 1]), ("age", [0, 2, 2]), ("all", [0, 11, 17])],
 )
-def test_classes_are_told_as_one_hot_rows(task, hot):
-    result = told(task=task)
+def test_classes_are_encoded_as_one_hot_rows(task, hot):
+    result = encoded(task=task)
     assert result.dtype == np.float32
     assert (result == np.eye({"gender": 2, "all": 18}.get(task, 3))[hot]).all()
 
@@ -36,19 +41,19 @@ def test_classes_are_told_as_one_hot_rows(task, hot):
 @pytest.mark.parametrize(
     ("task", "trained", "truth"), [(AGE, [0, 2, 2], [0, 1, 2]), (ALL, [0, 11, 17], [0, 10, 17])]
 )
-def test_training_is_told_the_moved_borders_and_scores_use_the_true_ones(task, trained, truth):
-    assert targets.class_index(task, LABELS, for_training=True).tolist() == trained
-    assert targets.class_index(task, LABELS, for_training=False).tolist() == truth
+def test_training_uses_the_boundaries_of_the_params_and_scores_the_true_ones(task, trained, truth):
+    assert class_index(task, LABELS, for_training=True).tolist() == trained
+    assert class_index(task, LABELS, for_training=False).tolist() == truth
 
 
 @pytest.mark.parametrize("task", [MASK, GENDER])
 @pytest.mark.parametrize("trained", [True, False])
-def test_borders_leave_the_other_tasks_alone(task, trained):
-    assert targets.class_index(task, LABELS, trained).tolist() == LABELS[task.name].tolist()
+def test_boundaries_do_not_affect_the_other_tasks(task, trained):
+    assert class_index(task, LABELS, trained).tolist() == LABELS[task.name].tolist()
 
 
 def test_class_probabilities_are_the_softmax():
-    target, powers = targets.make(model_params(task="mask")), np.exp([0.0, 1.0, 3.0])
+    target, powers = make_target(model_params(task="mask")), np.exp([0.0, 1.0, 3.0])
     assert target.widths == (3,)
     assert target.years is None
     assert target.task is MASK
@@ -56,11 +61,11 @@ def test_class_probabilities_are_the_softmax():
     np.testing.assert_allclose(probabilities[0], powers / powers.sum(), rtol=1e-6)
 
 
-def test_heads_are_told_side_by_side_and_answer_with_the_product_of_their_shares():
-    target = targets.make(model_params(task="all", target="heads"))
+def test_heads_are_encoded_side_by_side_and_their_probabilities_multiplied():
+    target = make_target(model_params(task="all", target="heads"))
     assert target.widths == (3, 2, 3)
     assert target.task is ALL
-    assert target.told(LABELS)[1].tolist() == [0, 1, 0, 0, 1, 0, 0, 1]
+    assert target.encode(LABELS)[1].tolist() == [0, 1, 0, 0, 1, 0, 0, 1]
     shares = np.array([0.2, 0.3, 0.5]), np.array([0.4, 0.6]), np.array([0.1, 0.7, 0.2])
     outputs = torch.tensor(np.log(np.concatenate(shares)), dtype=torch.float32)[None]
     eighteen = target.probabilities(outputs)[0].numpy()
@@ -72,11 +77,11 @@ def test_heads_are_told_side_by_side_and_answer_with_the_product_of_their_shares
 
 @pytest.fixture
 def value():
-    return targets.make(model_params(task="age", target="value", loss="gaussian"))
+    return make_target(model_params(task="age", target="value", loss="gaussian"))
 
 
-def test_years_go_in_as_they_come_out(value):
-    mean = value.told(LABELS)
+def test_years_survive_encoding_and_decoding(value):
+    mean = value.encode(LABELS)
     assert value.widths == (2,)
     assert value.task is AGE
     assert mean.dtype == torch.float32
@@ -87,33 +92,37 @@ def test_years_go_in_as_they_come_out(value):
 
 @pytest.mark.parametrize("years", [18.0, 29.5, 45.0, 59.4, 75.0])
 @pytest.mark.parametrize("deviation", [2.0, 8.0, 25.0])
-def test_probabilities_of_years_lie_between_the_borders_of_whole_years(value, years, deviation):
+def test_probabilities_are_the_mass_between_boundaries_of_whole_years(value, years, deviation):
     outputs = torch.tensor([[(years - 45) / 15, 2 * np.log(deviation / 15)]], dtype=torch.float32)
     below = norm.cdf([29.5, 59.5], years, deviation)
     expected = [below[0], below[1] - below[0], 1 - below[1]]
     np.testing.assert_allclose(value.probabilities(outputs)[0], expected, atol=2e-6)
 
 
-def test_certain_years_never_rule_a_class_out(value):
+def test_confident_years_leave_every_class_possible(value):
     assert (value.probabilities(torch.tensor([[-3.0, -20.0], [3.0, -20.0]])) > 0).all()
 
 
 @pytest.fixture
 def distribution():
-    return targets.make(model_params(task="age", target="distribution", age_sigma=3.0))
+    return make_target(
+        model_params(
+            task="age", target={"name": "distribution", "sigma": 3.0}, loss="soft-cross-entropy"
+        )
+    )
 
 
-def test_a_distribution_is_told_as_a_bell_around_the_year(distribution):
-    told = distribution.told(LABELS).numpy()
-    assert told.shape == (3, 101)
+def test_a_distribution_is_encoded_as_a_normal_around_the_year(distribution):
+    encoded = distribution.encode(LABELS).numpy()
+    assert encoded.shape == (3, 101)
     assert distribution.widths == (101,)
     assert distribution.task is AGE
-    np.testing.assert_allclose(told[1], norm.pdf(np.arange(101), 59, 3), atol=1e-4)
-    np.testing.assert_allclose(told.sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(encoded[1], norm.pdf(np.arange(101), 59, 3), atol=1e-4)
+    np.testing.assert_allclose(encoded.sum(1), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("year", "group"), [(0, 0), (29, 0), (30, 1), (59, 1), (60, 2), (100, 2)])
-def test_years_of_a_distribution_count_for_their_group(distribution, year, group):
+def test_years_of_a_distribution_count_for_their_age_group(distribution, year, group):
     outputs = torch.zeros(1, 101)
     outputs[0, year] = 30
     assert distribution.probabilities(outputs)[0, group] == pytest.approx(1, abs=1e-5)
@@ -124,33 +133,37 @@ def test_years_of_a_distribution_count_for_their_group(distribution, year, group
     assert distribution.years(mixed).item() == pytest.approx(57.5, abs=1e-3)
 
 
-def test_ranks_are_told_for_each_year_and_come_out_as_they_go_in():
-    rank = targets.make(model_params(task="age", target="rank", loss="cumulative"))
-    told = rank.told(LABELS)
+def test_ranks_survive_encoding_and_decoding():
+    rank = make_target(model_params(task="age", target="rank", loss="cumulative"))
+    encoded = rank.encode(LABELS)
     assert rank.widths == (100,)
-    assert told.sum(1).tolist() == [29, 59, 60]
-    assert told[0, 28] == 1
-    assert told[0, 29] == 0
-    sure = 40 * (told - 0.5)
-    np.testing.assert_allclose(rank.years(sure), [29, 59, 60], atol=1e-3)
+    assert encoded.sum(1).tolist() == [29, 59, 60]
+    assert encoded[0, 28] == 1
+    assert encoded[0, 29] == 0
+    confident = 40 * (encoded - 0.5)
+    np.testing.assert_allclose(rank.years(confident), [29, 59, 60], atol=1e-3)
     np.testing.assert_allclose(
-        rank.probabilities(sure), [[1, 0, 0], [0, 1, 0], [0, 0, 1]], atol=1e-5
+        rank.probabilities(confident), [[1, 0, 0], [0, 1, 0], [0, 0, 1]], atol=1e-5
     )
 
 
-def test_ranks_that_contradict_each_other_still_give_probabilities():
-    rank = targets.make(model_params(task="age", target="rank", loss="cumulative"))
+def test_contradicting_ranks_still_give_probabilities():
+    rank = make_target(model_params(task="age", target="rank", loss="cumulative"))
     outputs = torch.zeros(1, 100)
-    outputs[0, 29], outputs[0, 59] = -1.0, 2.0  # less sure of at least 30 than of at least 60
+    outputs[0, 29], outputs[0, 59] = -1.0, 2.0  # at least 60 is likelier than at least 30
     probabilities = rank.probabilities(outputs)[0]
     adult = torch.tensor(-1.0).sigmoid().item()
     np.testing.assert_allclose(probabilities, [1 - adult, 0, adult], atol=2e-6)
 
 
-def test_class_counts_are_of_what_training_is_told():
+def test_class_counts_use_the_training_boundaries():
     def counts(**changes):
-        return targets.class_counts(targets.make(model_params(**changes)), LABELS).tolist()
+        return class_counts(make_target(model_params(**changes)), LABELS).tolist()
 
     assert counts(task="age") == [1, 0, 2]
     assert counts(task="gender") == [1, 2]
     assert counts(task="all", target="heads") == [1, 1, 1, 1, 2, 1, 0, 2]
+
+
+def test_every_target_of_the_params_is_implemented():
+    assert set(TARGETS) == set(tagged(get_args(TargetParams)[0]))

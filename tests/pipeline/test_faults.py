@@ -20,7 +20,8 @@ from tiny import crop_params, model_params
 from portrait18.core import files
 from portrait18.cropping import builder
 from portrait18.dataset import crop_store, tables
-from portrait18.models import backbones, inference, targets
+from portrait18.models import backbones, inference
+from portrait18.models.targets import make_target
 from portrait18.training import checkpoints
 from portrait18.visualization import contact_sheets
 
@@ -28,7 +29,7 @@ SMALL = 128 * 1024  # bytes: capacity of the small disks and file size limits be
 NO_SPACE = "No space left|File too large"
 NOISE = np.random.default_rng(0).integers(0, 256, (48, 96, 96, 3), np.uint8)
 #: Needs more space than there is.
-NETWORK = backbones.create(model_params(), targets.make(model_params()).widths)
+NETWORK = backbones.create(model_params(), make_target(model_params()).widths)
 
 
 def mounted(folder: Path, *options: str) -> bool:

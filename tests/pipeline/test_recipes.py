@@ -30,7 +30,7 @@ def test_a_recipe_gives_valid_params_and_dvc_sets_them_all(name, tmp_path):
     apply_overrides(file, sweep["params.yaml"])
     assert yaml.safe_load(file.read_text()) == merge(raw, values)
     loaded = params.load(file)
-    loop.validate_models(loaded.models)
+    loop.validate_models(loaded.train)
 
 
 @pytest.mark.parametrize("name", RECIPES)

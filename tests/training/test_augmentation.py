@@ -24,9 +24,9 @@ def spot(side=128, edge=32):
     return crop
 
 
-@pytest.mark.parametrize("name", ["flip", "rotate", "zoom", "color", "blur", "erase"])
+@pytest.mark.parametrize("name", ["flip", "rotate", "scale", "color", "blur", "erase"])
 def test_results_depend_on_the_seed_only(name):
-    strength = {"flip": 0.5, "rotate": 20, "zoom": 0.3}.get(name, 1.0)
+    strength = {"flip": 0.5, "rotate": 20, "scale": 0.3}.get(name, 1.0)
     one, another = transform(**{name: strength}), transform(**{name: strength})
     augmentation.apply(another, CROP, 99)
     results = [augmentation.apply(one, CROP, seed) for seed in range(12)]
@@ -62,7 +62,7 @@ def test_flip_half_mirrors_half():
 def test_all_steps_give_uint8_of_the_requested_size_and_keep_the_input(size):
     before = CROP.copy()
     result = augmentation.apply(
-        transform(size, flip=1, rotate=30, zoom=0.2, color=1, blur=1, erase=1), CROP, 1
+        transform(size, flip=1, rotate=30, scale=0.2, color=1, blur=1, erase=1), CROP, 1
     )
     assert result.shape == (size, size, 3)
     assert result.dtype == np.uint8
@@ -80,8 +80,8 @@ def test_rotate_turns_both_ways_within_its_limit():
     assert 10 < max(angles) < 21
 
 
-def test_zoom_scales_both_ways_and_shifts_by_half_of_it():
-    move, sides, shifts = transform(128, zoom=0.25), [], []
+def test_scale_scales_both_ways_and_shifts_by_half_of_it():
+    move, sides, shifts = transform(128, scale=0.25), [], []
     for seed in range(40):
         y, x = np.nonzero(augmentation.apply(move, spot(), seed)[..., 0] > 127)
         sides.append(np.sqrt(len(x)) / 32)
@@ -92,8 +92,8 @@ def test_zoom_scales_both_ways_and_shifts_by_half_of_it():
     assert 0.06 < max(shifts) < 0.14
 
 
-def test_zoom_keeps_proportions():
-    move = transform(128, zoom=0.25)
+def test_scale_keeps_proportions():
+    move = transform(128, scale=0.25)
     for seed in range(10):
         light = augmentation.apply(move, spot(), seed)[..., 0] > 127
         assert light.any(0).sum() == pytest.approx(light.any(1).sum(), abs=2)

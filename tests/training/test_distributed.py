@@ -16,8 +16,8 @@ from portrait18.training.trainer import Trainer
 
 #: Without batch norm, whose statistics are per process on CPUs, and without dropout, which each
 #: process draws itself.
-PARAMS = {"backbone": "test_convnext", "dropout": 0.0, "epochs": 2, "ema": 0.9}
-MIXED = {"mix": mix(method="cutmix"), "batch_size": 7}  # 7: slices of different lengths
+PARAMS = {"backbone": "test_convnext", "dropout": 0.0, "epochs": 2, "ema_decay": 0.9}
+MIXED = {"mix": mix("cutmix"), "batch_size": 7}  # 7: slices of different lengths
 DATA = TrainingData(CROPS, LABELS, FOLDS)
 
 

@@ -1,48 +1,51 @@
+from typing import get_args
+
 import numpy as np
 import pytest
+import tiny
 import torch
+from pydantic import TypeAdapter
 
-from portrait18.core.model_params import MixParams
+from portrait18.core.validation import tagged
+from portrait18.core.variants import MixParams
 from portrait18.training import mixing
 
 PHOTOS = torch.stack([torch.full((3, 20, 20), 10 * (i + 1), dtype=torch.uint8) for i in range(8)])
-TOLD = torch.eye(8)
-
-
+TARGETS = torch.eye(8)
 CLASSES = np.array([0, 1, 1, 0, 2, 1, 0, 1])
 
 
-def mix(method, seed=0, alpha=1.0, probability=1.0, partner="any"):
-    params = MixParams(method=method, alpha=alpha, probability=probability, partner=partner)
-    return mixing.mix(PHOTOS, TOLD, CLASSES, params, seed)
+def mix(name, seed=0, **changes):
+    params = TypeAdapter(MixParams).validate_python(tiny.mix(name, **changes))
+    return mixing.mix(PHOTOS, TARGETS, CLASSES, params, seed)
 
 
-@pytest.mark.parametrize("method", ["mixup", "cutmix", "halves"])
-def test_labels_are_shared_as_the_pixels_are(method):
+@pytest.mark.parametrize("name", ["mixup", "cutmix", "halves"])
+def test_targets_are_mixed_in_proportion_to_the_pixels(name):
     for seed in range(10):
-        photos, told = mix(method, seed)
+        photos, targets = mix(name, seed)
         assert photos.shape == PHOTOS.shape
-        np.testing.assert_allclose(told.sum(1), 1, rtol=1e-5)
+        np.testing.assert_allclose(targets.sum(1), 1, rtol=1e-5)
         np.testing.assert_allclose(
-            photos.float().mean((1, 2, 3)), told @ (10 * torch.arange(1.0, 9)), rtol=1e-4
+            photos.float().mean((1, 2, 3)), targets @ (10 * torch.arange(1.0, 9)), rtol=1e-4
         )
 
 
-@pytest.mark.parametrize("method", ["mixup", "cutmix", "halves"])
-def test_the_seed_alone_decides(method):
-    results = [mix(method, seed)[0] for seed in range(6)]
-    assert all((mix(method, seed)[0] == results[seed]).all() for seed in range(6))
+@pytest.mark.parametrize("name", ["mixup", "cutmix", "halves"])
+def test_the_seed_alone_decides(name):
+    results = [mix(name, seed)[0] for seed in range(6)]
+    assert all((mix(name, seed)[0] == results[seed]).all() for seed in range(6))
     assert any((r != results[0]).any() for r in results)
 
 
-@pytest.mark.parametrize("how", [{"method": "none"}, {"method": "cutmix", "probability": 0.0}])
-def test_nothing_is_mixed_unless_asked(how):
-    photos, told = mix(**how)
+@pytest.mark.parametrize("kwargs", [{"name": "none"}, {"name": "cutmix", "probability": 0.0}])
+def test_nothing_is_mixed_unless_asked(kwargs):
+    photos, targets = mix(**kwargs)
     assert photos is PHOTOS
-    assert told is TOLD
+    assert targets is TARGETS
 
 
-def test_probability_is_the_share_of_mixed_batches():
+def test_probability_is_the_fraction_of_mixed_batches():
     mixed = sum(
         (mix("halves", seed, probability=0.3)[0] != PHOTOS).any().item() for seed in range(200)
     )
@@ -68,13 +71,17 @@ def test_cutmix_pastes_one_square():
             assert len(y) == (y.max() - y.min() + 1) * (x.max() - x.min() + 1)
 
 
-@pytest.mark.parametrize("method", ["mixup", "cutmix", "halves"])
-def test_partners_of_the_same_class_leave_the_class_as_it_was(method):
-    of_class, partners = np.eye(3, dtype="float32")[CLASSES], set()
+@pytest.mark.parametrize("name", ["mixup", "cutmix", "halves"])
+def test_partners_of_the_same_class_keep_the_class(name):
+    one_hot, partners = np.eye(3, dtype="float32")[CLASSES], set()
     for seed in range(20):
-        _, told = mix(method, seed, partner="class")
-        np.testing.assert_allclose(told.numpy() @ of_class, of_class, atol=1e-6)
-        partners |= {tuple(np.flatnonzero(row > 0)) for row in told.numpy()}
+        _, targets = mix(name, seed, partner="class")
+        np.testing.assert_allclose(targets.numpy() @ one_hot, one_hot, atol=1e-6)
+        partners |= {tuple(np.flatnonzero(row > 0)) for row in targets.numpy()}
     assert (1, 7) in partners
     assert (0, 6) in partners
     assert (4,) in partners
+
+
+def test_every_mix_of_the_params_is_implemented():
+    assert {*mixing.MIXES, "none"} == set(tagged(get_args(MixParams)[0]))

@@ -53,7 +53,7 @@ def test_cosine_rises_to_the_peak_and_falls_to_zero():
 
 def test_steps_and_constant_rates():
     assert set(rates(schedule="constant", warmup_epochs=0)) == {1.0}
-    rate = rates(schedule="step", warmup_epochs=0, step_epochs=4, step_factor=0.5)
+    rate = rates(schedule={"name": "step", "epochs": 4, "factor": 0.5}, warmup_epochs=0)
     assert rate.tolist() == [1.0] * 80 + [0.5] * 80 + [0.25] * 40
 
 

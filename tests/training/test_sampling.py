@@ -9,19 +9,19 @@ PEOPLE = np.repeat([f"p{i}" for i in range(60)], 7)
 CLASSES = np.repeat(np.r_[np.zeros(42, int), np.ones(12, int), np.full(6, 2)], 7)  # 7 : 2 : 1
 
 
-def order(balance=0.0, per_person=0, seed=0, epoch=0, **how):
-    params = SamplingParams(**sampling(balance=balance, per_person=per_person, **how))
+def order(balance=0.0, per_person=0, seed=0, epoch=0, **kwargs):
+    params = SamplingParams(**sampling(balance=balance, per_person=per_person, **kwargs))
     return epoch_order(PEOPLE, CLASSES, params, seed, epoch)
 
 
-def test_by_default_every_photo_comes_once_in_a_random_order():
+def test_by_default_each_photo_occurs_once_in_random_order():
     drawn = order()
     assert sorted(drawn) == list(range(420))
     assert drawn.tolist() != list(range(420))
 
 
 @pytest.mark.parametrize(
-    "how",
+    "kwargs",
     [
         {},
         {"balance": 1.0},
@@ -30,22 +30,22 @@ def test_by_default_every_photo_comes_once_in_a_random_order():
         {"ratios": [1, 1, 1], "repeat": [1, 1, 3]},
     ],
 )
-def test_seed_and_epoch_alone_decide(how):
-    first = order(**how, seed=3, epoch=4)
-    assert (order(**how, seed=3, epoch=4) == first).all()
-    assert any(order(**how, seed=3, epoch=5) != first)
-    assert any(order(**how, seed=4, epoch=4) != first)
+def test_seed_and_epoch_alone_decide(kwargs):
+    first = order(**kwargs, seed=3, epoch=4)
+    assert (order(**kwargs, seed=3, epoch=4) == first).all()
+    assert any(order(**kwargs, seed=3, epoch=5) != first)
+    assert any(order(**kwargs, seed=4, epoch=4) != first)
 
 
 @pytest.mark.parametrize("count", [1, 3, 7, 9])
-def test_per_person_draws_so_many_photos_of_each_without_repetition(count):
+def test_per_person_draws_without_replacement(count):
     drawn = order(per_person=count)
     assert len(set(drawn)) == len(drawn) == 60 * min(count, 7)
     _, counts = np.unique(PEOPLE[drawn], return_counts=True)
     assert (counts == min(count, 7)).all()
 
 
-def test_per_person_draws_every_photo_alike_and_mixes_people():
+def test_per_person_draws_photos_uniformly_and_shuffles_people():
     hits = np.zeros(420)
     for epoch in range(200):
         hits[order(per_person=3, epoch=epoch)] += 1
@@ -57,18 +57,18 @@ def test_per_person_draws_every_photo_alike_and_mixes_people():
 
 @pytest.mark.parametrize("balance", [0.25, 0.5, 1.0])
 @pytest.mark.parametrize("per_person", [0, 3])
-def test_balance_draws_classes_by_their_size_to_the_power_of_one_minus_it(balance, per_person):
+def test_balance_draws_classes_by_size_to_the_power_of_one_minus_balance(balance, per_person):
     counts = np.zeros(3)
     for epoch in range(100):
         drawn = order(balance, per_person, epoch=epoch)
         assert len(drawn) == (180 if per_person else 420)
         counts += np.bincount(CLASSES[drawn], minlength=3)
-    promised = np.array([7.0, 2.0, 1.0]) ** (1 - balance)
-    expected = counts.sum() * promised / promised.sum()
+    shares = np.array([7.0, 2.0, 1.0]) ** (1 - balance)
+    expected = counts.sum() * shares / shares.sum()
     assert ((counts - expected) ** 2 / expected).sum() < 18.4  # chi-square, two degrees, p = 0.0001
 
 
-def test_a_class_without_photos_is_no_trouble():
+def test_balance_ignores_a_class_without_photos():
     drawn = epoch_order(PEOPLE, CLASSES * 2, SamplingParams(**sampling(balance=1.0)), 0, 0)
     assert set(CLASSES[drawn] * 2) == {0, 2, 4}
 
@@ -82,21 +82,21 @@ def test_a_class_without_photos_is_no_trouble():
         ([1, 2, 0.1], [42, 84, 4]),
     ],
 )
-def test_ratios_take_away_as_little_as_they_can_without_repetition(ratios, counts):
+def test_ratios_remove_as_few_photos_as_possible_without_replacement(ratios, counts):
     drawn = order(ratios=ratios)
     assert np.bincount(CLASSES[drawn]).tolist() == counts
     assert len(set(drawn)) == len(drawn)
     assert set(drawn) != set(order(ratios=ratios, epoch=1)) or counts == [294, 84, 42]
 
 
-def test_ratios_leave_out_a_class_that_has_no_photos():
+def test_ratios_ignore_a_class_without_photos():
     params = SamplingParams(**sampling(ratios=[1, 5, 1]))
     drawn = epoch_order(PEOPLE, np.where(CLASSES == 1, 0, CLASSES), params, 0, 0)
     assert np.bincount(np.where(CLASSES == 1, 0, CLASSES)[drawn]).tolist() == [42, 0, 42]
 
 
-def test_repeat_brings_each_photo_of_a_class_so_many_times():
+def test_repeat_copies_the_photos_of_a_class():
     drawn = order(repeat=[1, 1, 3])
     times = np.bincount(drawn, minlength=420)
     assert (times == np.array([1, 1, 3])[CLASSES]).all()
-    assert (drawn[1:] == drawn[:-1]).mean() < 0.05  # the same photo's copies are not shown in a row
+    assert (drawn[1:] == drawn[:-1]).mean() < 0.05  # copies of a photo are spread out

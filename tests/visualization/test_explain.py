@@ -9,7 +9,8 @@ from tiny import colored_people, crop_params, model_params
 
 from portrait18.core.runs import Run
 from portrait18.dataset.tables import write_csv
-from portrait18.models import backbones, inference, targets
+from portrait18.models import backbones, inference
+from portrait18.models.targets import make_target
 from portrait18.visualization import contact_sheets
 from stages import explain
 
@@ -28,7 +29,7 @@ def explained(tmp_path, monkeypatch, write_params):
     validation = labels[labels.person.isin(["p0", "p2", "p4"])]
     probabilities = pd.DataFrame(
         np.eye(3)[np.arange(len(validation)) // 2 % 3],
-        columns=targets.make(model_params()).task.columns,
+        columns=make_target(model_params()).task.columns,
     )
     photos = validation[["photo"]].reset_index(drop=True)
     predictions = pd.concat([photos, probabilities * 0.7 + 0.1], axis=1)

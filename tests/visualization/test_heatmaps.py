@@ -9,10 +9,11 @@ from tiny import model_params
 from torch import nn
 
 from portrait18.dataset.classes import AGE, GENDER, MASK, TASKS
-from portrait18.models import backbones, targets
+from portrait18.models import backbones
 from portrait18.models.backbones import Features, Network
-from portrait18.models.heads import Head
+from portrait18.models.heads import make_head
 from portrait18.models.inference import Model
+from portrait18.models.targets import make_target
 from portrait18.visualization import heatmaps
 
 RIGHT_TOP, LEFT_BOTTOM = (slice(0, 8), slice(24, 32)), (slice(24, 32), slice(0, 8))
@@ -42,8 +43,8 @@ class Colors(nn.Module):
 def color_model(weights: list[list[float]], output_fmt="NCHW", **params) -> Model:
     """Return a model whose outputs are weights times the mean red, green and blue, each 0..1."""
     settings = model_params(**params)
-    target = targets.make(settings)
-    network = Network([Features(Colors(output_fmt))], Head(3, target.widths, settings)).eval()
+    target = make_target(settings)
+    network = Network([Features(Colors(output_fmt))], make_head(3, target.widths, settings)).eval()
     with torch.no_grad():
         network.head.weight[:] = torch.tensor(weights)
     return Model(network, target, settings, None)
@@ -132,7 +133,7 @@ def test_an_age_regression_has_a_map_for_each_age_group(age_group, bright):
 )
 def test_backbones_that_end_in_a_feature_map_have_a_heat_map(backbone, has_map):
     params = model_params(backbone=backbone, task="gender", image_size=64)
-    target = targets.make(params)
+    target = make_target(params)
     network = backbones.create(params, target.widths).eval()
     model = Model(network, target, params, None)
     photos = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 64, 64), np.uint8))
