@@ -11,8 +11,8 @@ from portrait18.models.registry import Registry
 class Head(nn.Module):
     """Base of the heads: features (N, F) -> outputs (N, sum of widths).
 
-    In training, `dropout_samples` k > 1 gives (k * N, ...): the batch k times, each time with another
-    dropout mask. The mean of their losses is multi-sample dropout (Inoue 2019).
+    In training, `dropout_samples` k > 1 gives (k * N, ...): the batch k times, each time with
+    another dropout mask. The mean of their losses is multi-sample dropout (Inoue 2019).
 
     Args:
         features: number of features, F.
@@ -77,9 +77,10 @@ class CosineHead(Head):
 
 @HEADS.register("unit")
 class UnitHead(Head):
-    """Logits of each head normalized to length `scale`, for the cosine loss (Barz and Denzler 2020).
+    """Logits of each head normalized to length `scale`.
 
-    The scale is not in the paper: the softmax of logits of length 1 can't separate classes.
+    The cosine loss needs it (Barz and Denzler 2020). The scale is not in the paper: the softmax of
+    logits of length 1 can't separate classes.
     """
 
     def outputs(self, features: torch.Tensor) -> torch.Tensor:

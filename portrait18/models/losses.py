@@ -41,8 +41,8 @@ def make_loss(
         target: the model's target; with several heads the losses of the heads are summed.
 
     Returns:
-        A function (outputs (N, sum of widths), targets of `target.encode` (N, ...), context) -> loss
-        of each photo (N,).
+        A function of outputs (N, sum of widths), targets of `target.encode` (N, ...) and the
+        context that returns the loss of each photo (N,).
     """
     function = LOSSES[params.loss.name]
     if isinstance(params.loss, ClassLoss):
@@ -106,7 +106,7 @@ def soft_f1(outputs, targets, params, context):
 
 @LOSSES.register("cosine")
 def cosine(outputs, targets, params, context):
-    """Return weight * (1 - cosine(logits, label)) + cross-entropy (Barz and Denzler 2020)."""
+    """Return the weighted cosine distance plus the cross-entropy (Barz and Denzler 2020)."""
     distance = 1 - F.cosine_similarity(outputs, targets, dim=1)
     return params.loss.weight * distance + F.cross_entropy(outputs, targets, reduction="none")
 

@@ -2,10 +2,10 @@
 
 To add a loss, head, target or mixing method `NAME`:
 
-1. `portrait18/core/variants.py`: write a class with `name: Literal["NAME"]` and its keys, and list it
-   in the union below it.
-2. `portrait18/models/losses.py`, `heads.py`, `targets.py` or `portrait18/training/mixing.py`: write
-   the function or class, decorated with the registry of that file, e.g. `@LOSSES.register("NAME")`.
+1. `portrait18/core/variants.py`: write a class with `name: Literal["NAME"]` and its keys, and
+   list it in the union below it.
+2. `portrait18/models/losses.py`, `heads.py`, `targets.py` or `portrait18/training/mixing.py`:
+   write the function or class, decorated with the file's registry, e.g. `@LOSSES.register("NAME")`.
 """
 
 from collections.abc import Callable, Iterator

@@ -142,8 +142,8 @@ def _rank(task: Task, params) -> Target:
         return (_years(labels)[:, None] >= YEARS[1:]).float()
 
     def probabilities(outputs: torch.Tensor) -> torch.Tensor:
-        # Column k - 1 is "at least k". Nothing forces the outputs to be monotonic, so "at least old"
-        # is limited to the probability of "at least middle".
+        # Column k - 1 is "at least k". Nothing forces the outputs to be monotonic, so "old" is
+        # limited to the probability of "at least middle".
         adult, old = (outputs[:, boundary - 1].sigmoid() for boundary in (YOUNG_BELOW, OLD_FROM))
         old = torch.minimum(old, adult)
         return torch.stack([1 - adult, adult - old, old], 1).clamp(1e-6)

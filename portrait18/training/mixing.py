@@ -30,7 +30,7 @@ def mixup(photos, partners, params, rng):
 def cutmix(photos, partners, params, rng):
     """Paste a square of the partner at a random position (Yun et al. 2019)."""
     size = photos.shape[2]
-    side = int(round(size * np.sqrt(1 - float(rng.beta(params.alpha, params.alpha)))))
+    side = round(size * np.sqrt(1 - float(rng.beta(params.alpha, params.alpha))))
     y, x = rng.integers(0, size - side + 1, 2)
     mixed = photos.clone()
     mixed[:, :, y : y + side, x : x + side] = partners[:, :, y : y + side, x : x + side]

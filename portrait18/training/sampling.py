@@ -15,8 +15,8 @@ def epoch_order(
         classes: class of each photo, int (N,).
         params: the steps, in this order:
             `per_person`: draw this many photos of each person without replacement (0: all);
-            `ratios`: draw from each class without replacement so that the classes have these ratios,
-            as many as the scarcest class allows (undersampling);
+            `ratios`: draw from each class without replacement so that the classes have these
+            ratios, as many as the scarcest class allows (undersampling);
             `repeat`: repeat each photo of a class this many times (oversampling);
             `balance` b > 0: draw as many photos as there are with replacement, with probabilities
             proportional to (size of the class) ** -b.
