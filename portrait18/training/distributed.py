@@ -14,7 +14,7 @@ from portrait18.core.variants import losses_for
 
 
 def validate(params: ModelParams) -> None:
-    """Reject a loss that needs complete batches if there are several processes, each with a slice of it.
+    """Reject a loss of the whole batch if there are several processes, each with a slice of it.
 
     Raises:
         UserError: lists the losses that can be used.
