@@ -13,6 +13,7 @@ from dvc.cli import parser as dvc_parser
 from pages import PAGES, blocks, commands, name, spans
 from synthetic import REPO
 
+from benchmarks import run
 from portrait18 import cli
 
 PARAMS = yaml.safe_load((REPO / "params.yaml").read_text())
@@ -89,6 +90,13 @@ def test_options_named_on_the_serving_page_exist(capsys):
     options |= set(re.findall(r"--[a-z-]+", " ".join(re.findall(r'ARGS="([^"]*)"', page))))
     assert len(options) > 8
     assert {option for option in options if option not in text} == set()
+
+
+@every_page
+def test_benchmark_rows_exist(path):
+    known = {row.name for row in run.ROWS}
+    for arguments in re.findall(r'make benchmarks ARGS="([^"]*)"', path.read_text()):
+        assert set(re.findall(r"(?<![\w-])[a-z][\w-]*", arguments)) <= known
 
 
 @every_page
