@@ -65,7 +65,8 @@ def store(bench: Bench, count: int) -> Path:
     if not (folder / "labels.csv").exists():
         table = pd.read_csv(photos(bench, count), dtype={"person": str, "digest": str})
         center = bench.params.crop.model_copy(update={"method": "center"})
-        builder.build(table, folder, "train", center, folder / "work", torch.device("cpu"))
+        cpu = torch.device("cpu")
+        builder.build(builder.CropJob(table, folder, "train", center, folder / "work", cpu))
         write_csv(labels.make(table, [], bench.params.label)[0], folder / "labels.csv")
     return folder
 

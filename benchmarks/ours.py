@@ -24,7 +24,8 @@ Measured = Callable[..., dict]
 
 
 def _crop(inventory: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    return builder.build(inventory, folder, "set", params.load().crop, folder / "work", device())
+    crop = params.load().crop
+    return builder.build(builder.CropJob(inventory, folder, "set", crop, folder / "work", device()))
 
 
 def crop(inventory: str, folder: str) -> Measured:

@@ -5,27 +5,25 @@ from pathlib import Path
 from portrait18.core import params, processes, runs
 from portrait18.core.device import device, set_deterministic, tune_malloc
 from portrait18.core.errors import oom_hint
-from portrait18.cropping import builder
+from portrait18.cropping.builder import CropJob, build
 from portrait18.dataset import tables
 from stages._fingerprint import code_fingerprint
 
 
-def main(name: str) -> None:
+def main(split: str) -> None:
     tune_malloc()
     processes.init()
     set_deterministic()
-    p = params.load()
-    inventory = tables.read(f"data/photos/{name}.csv")
-    folder = Path("data/crops")
+    job = CropJob(
+        inventory=tables.read(f"data/photos/{split}.csv"),
+        folder=Path("data/crops"),
+        name=split,
+        params=params.load().crop,
+        work_dir=runs.crop_work_dir(split),
+        device=device(),
+        code=code_fingerprint("crop"),
+    )
     with oom_hint("crop.batch_size"):
-        table = builder.build(
-            inventory,
-            folder,
-            name,
-            p.crop,
-            runs.crop_work_dir(name),
-            device(),
-            code_fingerprint("crop"),
-        )
+        table = build(job)
     if table is not None:
-        print(f"{name}: {len(table)} photos cropped")
+        print(f"{split}: {len(table)} photos cropped")

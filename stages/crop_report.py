@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from portrait18.core.files import write_json
-from portrait18.cropping import builder
+from portrait18.cropping.summary import examples, fallbacks, summarize
 from portrait18.dataset import crop_store, tables
 from portrait18.visualization import contact_sheets
 
@@ -13,10 +13,11 @@ REPORTS = Path("reports/crop")
 def main() -> None:
     for split in ("train", "eval"):
         pixels, table = crop_store.load(Path("data/crops"), split)
-        summary = builder.summary(table, tables.read(f"data/photos/{split}.csv"))
+        summary = summarize(table, tables.read(f"data/photos/{split}.csv"))
         write_json(summary, REPORTS / f"{split}.json")
-        examples = builder.examples(table, contact_sheets.MAX_PHOTOS)
-        contact_sheets.contact_sheet(pixels, examples, REPORTS / f"{split}.png")
-        fallbacks = builder.fallbacks(table, contact_sheets.MAX_PHOTOS)
-        contact_sheets.contact_sheet(pixels, fallbacks, REPORTS / f"{split}_fallbacks.png")
+        for name, rows in (
+            (split, examples(table, contact_sheets.MAX_PHOTOS)),
+            (f"{split}_fallbacks", fallbacks(table, contact_sheets.MAX_PHOTOS)),
+        ):
+            contact_sheets.contact_sheet(pixels, rows, REPORTS / f"{name}.png")
         print(f"{split}: face detected in {summary['detection_rate']:.1%} of {len(table)} photos")

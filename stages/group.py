@@ -1,6 +1,6 @@
-"""Say which photos show the same person, for the ensemble to average gender and age over.
+"""Group photos of the same person, so that the ensemble averages gender and age over them.
 
-The photos to train on are grouped the same way, so that held-out scores tell what it is worth.
+The training photos are grouped in the same way, so that validation scores show the effect.
 """
 
 from pathlib import Path
@@ -17,15 +17,17 @@ from portrait18.evaluation import near_duplicates
 def main() -> None:
     p = params.load()
     parts = []
-    for name, which in (("train", "validation"), ("eval", "eval")):
-        inventory = tables.read(f"data/photos/{name}.csv")
-        around = crop_store.open_memmap(
-            Path(f"data/crops/{name}_context.npy"), (len(inventory), None), np.int8
+    for split, set_name in (("train", "validation"), ("eval", "eval")):
+        inventory = tables.read(f"data/photos/{split}.csv")
+        descriptors = crop_store.open_memmap(
+            Path(f"data/crops/{split}_context.npy"), (len(inventory), None), np.int8
         )
-        group = near_duplicates.groups(inventory, around, p.data.root / "eval/info.csv", p.group)
-        parts.append(inventory[["photo"]].assign(set=which, group=group))
+        info = p.data.root / "eval/info.csv"
+        group = near_duplicates.groups(inventory, descriptors, info, p.group)
+        parts.append(inventory[["photo"]].assign(set=set_name, group=group))
         sizes = pd.Series(group).value_counts()
         print(
-            f"{name}: {len(group)} photos in {len(sizes)} groups, {(sizes == 1).sum()} of them alone"
+            f"{split}: {len(group)} photos in {len(sizes)} groups,"
+            f" {(sizes == 1).sum()} groups of one photo"
         )
     write_csv(pd.concat(parts), "data/groups.csv")

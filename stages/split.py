@@ -1,4 +1,4 @@
-"""Give each person the fold in which their photos are held out."""
+"""Assign each person to the fold in which their photos are validated."""
 
 from portrait18.core import params
 from portrait18.dataset import splits, tables
@@ -10,9 +10,10 @@ def main() -> None:
     listed = tables.read_user_csv(p.data.root / "train/train.csv", ["id"]).id
     folds = splits.assign_folds(tables.read("data/labels.csv"), p.split, listed)
     write_csv(folds, "data/folds.csv")
+    counts = folds.fold.value_counts().sort_index()
     print(
         ", ".join(
-            f"fold {fold}: {n}" if fold >= 0 else f"never held out: {n}"
-            for fold, n in folds.fold.value_counts().sort_index().items()
+            f"fold {fold}: {count}" if fold >= 0 else f"training only: {count}"
+            for fold, count in zip(counts.index.tolist(), counts.tolist(), strict=True)
         )
     )

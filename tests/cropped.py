@@ -1,4 +1,4 @@
-"""A detector that finds what it is told to, and numbered photos to crop; the fixtures are named in conftest.py."""
+"""A scripted detector and numbered photos to crop; conftest.py registers the fixtures."""
 
 import numpy as np
 import pandas as pd
@@ -7,52 +7,56 @@ import torch
 from PIL import Image
 from tiny import crop_params
 
-from portrait18.cropping import builder
+from portrait18.cropping import builder, faces
 from portrait18.cropping.faces import Face
 from portrait18.dataset import crop_store
 from portrait18.dataset.inventory import probe
 
-#: In both inventories a photo without a face whose person has others, and one whose person has none.
+#: In both inventories, a missed photo whose person has others, and one whose person has none.
 MISSED = {2: "both", 6: "both", 0: "first"}
 
 BOXES = {i: Face(10.0 + i, 12.0, 30.0 + i, 40.0 + i, 2.0, 0.9) for i in range(20)}
 
 
-class Finder:
-    """Takes the place of MTCNN: the first pixel numbers the photo, `missed` says what is found at which thresholds."""
+class ScriptedDetector:
+    """Replaces the detector; the first pixel of a photo is its number.
+
+    Args:
+        missed: number -> `first` or `both`: attempts that find no face.
+        stop_at: number of the photo that kills the run.
+
+    Attributes:
+        seen: numbers of the photos that were searched, in order.
+    """
 
     def __init__(self, missed=None, stop_at=None):
         self.missed, self.stop_at, self.seen, self.stopped = missed or {}, stop_at, [], False
 
     def __call__(self, batch, retry=False):
         numbers = batch[:, 0, 0, 0].tolist()
-        self.stopped = (
-            self.stopped or self.stop_at in numbers
-        )  # a killed process looks at nothing more
+        self.stopped = self.stopped or self.stop_at in numbers  # a killed process does no more
         if self.stopped:
             raise KeyboardInterrupt
         self.seen += numbers
-        return [
-            [] if self.missed.get(n) in ("both", None if retry else "first") else [BOXES[n]]
-            for n in numbers
-        ]
+        missed = ("both", None if retry else "first")
+        return [[] if self.missed.get(n) in missed else [BOXES[n]] for n in numbers]
 
 
 @pytest.fixture
 def find(monkeypatch):
-    """find(missed=, stop_at=) puts a Finder in the detector's place."""
+    """find(missed=, stop_at=) installs a ScriptedDetector and returns it."""
 
-    def put(**how):
-        finder = Finder(**how)
-        monkeypatch.setattr(builder.faces, "Detector", lambda min_face, device: finder)
-        return finder
+    def install(**kwargs):
+        detector = ScriptedDetector(**kwargs)
+        monkeypatch.setattr(faces, "Detector", lambda min_face, device: detector)
+        return detector
 
-    return put
+    return install
 
 
 @pytest.fixture
 def inventory(tmp_path):
-    """Seven numbered photos of persons a (0 to 3), b (4, 5) and c (6); photo 3 is twice as large."""
+    """Seven numbered photos of persons a (0 to 3), b (4, 5), c (6); photo 3 has twice the size."""
     rows = []
     for i, person in enumerate("aaaabbc"):
         size = (160, 120) if i == 3 else (80, 60)
@@ -69,9 +73,19 @@ def inventory(tmp_path):
 
 @pytest.fixture
 def build(tmp_path):
-    def run(inventory, params=None, to="store"):
-        work, cpu = tmp_path / f"work-{to}", torch.device("cpu")
-        builder.build(inventory, tmp_path / to, "set", params or crop_params(), work, cpu)
+    """build(inventory, params=, to=) crops into the folder `to` and loads the store."""
+
+    def run(inventory, params=None, to="store", code="", device="cpu"):
+        job = builder.CropJob(
+            inventory=inventory,
+            folder=tmp_path / to,
+            name="set",
+            params=params or crop_params(),
+            work_dir=tmp_path / f"work-{to}",
+            device=torch.device(device),
+            code=code,
+        )
+        builder.build(job)
         return crop_store.load(tmp_path / to, "set")
 
     return run

@@ -1,1 +1,1 @@
-"""From photos to face crops in one array."""
+"""Face detection, crops around faces, and the crop store."""

@@ -1,30 +1,33 @@
-"""What lies around a face, clothes and background, as a few numbers: two photos of one sitting have nearly the same."""
+"""Context descriptors: clothes and background around a face as a few numbers.
+
+Two photos of the same sitting have nearly the same descriptor.
+"""
 
 import cv2
 import numpy as np
 
 GRIDS = ((6, 2), (6, 2), (3, 8))  # rows x columns of the strips left, right and below
-CELLS = sum(rows * columns for rows, columns in GRIDS)
-NUMBERS = 3 * CELLS
+LENGTH = 3 * sum(rows * columns for rows, columns in GRIDS)
 
 
 def descriptor(photo: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
-    """What lies outside the face.
+    """Return the colors around the face.
 
     Args:
         photo: uint8 (H, W, 3), RGB.
-        box: x0, y0, x1, y1 of the face in pixels; may reach over the border of the photo.
+        box: x0, y0, x1, y1 of the face in pixels; may extend beyond the photo.
 
     Returns:
-        int8 (NUMBERS,): colors of the cells of the strips, without most of their mean and with their
-        contrast evened out, because light and exposure change between two photos of one sitting.
+        int8 (LENGTH,): mean colors of the cells of three strips. Most of their overall mean is
+        subtracted and their contrast is normalized, because light and exposure change within one
+        sitting.
     """
     height, width = photo.shape[:2]
     x0, _, x1, y1 = box
-    edge_x, edge_y = max(1, width // 24), max(1, height // 20)  # a strip is never empty
-    left = int(np.clip(round(x0), edge_x, width - 2 * edge_x))
-    right = int(np.clip(round(x1), left + edge_x, width - edge_x))
-    below = int(np.clip(round(y1), edge_y, height - edge_y))
+    min_width, min_height = max(1, width // 24), max(1, height // 20)  # strips are never empty
+    left = int(np.clip(round(x0), min_width, width - 2 * min_width))
+    right = int(np.clip(round(x1), left + min_width, width - min_width))
+    below = int(np.clip(round(y1), min_height, height - min_height))
     strips = photo[:below, :left], photo[:below, right:], photo[below:]
     cells = np.concatenate(
         [
@@ -34,6 +37,7 @@ def descriptor(photo: np.ndarray, box: tuple[float, float, float, float]) -> np.
             for strip, (rows, columns) in zip(strips, GRIDS, strict=True)
         ]
     ).astype(np.float64)
-    # Some of the mean stays, and plain photos are not stretched to full contrast: both tell people apart.
-    evened = (cells - 0.8 * cells.mean(0)) / (cells.std() + 20) * 60
-    return np.rint(evened.ravel()).clip(-127, 127).astype(np.int8)
+    # A part of the mean stays, and plain photos are not stretched to full contrast, because both
+    # distinguish people.
+    normalized = (cells - 0.8 * cells.mean(0)) / (cells.std() + 20) * 60
+    return np.rint(normalized.ravel()).clip(-127, 127).astype(np.int8)

@@ -1,4 +1,4 @@
-"""Where the face is: batched MTCNN, the most plausible of several faces, and the square crop around it."""
+"""Faces of a photo: batched detection, the choice of one face, and the square crop around it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,14 +11,23 @@ from portrait18.core.params import CropParams
 from portrait18.cropping.mtcnn import Faces, Mtcnn
 from portrait18.dataset.warping import warp
 
-#: P-, R- and O-Net thresholds: the usual ones, and the ones a photo without a face is tried with
-#: again. Masks hide what the networks look for: at the usual thresholds they miss 1 masked face in 15.
+#: Score thresholds of P-, R- and O-Net: the default ones, and those of a second attempt. Masks hide
+#: features of the face: with the default thresholds, 1 of 15 masked faces is missed.
 THRESHOLDS = (0.6, 0.7, 0.7)
 RETRY_THRESHOLDS = (0.4, 0.4, 0.3)
 
 
 class Face(NamedTuple):
-    """One face in pixels of the upright photo; `tilt` is the angle of the line between the eyes, degrees."""
+    """One face.
+
+    Attributes:
+        x0: left edge of the box in pixels of the upright photo.
+        y0: top edge.
+        x1: right edge.
+        y1: bottom edge.
+        tilt: angle of the line between the eyes in degrees.
+        score: of the detector, 0 to 1.
+    """
 
     x0: float
     y0: float
@@ -29,17 +38,18 @@ class Face(NamedTuple):
 
     @property
     def side(self) -> float:
+        """Longer side of the box in pixels."""
         return max(self.x1 - self.x0, self.y1 - self.y0)
 
 
 class Detector:
-    """MTCNN at both thresholds, on `device`; the smallest face it looks for follows from the photo's size.
+    """MTCNN with default and lower thresholds.
 
-    On a CPU, a photo's faces do not depend on the photos beside it, to the last digit: what is found in another
-    batch is the same. GPUs choose kernels by the batch's size; there it is not promised.
+    On a CPU, the faces of a photo do not depend on the other photos of the batch, to the last bit.
+    GPUs select kernels by batch size, so this is not guaranteed there.
 
     Args:
-        min_face: smallest face, as a share (0 to 1) of the photo's shorter side.
+        min_face: smallest face as a share (0 to 1) of the photo's shorter side.
         device: where the networks run.
     """
 
@@ -48,75 +58,77 @@ class Detector:
         self.mtcnn = Mtcnn(device)
 
     def __call__(self, batch: np.ndarray, retry: bool = False) -> list[list[Face]]:
-        """All faces of each photo, the largest first.
+        """Return all faces of each photo, largest first.
 
         Args:
-            batch: uint8 (N, H, W, 3), RGB, equal sizes.
+            batch: uint8 (N, H, W, 3), RGB.
             retry: use the lower thresholds.
         """
-        # Below 20 px MTCNN finds texture, not faces; it is also its own default.
+        # Below 20 px MTCNN finds texture instead of faces; 20 is also its default.
         smallest = max(20, self.min_face * min(batch.shape[1:3]))
-        return [
-            _faces(found)
-            for found in self.mtcnn(batch, smallest, RETRY_THRESHOLDS if retry else THRESHOLDS)
-        ]
+        thresholds = RETRY_THRESHOLDS if retry else THRESHOLDS
+        return [_faces(found) for found in self.mtcnn(batch, smallest, thresholds)]
 
 
 def _faces(found: Faces) -> list[Face]:
+    """Round the detector's output, so that the CSV holds enough digits to repeat the crop."""
     faces = []
     for box, score, (left, right, *_) in zip(*found, strict=True):
         tilt = np.degrees(np.arctan2(right[1] - left[1], right[0] - left[0]))
-        # Rounded, so that the crop can be made again from what the CSV says.
-        faces.append(
-            Face(*(round(float(v), 2) for v in box), round(float(tilt), 2), round(float(score), 4))
-        )
+        corners = [round(float(value), 2) for value in box]
+        faces.append(Face._make([*corners, round(float(tilt), 2), round(float(score), 4)]))
     return faces
 
 
 def find(
     detector: Detector, photos: Sequence[np.ndarray | None], batch_size: int
 ) -> list[tuple[list[Face], str]]:
-    """All faces of each photo, and how they were found; equal-size photos go through the networks together.
+    """Detect all faces; photos of equal size go through the networks together.
 
     Args:
-        photos: uint8 (H, W, 3), RGB, of any sizes; None for one that can't be decoded.
-        batch_size: photos at a time.
+        detector: a callable like `Detector`.
+        photos: uint8 (H, W, 3), RGB, of any sizes; None for one that cannot be decoded.
+        batch_size: photos per batch.
 
     Returns:
-        `mtcnn`: at the usual thresholds; `retry`: at the lower ones, where the usual ones find nothing; an
-        empty list with "" where neither does, with `none` for None.
+        For each photo its faces and their source: `mtcnn` (default thresholds), `retry` (lower
+        ones, used where the default ones find nothing), "" without a face, `none` for None.
     """
-    result: list = [([], "none" if photo is None else "") for photo in photos]
-    for retry, how in ((False, "mtcnn"), (True, "retry")):
-        by_size: dict[tuple, list[int]] = {}
+    result: list[tuple[list[Face], str]] = [
+        ([], "none" if photo is None else "") for photo in photos
+    ]
+    for retry, source in ((False, "mtcnn"), (True, "retry")):
+        by_size: dict[tuple, list[tuple[int, np.ndarray]]] = {}
         for i, photo in enumerate(photos):
             if photo is not None and not result[i][0]:
-                by_size.setdefault(photo.shape[:2], []).append(i)
-        for rows in by_size.values():
-            for at in range(0, len(rows), batch_size):
-                batch = rows[at : at + batch_size]
-                for i, found in zip(
-                    batch, detector(np.stack([photos[i] for i in batch]), retry), strict=True
-                ):
+                by_size.setdefault(photo.shape[:2], []).append((i, photo))
+        for same_size in by_size.values():
+            for start in range(0, len(same_size), batch_size):
+                rows, batch = zip(*same_size[start : start + batch_size], strict=True)
+                for i, found in zip(rows, detector(np.stack(batch), retry), strict=True):
                     if found:
-                        result[i] = (found, how)
+                        result[i] = (found, source)
     return result
 
 
 def center(photo: np.ndarray) -> Face:
-    """The photo's middle square: what a pipeline without a face detector cuts."""
+    """Return the central square of a photo, which pipelines without a detector crop."""
     height, width = photo.shape[:2]
     side = min(height, width)
-    return Face(
-        (width - side) / 2, (height - side) / 2, (width + side) / 2, (height + side) / 2, 0.0, 0.0
-    )
+    left, top = (width - side) / 2, (height - side) / 2
+    return Face(left, top, (width + side) / 2, (height + side) / 2, 0.0, 0.0)
 
 
 def choose(faces: list[Face], width: int, height: int) -> Face | None:
-    """The most plausible face of a portrait: large, near the middle of the photo, and sure.
+    """Return the most plausible face of a portrait: large, central and with a high score.
 
-    Plausibility is score x sqrt(share of the photo's area) x a Gaussian of the distance from the
-    center (standard deviation: half the photo). None if there is no face.
+    Plausibility is score * sqrt(share of the photo's area) * a Gaussian of the distance from the
+    center (standard deviation: half the photo).
+
+    Args:
+        faces: candidates; the result is None if there are none.
+        width: of the photo in pixels.
+        height: of the photo in pixels.
     """
 
     def plausibility(face: Face) -> float:
@@ -128,34 +140,41 @@ def choose(faces: list[Face], width: int, height: int) -> Face | None:
     return max(faces, key=plausibility, default=None)
 
 
-def cut(photo: np.ndarray, face: Face, how: str, params: CropParams) -> np.ndarray:
-    """`crop` as the params say; `how` the face was found (`center`: the square is the whole crop)."""
-    return crop(
-        photo, face, params.image_size, 0.0 if how == "center" else params.margin, params.align
-    )
-
-
-def crop(photo: np.ndarray, face: Face, size: int, margin: float, align: bool) -> np.ndarray:
-    """Cut the square around a face.
+def cut(photo: np.ndarray, face: Face, source: str, params: CropParams) -> np.ndarray:
+    """Crop a face as the params say; see `crop`.
 
     Args:
         photo: uint8 (H, W, 3).
-        face: its box; the square has the box's longer side, centerd on it.
+        face: the face.
+        source: how its box was found; the square of `center` gets no margin.
+        params: the `crop` section.
+    """
+    margin = 0.0 if source == "center" else params.margin
+    return crop(photo, face, params.image_size, margin, params.align)
+
+
+def crop(photo: np.ndarray, face: Face, size: int, margin: float, align: bool) -> np.ndarray:
+    """Crop the square around a face.
+
+    Args:
+        photo: uint8 (H, W, 3).
+        face: the square has the longer side of its box and the same center.
         size: side of the result in pixels.
-        margin: share of the longer side added to it (0.4: a square 1.4 times as wide).
-        align: turn the square by the face's tilt, so that the eyes come out level.
+        margin: share of the longer side that is added (0.4: a square 1.4 times as wide).
+        align: rotate by the tilt, so that the eyes are level.
 
     Returns:
-        uint8 (size, size, 3); beyond the photo's edge its border pixels are repeated.
+        uint8 (size, size, 3). Outside the photo, its outermost pixels are repeated.
     """
     side = max(face.side * (1 + margin), 1.0)
-    # A plain warp skips pixels when it shrinks: warp to a multiple of the size, then average over areas.
+    # A plain warp skips pixels when it shrinks. So warp to a multiple of the size, then average.
     fine = size * max(1, int(np.ceil(side / size)))
     scale = fine / side
-    center = ((face.x0 + face.x1) / 2, (face.y0 + face.y1) / 2)
-    matrix = cv2.getRotationMatrix2D(center, face.tilt if align else 0.0, scale)
-    matrix[:, 2] += fine / 2 - np.array(center)
+    x, y = (face.x0 + face.x1) / 2, (face.y0 + face.y1) / 2
+    matrix = cv2.getRotationMatrix2D((x, y), face.tilt if align else 0.0, scale)
+    matrix[0, 2] += fine / 2 - x
+    matrix[1, 2] += fine / 2 - y
     square = warp(photo, matrix, fine)
-    return (
-        square if fine == size else cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA)
-    )
+    if fine == size:
+        return square
+    return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA)

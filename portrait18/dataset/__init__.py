@@ -1,1 +1,1 @@
-"""What there is to learn from: photos, their labels, folds of people, and which photos show the same person."""
+"""The data set: photos, labels, folds of people and the crop store."""

@@ -1,4 +1,4 @@
-"""Folds of people, stratified on gender x age group: no person stands on both sides of a split."""
+"""Folds of people, stratified by gender and age group; no person is in two folds."""
 
 from collections.abc import Iterable
 
@@ -8,44 +8,56 @@ import pandas as pd
 from portrait18.core.errors import UserError
 from portrait18.core.params import SplitParams
 
-HOLD_OUT_OF = 5  # folds: 1 holds out one person in five (8:2)
+#: `folds: 1` is one fold of five: an 8:2 split.
+FOLDS_OF_SINGLE_SPLIT = 5
 
 
 def assign_folds(labels: pd.DataFrame, params: SplitParams, listed: Iterable[str]) -> pd.DataFrame:
-    """Give each unit (person, or photo with `by: photo`) the fold in which it is held out.
+    """Assign a fold to each unit: a person, or a photo with `by: photo`.
 
-    Within a stratum, units stand in the order in which their people are listed and are dealt out in
-    blocks of as many as there are folds, each block in a random order of its own. So every fold holds
-    its share of every stratum to within one, and people whose rows are added at the end, whatever their
-    ids, leave the others where they are. (Taking people out, or moving them to another stratum, does not.)
+    The units of a stratum are in the order in which train.csv lists their people. They are dealt
+    in blocks of as many units as folds, each block in its own random order. So every fold gets its
+    share of every stratum to within one, and people appended to train.csv leave the folds of all
+    others unchanged. (Removing people, or moving them to another stratum, does not.)
 
     Args:
-        listed: ids of the people in the order of train.csv; one may come twice.
+        labels: data/labels.csv.
+        params: the `split` section.
+        listed: ids of the people in the order of train.csv; an id may occur twice.
 
     Returns:
-        Table (person or photo, fold); fold -1 is never held out (`folds: 1` uses one fifth). Extra
-        people are in no fold.
+        Table (person or photo, fold), sorted by the first column. With `folds: 1`, fold -1 is the
+        training part. Extra people get no row.
+
+    Raises:
+        UserError: too few people.
     """
-    place = {person: i for i, person in enumerate(dict.fromkeys(listed))}
+    position = {person: i for i, person in enumerate(dict.fromkeys(listed))}
     units = labels[labels.extra == 0].sort_values("photo").drop_duplicates(params.by)
-    units = units.assign(place=units.person.map(place)).sort_values(["place", params.by])
-    blocks = params.folds if params.folds > 1 else HOLD_OUT_OF
-    if len(units) < 2 * blocks:
-        lower = "" if params.folds == 1 else f" for {params.folds} folds; lower split.folds or"
+    units = units.assign(position=units.person.map(position)).sort_values(["position", params.by])
+    block = params.folds if params.folds > 1 else FOLDS_OF_SINGLE_SPLIT
+    if len(units) < 2 * block:
+        fix = "add people"
+        if params.folds > 1:
+            fix = f"lower split.folds = {params.folds} or {fix}"
         raise UserError(
-            f"{len(units)} {params.by}s are too few{lower or ' to hold any out;'} add people"
+            f"{len(units)} {params.by}s are too few to split, at least {2 * block} are needed;"
+            f" {fix}"
         )
     fold = pd.Series(-1, index=units.index)
-    for (gender, age), stratum in units.groupby(["gender", "age_group"]):
+    strata = units.gender.to_numpy(), units.age_group.to_numpy()
+    for gender, age in np.unique(strata, axis=1).T.tolist():
+        stratum = units.index[(strata[0] == gender) & (strata[1] == age)]
         rng = np.random.default_rng([params.seed, gender, age])
-        for at in range(0, len(stratum), blocks):
-            rows = stratum.index[at : at + blocks]
-            fold[rows] = rng.permutation(blocks)[: len(rows)]
+        for start in range(0, len(stratum), block):
+            rows = stratum[start : start + block]
+            fold[rows] = rng.permutation(block)[: len(rows)]
     empty = set(range(params.folds)) - set(fold)
     if empty or fold.nunique() < 2:
         raise UserError(
-            f"{len(units)} {params.by}s are too few for split.folds = {params.folds}: fold {min(empty, default=1)} is"
-            " empty; add people, lower split.folds or try another split.seed"
+            f"{len(units)} {params.by}s are too few for split.folds = {params.folds}:"
+            f" fold {min(empty, default=1)} is empty; add people, lower split.folds or try another"
+            " split.seed"
         )
     if params.folds == 1:
         fold = fold.where(fold == 0, -1)
@@ -53,7 +65,18 @@ def assign_folds(labels: pd.DataFrame, params: SplitParams, listed: Iterable[str
 
 
 def photo_folds(labels: pd.DataFrame, folds: pd.DataFrame) -> np.ndarray:
-    """Fold in which each photo is held out, int (N,), in the order of `labels`; -1: in none."""
+    """Return the fold in which each photo is in the validation set.
+
+    Args:
+        labels: data/labels.csv.
+        folds: data/folds.csv.
+
+    Returns:
+        int64 (N,); -1 for photos that are never validated.
+
+    Raises:
+        UserError: a photo has no fold.
+    """
     by = folds.columns[0]
     fold = labels[by].map(folds.set_index(by).fold).mask(labels.extra == 1, -1)
     if fold.isna().any():

@@ -1,4 +1,4 @@
-"""Reading CSV files: the user's as text, checked; the pipeline's own with the types they were written with."""
+"""CSV files: the user's, read as text and checked, and the pipeline's own, read with types."""
 
 import csv
 import io
@@ -10,59 +10,68 @@ import pandas as pd
 from portrait18.core.errors import REPAIR_HINT, UserError
 from portrait18.core.files import atomic_write
 
-_TEXT = dict.fromkeys(("photo", "folder", "person", "digest", "set"), str)
+_TEXT_COLUMNS = dict.fromkeys(("photo", "folder", "person", "digest", "set"), str)
 
 
 def read(path: str | Path) -> pd.DataFrame:
-    """Read a table; names and ids stay text (`000001` is no number, and `NA` is no missing value).
+    """Read a table of the pipeline; names and ids stay text (`000001`, `NA`).
+
+    Args:
+        path: a file that `write_csv` wrote.
 
     Raises:
-        UserError: no such file, or one that `files.write_csv` did not write to its end.
+        UserError: missing or damaged.
     """
     try:
         data = Path(path).read_bytes()
         if not data.endswith(b"\n"):
-            raise ValueError("its end is cut off")
+            raise ValueError("its end is missing")
         return pd.read_csv(
-            io.BytesIO(data), dtype=_TEXT, keep_default_na=False, na_values={"years": [""]}
+            io.BytesIO(data), dtype=_TEXT_COLUMNS, keep_default_na=False, na_values={"years": [""]}
         )
     except FileNotFoundError:
         raise UserError(f"{path} is missing; run dvc repro") from None
-    except ValueError as error:  # pandas' own among them
-        raise UserError(
-            f"{path} is damaged ({' '.join(str(error).split())}); {REPAIR_HINT}"
-        ) from None
+    except ValueError as error:  # includes those of pandas
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is damaged ({reason}); {REPAIR_HINT}") from None
 
 
 def read_user_csv(path: str | Path, columns: list[str]) -> pd.DataFrame:
-    """Read a user's CSV, every cell as text.
+    """Read a CSV file written by the user, all cells as text.
+
+    Args:
+        path: the file.
+        columns: required columns.
 
     Returns:
-        The rows, empty lines passed over; the index is the line of the file that each row begins on.
+        The rows without empty lines; the index is the line on which a row starts, from 1.
 
     Raises:
-        UserError: no such file, not a CSV in UTF-8, a row of another length than the header, a column
-            there twice, or one of `columns` missing.
+        UserError: no such file, not CSV in UTF-8, a row with more or fewer cells than the header,
+            a repeated column, or a missing one of `columns`.
     """
-    wanted = ",".join(columns)
+    expected = ",".join(columns)
     try:
         header, *rows = _rows(Path(path))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; expected a CSV with the columns {wanted}") from None
+        raise UserError(
+            f"{path}: no such file; expected a CSV with the columns {expected}"
+        ) from None
     except IsADirectoryError:
         raise UserError(
-            f"{path} is a folder; put a CSV with the columns {wanted} in its place"
+            f"{path} is a folder; replace it by a CSV with the columns {expected}"
         ) from None
     except (ValueError, csv.Error) as error:
         raise UserError(
-            f"{path} is not a readable CSV ({error}); save it as UTF-8 with a header line {wanted}"
+            f"{path} is not a readable CSV ({error});"
+            f" save it as UTF-8 with a header line {expected}"
         ) from None
     names = header.cells
     missing = [c for c in columns if c not in names]
     if missing:
-        raise UserError(f"{path} has columns {names}, {missing} missing; expected {wanted}")
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    problems = [f"{path} has two columns {name!r}; keep one" for name in twice]
+        raise UserError(f"{path} has columns {names}, {missing} missing; expected {expected}")
+    repeated = sorted({name for name in names if name and names.count(name) > 1})
+    problems = [f"{path} has two columns {name!r}; keep one" for name in repeated]
     problems += [
         f"{path} line {row.line} has {len(row.cells)} cells, its header {len(names)};"
         " give each column one, quote cells with commas"
@@ -81,7 +90,7 @@ class _Row(NamedTuple):
 
 
 def _rows(path: Path) -> list[_Row]:
-    """All rows that are not empty, at least one; ValueError or csv.Error says what is wrong."""
+    """Return all rows that are not empty, at least one; ValueError or csv.Error otherwise."""
     found, line = [], 1
     with open(path, encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)

@@ -1,12 +1,13 @@
-"""Which photos to label show the same person: told by a column, or by the same clothes and background.
+"""Groups of photos that show the same person: by a column, or as near duplicates.
 
-The assumption behind the second: one person is photographed several times in one sitting, and nobody else
-in that place and those clothes. It holds for sets such as the competition's; where many people stand in
-front of one wall in one uniform it does not. Faces are not compared.
+Near duplicates have the same clothes and background. The assumption is that a person is
+photographed several times in one sitting, and nobody else in the same place and clothes. It holds
+for sets such as the competition's, not where many people wear a uniform in front of one wall.
+Faces are not compared.
 
-A photo's descriptor is the coarse picture of what lies around the face (`portrait18.cropping.context`). Photos
-that are among each other's nearest, and near enough, are linked, and groups grow along the links from
-the closest on.
+Photos are compared by their context descriptors (`portrait18.cropping.context`). Photos that are
+among each other's nearest neighbors, and near enough, are linked. Groups grow along the links,
+starting with the closest.
 """
 
 from pathlib import Path
@@ -22,16 +23,18 @@ from portrait18.dataset.classes import AGE, ALL, GENDER, TASKS, marginals
 BLOCK = 256  # photos compared with all others at once: 80 MB for 12,600 photos
 
 
-def nearest(descriptors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest other rows of each row, among equals the first.
+def nearest_neighbors(descriptors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nearest other rows of each row; ties go to the lower row.
+
+    The result is exact, so it is the same on every machine: float32 holds integers up to 2**24,
+    and no sum here is larger.
 
     Args:
         descriptors: int8 (N, D), D at most 250.
-        count: how many, less than N.
+        count: neighbors per row, less than N.
 
     Returns:
-        Rows, int64 (N, count), nearest first, and their squared distances, int64 (N, count). Exact, so the
-        same on every machine: float32 holds whole numbers up to 2**24, and no sum here is larger.
+        Rows, int64 (N, count), nearest first, and their squared distances, int64 (N, count).
     """
     total = len(descriptors)
     exact = descriptors.astype(np.float32)
@@ -40,24 +43,29 @@ def nearest(descriptors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray
     for start in range(0, total, BLOCK):
         stop = min(start + BLOCK, total)
         block = squares[start:stop, None] + squares - 2 * (exact[start:stop] @ exact.T)
-        block[np.arange(stop - start), np.arange(start, stop)] = 2**24  # not itself
+        block[np.arange(stop - start), np.arange(start, stop)] = 2**24  # exclude the row itself
         key = block.astype(np.int64) * total + np.arange(total)
         key = np.sort(np.partition(key, count - 1, axis=1)[:, :count], axis=1)
         distances[start:stop], rows[start:stop] = key // total, key % total
     return rows, distances
 
 
-def links(descriptors: np.ndarray, threshold: float, largest: int) -> np.ndarray:
-    """Pairs of rows that are among each other's `largest` - 1 nearest, closest pair first, int64 (L, 2).
+def mutual_links(descriptors: np.ndarray, threshold: float, max_size: int) -> np.ndarray:
+    """Return pairs of rows that are among each other's `max_size` - 1 nearest neighbors.
 
     Args:
+        descriptors: int8 (N, D).
         threshold: largest root mean square difference of two linked descriptors.
+        max_size: size of the largest group.
+
+    Returns:
+        int64 (L, 2), closest pair first.
     """
     total = len(descriptors)
-    count = min(largest, total) - 1
+    count = min(max_size, total) - 1
     if count < 1:
         return np.empty((0, 2), np.int64)
-    rows, distances = nearest(descriptors, count)
+    rows, distances = nearest_neighbors(descriptors, count)
     one, other, distance = np.repeat(np.arange(total), count), rows.ravel(), distances.ravel()
     mutual = np.isin(one * total + other, other * total + one)
     kept = mutual & (one < other) & (distance <= threshold**2 * descriptors.shape[1])
@@ -65,11 +73,19 @@ def links(descriptors: np.ndarray, threshold: float, largest: int) -> np.ndarray
     return np.stack([one[kept], other[kept]], 1)[order]
 
 
-def join(total: int, links: np.ndarray, largest: int) -> np.ndarray:
-    """Group of each of `total` rows, int64 (total,): single linkage in the order of the links (Kruskal 1956).
+def join_links(total: int, links: np.ndarray, max_size: int) -> np.ndarray:
+    """Group rows by single linkage in the order of the links (Kruskal 1956).
 
-    A link that would make a group larger than `largest` is passed over. So where a chance likeness bridges
-    two people, both keep their own closer links; leaving all of them ungrouped would lose two people for it.
+    A link that would make a group larger than `max_size` is skipped. So if two people happen to be
+    linked, both keep their own closer links.
+
+    Args:
+        total: number of rows.
+        links: int64 (L, 2), pairs of rows.
+        max_size: size of the largest group.
+
+    Returns:
+        Group of each row, int64 (total,).
     """
     parent, size = list(range(total)), [1] * total
 
@@ -81,91 +97,105 @@ def join(total: int, links: np.ndarray, largest: int) -> np.ndarray:
 
     for one, other in links.tolist():
         a, b = root(one), root(other)
-        if a != b and size[a] + size[b] <= largest:
+        if a != b and size[a] + size[b] <= max_size:
             parent[b] = a
             size[a] += size[b]
     return pd.factorize(np.array([root(row) for row in range(total)], np.int64))[0]
 
 
-def by_descriptor(around: np.ndarray, threshold: float, largest: int) -> np.ndarray:
-    """Group of each photo by clothes and background, int64 (N,).
+def by_descriptor(descriptors: np.ndarray, threshold: float, max_size: int) -> np.ndarray:
+    """Group photos by clothes and background.
 
     Args:
-        around: int8 (N, NUMBERS), see `portrait18.cropping.context`; a row of zeros, of a photo that can't be
-            decoded, stays alone.
-        threshold, largest: see `links` and `join`.
+        descriptors: int8 (N, LENGTH), see `portrait18.cropping.context`; a row of zeros, of a
+            photo that cannot be decoded, forms its own group.
+        threshold: see `mutual_links`.
+        max_size: size of the largest group.
+
+    Returns:
+        Group of each photo, int64 (N,).
     """
-    good = np.flatnonzero(around.any(1))
-    return join(len(around), good[links(around[good], threshold, largest)], largest)
+    valid = np.flatnonzero(descriptors.any(1))
+    links = valid[mutual_links(descriptors[valid], threshold, max_size)]
+    return join_links(len(descriptors), links, max_size)
 
 
 def by_column(names: pd.Series, info: Path, column: str) -> np.ndarray:
-    """Group of each photo by a column of info.csv, int64 (N,); a photo with an empty cell stays alone.
+    """Group photos by a column of info.csv; a photo with an empty cell forms its own group.
+
+    Args:
+        names: file names of the photos.
+        info: info.csv.
+        column: name of the column.
+
+    Returns:
+        Group of each photo, int64 (N,).
 
     Raises:
-        UserError: no such column, one that names no people, or a photo without a row.
+        UserError: no such column, a column that holds no persons, or a photo without a row.
     """
-    told = tables.read_user_csv(info, ["ImageID"])
-    able = [c for c in told if c not in ("ImageID", "ans")]
-    if column not in able:
-        known = (
-            f"{info} has {', '.join(able)}" if able else f"{info} has no column but ImageID and ans"
-        )
+    table = tables.read_user_csv(info, ["ImageID"])
+    usable = [c for c in table.columns.tolist() if c not in ("ImageID", "ans")]
+    if column not in usable:
+        known = f"has {', '.join(usable)}" if usable else "has no column but ImageID and ans"
         raise UserError(
-            f"params.yaml: group.column = {column!r} is no column that tells people apart; {known};"
-            " name one that holds a person on each row, or set group.by to none"
+            f"params.yaml: group.column = {column!r} is not a column of persons; {info} {known};"
+            " name one that holds a person in each row, or set group.by to none"
         )
-    cells = told.drop_duplicates("ImageID").set_index("ImageID")[column]
-    missing = [name for name in names if name not in cells.index]
+    cells = dict(zip(table.ImageID[::-1], table[column].str.strip()[::-1], strict=True))
+    missing = [name for name in names if name not in cells]
     if missing:
         raise UserError([f"{info}: no row for {name}; run dvc repro check" for name in missing])
-    keys = [
-        f"={cell}" if cell else f"/{name}"
-        for name, cell in zip(names, cells.loc[names].str.strip(), strict=True)
-    ]
+    keys = [f"={cells[name]}" if cells[name] else f"/{name}" for name in names]
     return pd.factorize(np.array(keys, object))[0]
 
 
 def groups(
-    inventory: pd.DataFrame, around: np.ndarray, info: Path, params: GroupParams
+    inventory: pd.DataFrame, descriptors: np.ndarray, info: Path, params: GroupParams
 ) -> np.ndarray:
-    """Group of each photo of a set, int64 (N,): numbers from 0 in the order in which the groups appear.
+    """Group the photos of a set by person.
 
     Args:
-        inventory: `data/photos/<set>.csv`; where it tells persons, as that of the training photos does,
-            `by: column` takes them.
-        around: `data/crops/<set>_context.npy`.
-        info: info.csv of the photos to label.
+        inventory: data/photos/<set>.csv; with `by: column`, its column `person` is preferred.
+        descriptors: data/crops/<set>_context.npy.
+        info: info.csv of the evaluation set.
+        params: the `group` section.
+
+    Returns:
+        Group of each photo, int64 (N,), numbered from 0 in order of appearance.
     """
     if params.by == "column":
         if "person" in inventory:
             return pd.factorize(inventory.person)[0]
         return by_column(inventory.photo, info, params.column)
     if params.by == "near_duplicate":
-        return by_descriptor(around, params.threshold, params.max_size)
+        return by_descriptor(descriptors, params.threshold, params.max_size)
     return np.arange(len(inventory))
 
 
 def average_over_groups(table: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
-    """Predictions with what photos of one person share, gender and age, averaged over the group.
+    """Average gender and age predictions over the photos of each person.
 
-    The mean is arithmetic: it stays a probability without being normalized, and one photo that is sure
-    and wrong, or in the wrong group, can't veto the rest. Answers over the 18 classes are taken apart into
-    the three tasks first: the mask is each photo's own.
+    The arithmetic mean of probabilities needs no normalization, and one photo with a confident
+    error, or in the wrong group, cannot veto the others. The mask differs between photos, so
+    18-class probabilities are first split into the three tasks.
 
     Args:
-        table: index (set, photo); probability columns, and years where they are told.
-        groups: set, photo, group, for every photo of the table.
+        table: index (set, photo); probability columns and, if predicted, years.
+        groups: columns set, photo and group, with every photo of the table.
+
+    Returns:
+        The table with averaged columns.
     """
     if ALL.columns[0] in table:
         parts = marginals(table[ALL.columns].to_numpy())
-        apart = {
-            c: p
+        columns = {
+            column: probabilities
             for task in TASKS.values()
-            for c, p in zip(task.columns, parts[task.name].T, strict=True)
+            for column, probabilities in zip(task.columns, parts[task.name].T, strict=True)
         }
-        table = table.drop(columns=ALL.columns).assign(**apart)
+        table = table.drop(columns=ALL.columns).assign(**columns)
     shared = [c for c in [*GENDER.columns, *AGE.columns, "years"] if c in table]
-    of_photo = groups.set_index(["set", "photo"]).group.loc[table.index].to_numpy()
-    means = table[shared].groupby([table.index.get_level_values("set"), of_photo]).transform("mean")
+    group = groups.set_index(["set", "photo"]).group.loc[table.index].to_numpy()
+    means = table[shared].groupby([table.index.get_level_values("set"), group]).transform("mean")
     return table.assign(**means)

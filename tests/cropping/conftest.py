@@ -1,4 +1,4 @@
-"""Runs that are killed and data that grow, in chunks of two photos."""
+"""Killed runs and growing data sets, in chunks of two photos."""
 
 import numpy as np
 import pandas as pd
@@ -12,31 +12,31 @@ from portrait18.dataset.inventory import probe
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    """Chunks of two photos, one after the other: with more threads, how far the next one is would be chance."""
+    """Chunks of two photos in one thread, so that the progress of a killed run is fixed."""
     monkeypatch.setattr(builder, "CHUNK", 2)
-    monkeypatch.setattr(reuse, "COPIED", 2)
-    usual = torch.get_num_threads()
+    monkeypatch.setattr(reuse, "COPY_BATCH", 2)
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
-    torch.set_num_threads(usual)
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
 def killed(build, find):
-    """killed(inventory, stop_at=) runs until photo `stop_at` comes before the detector."""
+    """killed(inventory, stop_at=) runs until photo `stop_at` reaches the detector."""
 
-    def run(inventory, params=None, **how):
-        finder = find(**how)
+    def run(inventory, params=None, **kwargs):
+        detector = find(**kwargs)
         with pytest.raises(KeyboardInterrupt):
             build(inventory, params)
-        return finder
+        return detector
 
     return run
 
 
 @pytest.fixture
 def grown(inventory, tmp_path):
-    """A later inventory: photo 1 has changed, b's 5 is gone, there are three new photos, and all stand in another order."""
+    """A later inventory: photo 1 changed, photo 5 is gone, three are new, the order differs."""
     images = tmp_path / "images"
     for number, name in ((11, "a/1.png"), (12, "aa/0.png"), (13, "b/9.png"), (14, "d/0.png")):
         pixels = np.random.default_rng(number).integers(0, 256, (80, 60, 3), np.uint8)

@@ -12,7 +12,7 @@ from portrait18.dataset import photos
 from portrait18.dataset.inventory import probe
 
 
-def test_rows_stand_in_the_inventorys_order_with_their_own_crops(
+def test_rows_follow_the_inventory_with_their_own_crops(
     inventory, build, find, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(builder, "CHUNK", 3)
@@ -22,9 +22,9 @@ def test_rows_stand_in_the_inventorys_order_with_their_own_crops(
     assert table.photo.tolist() == shuffled.photo.tolist()
     assert pixels.shape == (7, 32, 32, 3)
     assert pixels.dtype == np.uint8
-    around = np.load(tmp_path / "store/set_context.npy")
-    assert around.shape == (7, context.NUMBERS)
-    assert around.dtype == np.int8
+    descriptors = np.load(tmp_path / "store/set_context.npy")
+    assert descriptors.shape == (7, context.LENGTH)
+    assert descriptors.dtype == np.int8
     for i, name in enumerate(table.photo):
         box = BOXES[int(name[2])]
         assert (
@@ -32,20 +32,20 @@ def test_rows_stand_in_the_inventorys_order_with_their_own_crops(
         ).all()
         assert tuple(table.loc[i, ["x0", "y0", "x1", "y1", "tilt", "score"]]) == pytest.approx(box)
         assert (
-            around[i] == context.descriptor(photos.read(tmp_path / "images" / name), box[:4])
+            descriptors[i] == context.descriptor(photos.read(tmp_path / "images" / name), box[:4])
         ).all()
     assert (table.found == "mtcnn").all()
 
 
-def test_the_lower_thresholds_are_tried_on_the_missed_photos_only(inventory, build, find):
-    finder = find(missed={2: "first"})
+def test_lower_thresholds_are_used_for_missed_photos_only(inventory, build, find):
+    detector = find(missed={2: "first"})
     _, table = build(inventory)
     assert table.found.tolist() == ["mtcnn", "mtcnn", "retry", "mtcnn", "mtcnn", "mtcnn", "mtcnn"]
-    assert sorted(finder.seen) == [0, 1, 2, 2, 3, 4, 5, 6]
+    assert sorted(detector.seen) == [0, 1, 2, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("missed", [0, 3])
-def test_a_missed_photo_gets_the_persons_median_box_scaled_to_its_size(
+def test_a_missed_photo_gets_the_scaled_median_box_of_the_person(
     inventory, build, find, tmp_path, missed
 ):
     find(missed={missed: "both"})
@@ -59,14 +59,14 @@ def test_a_missed_photo_gets_the_persons_median_box_scaled_to_its_size(
     )
     photo = photos.read(tmp_path / f"images/a/{missed}.png")
     assert (pixels[missed] == faces.crop(photo, Face(*box, 0, 0), 32, 0.4, True)).all()
-    around = np.load(tmp_path / "store/set_context.npy")[missed]
+    descriptors = np.load(tmp_path / "store/set_context.npy")[missed]
     assert (
-        around == context.descriptor(photo, tuple(table.loc[missed, ["x0", "y0", "x1", "y1"]]))
+        descriptors == context.descriptor(photo, tuple(table.loc[missed, ["x0", "y0", "x1", "y1"]]))
     ).all()
 
 
 @pytest.mark.parametrize("persons_known", [True, False])
-def test_a_photo_without_found_siblings_gets_the_sets_median_box(
+def test_a_photo_without_detected_siblings_gets_the_median_box_of_the_set(
     inventory, build, find, persons_known
 ):
     find(missed={6: "both", 3: "both"})
@@ -85,7 +85,7 @@ def test_nothing_found_anywhere_gives_the_middle_of_each_photo(inventory, build,
 
 
 @pytest.mark.parametrize("method", ["mtcnn", "center"])
-def test_an_undecodable_photo_keeps_its_row_as_a_grey_crop(
+def test_an_undecodable_photo_keeps_its_row_with_a_gray_crop(
     inventory, build, find, tmp_path, method
 ):
     find()
@@ -98,12 +98,12 @@ def test_an_undecodable_photo_keeps_its_row_as_a_grey_crop(
     assert (table.found.drop(1) == method).all()
 
 
-def test_the_center_method_takes_the_middle_square_without_a_detector(
+def test_the_center_method_crops_the_central_square_without_a_detector(
     inventory, build, find, tmp_path
 ):
-    finder = find()
+    detector = find()
     pixels, table = build(inventory, crop_params(method="center", margin=0.4, image_size=60))
-    assert finder.seen == []
+    assert detector.seen == []
     assert (table.found == "center").all()
     assert (pixels[0] == photos.read(tmp_path / "images/a/0.png")[10:70]).all()
 
@@ -116,7 +116,7 @@ def test_mtcnn_crops_the_demo_photos(build, tmp_path):
     assert (found.found == "mtcnn").all()
     assert (found.score > 0.9).all()
     again = faces.Detector(0.2, torch.device("cpu"))(pixels.repeat(4, 1).repeat(4, 2))
-    assert all(len(of_photo) == 1 for of_photo in again)
+    assert all(len(found_again) == 1 for found_again in again)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
@@ -130,55 +130,31 @@ def test_crops_are_the_same_bytes_with_any_number_of_threads(
         for path in (tmp_path / "images").glob("00001*/*.jpg")
     )[:9]
     table, _ = probe(pd.DataFrame({"photo": names}), tmp_path / "images", 10**6)
-    usual = torch.get_num_threads()
+    threads_before = torch.get_num_threads()
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
             build(table, crop_params(image_size=64, batch_size=batch_size), to=str(threads))
             assert torch.get_num_threads() == threads
     finally:
-        torch.set_num_threads(usual)
+        torch.set_num_threads(threads_before)
     assert equal_files(tmp_path, "1", "3")
 
 
-FOUND = pd.DataFrame(
-    {"found": ["mtcnn", "median", "mtcnn", "none", "retry", "person", "mtcnn", "median"]}
-)
-
-
-def test_summary_counts_and_rates():
-    summary = builder.summary(FOUND, pd.DataFrame({"mask": [0, 0, 1, 1, 2, 2, 2, 2]}))
-    assert summary["photos"] == 8
-    assert summary["detection_rate"] == 0.5
-    assert summary["detection_rate_by_mask"] == {"worn": 0.5, "incorrect": 0.5, "none": 0.5}
-    assert summary["found"] == {
-        "mtcnn": 3,
-        "retry": 1,
-        "person": 1,
-        "median": 2,
-        "center": 0,
-        "none": 1,
-    }
-
-
-def test_the_contact_sheets_show_an_even_sample_and_the_blindest_guesses():
-    assert builder.examples(FOUND, 3) == {0: "mtcnn", 3: "none", 7: "median"}
-    assert list(builder.examples(FOUND, 100)) == list(range(8))
-    assert builder.fallbacks(FOUND, 10) == {
-        3: "none",
-        1: "median",
-        7: "median",
-        5: "person",
-        4: "retry",
-    }
-    assert list(builder.fallbacks(FOUND, 10)) == [3, 1, 7, 5, 4]
-    assert list(builder.fallbacks(FOUND, 2)) == [3, 1]
-
-
-def test_chunks_hold_fewer_photos_where_they_are_large(monkeypatch):
+def test_chunks_of_large_photos_hold_fewer_photos(monkeypatch):
     monkeypatch.setattr(builder, "CHUNK", 3)
     monkeypatch.setattr(builder, "CHUNK_PIXELS", 1000)
-    sides = [10, 10, 10, 10, 30, 30, 40, 5, 0]  # a photo larger than a chunk may be stands alone
+    sides = [
+        10,
+        10,
+        10,
+        10,
+        30,
+        30,
+        40,
+        5,
+        0,
+    ]  # a photo above the chunk limit is a chunk of its own
     table = pd.DataFrame({"width": sides, "height": sides})
-    assert list(builder._bounds(table)) == [(0, 3), (3, 5), (5, 6), (6, 7), (7, 9)]
-    assert list(builder._bounds(table.iloc[:0])) == []
+    assert list(builder.chunk_bounds(table)) == [(0, 3), (3, 5), (5, 6), (6, 7), (7, 9)]
+    assert list(builder.chunk_bounds(table.iloc[:0])) == []

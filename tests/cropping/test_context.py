@@ -8,10 +8,10 @@ HEIGHT, WIDTH = AROUND_SHAPE
 BOX = AROUND_BOX
 
 
-def test_the_descriptor_is_blind_to_the_face_and_sees_what_lies_around_it():
+def test_the_descriptor_ignores_the_face_and_depends_on_its_surroundings():
     photo = shot(0, 0)
     before = context.descriptor(photo, BOX).astype(int)
-    assert before.shape == (context.NUMBERS,) == (3 * (12 + 12 + 24),)
+    assert before.shape == (context.LENGTH,) == (3 * (12 + 12 + 24),)
     other_face = photo.copy()
     other_face[20:70, 30:66] = 255 - photo[20:70, 30:66]
     assert (context.descriptor(other_face, BOX) == before).all()
@@ -26,7 +26,7 @@ def test_the_descriptor_is_blind_to_the_face_and_sees_what_lies_around_it():
         assert moved[cells].mean() > 3 * np.delete(moved, np.r_[cells]).mean()
 
 
-def test_the_descriptor_moves_with_the_face_and_hardly_with_the_light():
+def test_the_descriptor_hardly_depends_on_the_light():
     def distance(a, b):
         return np.sqrt(((a.astype(float) - b) ** 2).mean())
 
@@ -46,7 +46,7 @@ def test_the_descriptor_moves_with_the_face_and_hardly_with_the_light():
 @pytest.mark.parametrize(
     "box", [(-20, -20, 120, 200), (0, 0, 0, 0), (96, 120, 96, 120), (90, 5, 300, 400)]
 )
-def test_a_box_over_the_border_leaves_thin_strips(box):
+def test_a_box_beyond_the_photo_leaves_thin_strips(box):
     for shape in ((HEIGHT, WIDTH), (20, 20), (20, 500)):
         photo = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-        assert context.descriptor(photo, box).shape == (context.NUMBERS,)
+        assert context.descriptor(photo, box).shape == (context.LENGTH,)

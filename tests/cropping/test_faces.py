@@ -46,13 +46,13 @@ def test_a_batch_without_faces_gives_empty_lists(detector, retry, pixels):
     assert detector(batch, retry) == [[], [], []]
 
 
-def test_retry_finds_a_face_that_the_usual_thresholds_miss(detector):
+def test_retry_finds_a_face_that_the_default_thresholds_miss(detector):
     photo = demo_photo("mask1", "000005_male_Black_79")[None]
     assert detector(photo) == [[]]
     assert len(detector(photo, retry=True)[0]) >= 1
 
 
-def test_faces_under_the_smallest_size_are_not_looked_for():
+def test_faces_below_the_minimum_size_are_ignored():
     small = cv2.resize(demo_photo(), (96, 128), interpolation=cv2.INTER_AREA)
     photo = np.full((512, 384, 3), 128, np.uint8)
     photo[200:328, 140:236] = small
@@ -87,7 +87,7 @@ def test_align_levels_the_eyes_of_a_tilted_face(detector, degrees):
         (face(45, 45, 55, 55, score=1.0), face(20, 20, 80, 80, score=0.8)),
         (face(25, 25, 75, 75, score=0.5), face(30, 30, 70, 70, score=0.95)),
     ],
-    ids=["larger", "central", "surer", "much larger though less sure", "much surer though smaller"],
+    ids=["larger", "central", "higher score", "much larger", "much higher score"],
 )
 def test_choose_prefers(worse, better):
     assert (
@@ -95,13 +95,13 @@ def test_choose_prefers(worse, better):
     )
 
 
-def test_choose_of_nothing_is_none():
+def test_choose_without_faces_is_none():
     assert faces.choose([], 100, 100) is None
 
 
 @pytest.mark.parametrize("size", [32, 96, 200])
 @pytest.mark.parametrize("margin", [0.0, 0.4, 1.0])
-def test_margin_widens_the_view_by_its_share(size, margin):
+def test_the_margin_widens_the_square_by_its_share(size, margin):
     photo = np.zeros((400, 300, 3), np.uint8)
     photo[150:250, 100:200] = 255
     cut = faces.crop(photo, face(100, 150, 200, 250), size, margin, True)
@@ -122,7 +122,7 @@ def test_the_square_has_the_longer_side_and_the_boxs_center():
 
 
 @pytest.mark.parametrize("tilt", [20.0, -35.0])
-def test_align_turns_by_the_tilt(tilt):
+def test_align_rotates_by_the_tilt(tilt):
     photo = np.zeros((200, 200, 3), np.uint8)
     step = 40 * np.array([np.cos(np.radians(tilt)), np.sin(np.radians(tilt))])
     for sign, channel in ((-1, 0), (1, 1)):
@@ -138,7 +138,7 @@ def test_align_turns_by_the_tilt(tilt):
     assert left[1] < right[1]
 
 
-def test_beyond_the_edge_the_border_is_repeated():
+def test_the_outermost_pixels_are_repeated_outside_the_photo():
     photo = np.full((100, 100, 3), 200, np.uint8)
     photo[:, 0] = 10
     cut = faces.crop(photo, face(-50, 0, 50, 100), 100, 0, False)

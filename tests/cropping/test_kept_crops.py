@@ -6,7 +6,7 @@ from cropped import MISSED, equal_files
 pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
-def test_a_finished_store_is_a_link_that_the_next_run_does_not_write_to(
+def test_a_finished_store_is_a_link_that_the_next_run_does_not_overwrite(
     inventory, grown, build, find, tmp_path
 ):
     find(missed=MISSED)
@@ -26,9 +26,7 @@ def test_a_finished_store_is_a_link_that_the_next_run_does_not_write_to(
     assert sorted(p.suffix for p in work.iterdir()) == [".jsonl", ".npy"]
 
 
-def test_where_links_are_not_possible_the_pixels_are_copied(
-    inventory, grown, build, find, tmp_path, monkeypatch
-):
+def test_without_links_the_pixels_are_copied(inventory, grown, build, find, tmp_path, monkeypatch):
     find()
     build(grown, to="from scratch")
 
@@ -37,16 +35,16 @@ def test_where_links_are_not_possible_the_pixels_are_copied(
 
     monkeypatch.setattr(os, "link", refuse)
     build(inventory)
-    finder = find()
+    detector = find()
     build(grown)
-    assert sorted(finder.seen) == [11, 12, 13, 14]
+    assert sorted(detector.seen) == [11, 12, 13, 14]
     assert equal_files(tmp_path, "store", "from scratch")
 
 
 @pytest.mark.parametrize(
     "damage", ["pixels gone", "pixels cut", "record cut", "record of an earlier version"]
 )
-def test_a_damaged_last_run_costs_time_alone(inventory, build, find, tmp_path, damage):
+def test_a_damaged_last_run_only_costs_time(inventory, build, find, tmp_path, damage):
     find()
     build(inventory, to="undisturbed")
     build(inventory)
@@ -60,14 +58,14 @@ def test_a_damaged_last_run_costs_time_alone(inventory, build, find, tmp_path, d
         os.truncate(record, len(record.read_text()) * 2 // 3)
     else:
         record.write_text('"a fingerprint"\n[0, [["mtcnn", 1, 2, 3, 4, 5, 6, []]]]\n')
-    finder = find()
+    detector = find()
     build(inventory)
-    assert finder.seen if damage == "record cut" else sorted(finder.seen) == list(range(7))
+    assert detector.seen if damage == "record cut" else sorted(detector.seen) == list(range(7))
     assert equal_files(tmp_path, "store", "undisturbed")
 
 
 @pytest.mark.parametrize("size", [0, 1000, None])
-def test_a_killed_run_whose_pixels_are_damaged_or_gone_is_begun_anew(
+def test_a_killed_run_with_damaged_or_missing_pixels_starts_again(
     inventory, build, find, killed, tmp_path, size
 ):
     find()
@@ -75,7 +73,7 @@ def test_a_killed_run_whose_pixels_are_damaged_or_gone_is_begun_anew(
     killed(inventory, stop_at=4)
     [pixels] = (tmp_path / "work-store").glob("*.npy")
     os.truncate(pixels, size) if size is not None else pixels.unlink()
-    finder = find()
+    detector = find()
     build(inventory)
-    assert sorted(finder.seen) == list(range(7))
+    assert sorted(detector.seen) == list(range(7))
     assert equal_files(tmp_path, "store", "undisturbed")

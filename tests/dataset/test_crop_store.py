@@ -17,7 +17,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_crops_come_as_a_read_only_memory_map_with_their_table(folder):
+def test_crops_are_a_read_only_memory_map_with_their_table(folder):
     pixels, table = crop_store.load(folder, "set")
     assert isinstance(pixels, np.memmap)
     assert not pixels.flags.writeable
@@ -31,12 +31,12 @@ def test_crops_come_as_a_read_only_memory_map_with_their_table(folder):
 
 
 @pytest.mark.parametrize("kept", [0, 3, 70, 128, 140, -1])
-def test_a_truncated_store_is_named_in_one_line(folder, kept):
+def test_a_truncated_store_is_rejected_in_one_line(folder, kept):
     (folder / "set.npy").write_bytes((folder / "set.npy").read_bytes()[:kept])
-    refused(folder)
+    assert_rejected(folder)
 
 
-def refused(folder):
+def assert_rejected(folder):
     with pytest.raises(
         UserError, match=r"set\.npy is damaged .*run make repair, then dvc repro"
     ) as caught:
@@ -54,26 +54,26 @@ def refused(folder):
         b"{'descr': '|u1', 'fortran_order': False, 'shape': (9**99,), }",
     ],
 )
-def test_a_header_of_garbage_is_named_in_one_line(folder, header):
+def test_a_damaged_header_is_rejected_in_one_line(folder, header):
     data = bytearray((folder / "set.npy").read_bytes())
     data[10 : 10 + len(header)] = header
     (folder / "set.npy").write_bytes(data)
-    refused(folder)
+    assert_rejected(folder)
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 2, 3), (2, 2, 2, 4), (2, 12)])
-def test_another_array_than_the_tables_is_refused(folder, shape):
+def test_an_array_of_another_shape_is_rejected(folder, shape):
     np.save(folder / "set.npy", np.zeros(shape, np.uint8))
-    refused(folder)
+    assert_rejected(folder)
 
 
-def test_other_numbers_are_refused(folder):
+def test_an_array_of_another_type_is_rejected(folder):
     np.save(folder / "set.npy", np.zeros((2, 2, 2, 3), np.float32))
-    refused(folder)
+    assert_rejected(folder)
 
 
 @pytest.mark.parametrize("kind", ["array of objects", "bare pickle", "archive"])
-def test_a_planted_pickle_is_refused_and_not_run(folder, kind):
+def test_a_pickle_is_rejected_without_running_it(folder, kind):
     planted = Planted(folder / "it ran")
     with open(folder / "set.npy", "wb") as file:
         if kind == "array of objects":
@@ -82,7 +82,7 @@ def test_a_planted_pickle_is_refused_and_not_run(folder, kind):
             pickle.dump(planted, file)
         else:
             np.savez(file, a=np.array([planted], object))
-    refused(folder)
+    assert_rejected(folder)
     assert not planted.path.exists()
 
 
@@ -92,15 +92,15 @@ def test_a_missing_store_is_named(folder):
         crop_store.load(folder, "set")
 
 
-def test_joined_stores_read_as_one_array():
+def test_concatenated_stores_read_as_one_array():
     parts = [
         np.random.default_rng(i).integers(0, 256, (n, 4, 4, 3), np.uint8)
         for i, n in enumerate((3, 1, 5))
     ]
-    joined, whole = crop_store.ConcatCrops(parts), np.concatenate(parts)
-    assert joined.shape == whole.shape
-    assert len(joined) == 9
-    assert all((joined[i] == whole[i]).all() for i in range(9))
-    assert (joined[np.array([8, 0, 3, 3])] == whole[[8, 0, 3, 3]]).all()
-    assert (joined[2:6] == whole[2:6]).all()
-    assert (joined[6:99] == whole[6:]).all()
+    crops, expected = crop_store.ConcatCrops(parts), np.concatenate(parts)
+    assert crops.shape == expected.shape
+    assert len(crops) == 9
+    assert all((crops[i] == expected[i]).all() for i in range(9))
+    assert (crops[np.array([8, 0, 3, 3])] == expected[[8, 0, 3, 3]]).all()
+    assert (crops[2:6] == expected[2:6]).all()
+    assert (crops[6:99] == expected[6:]).all()

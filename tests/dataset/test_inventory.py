@@ -41,7 +41,7 @@ def test_a_valid_data_set_has_a_row_for_each_photo_and_no_problems(tmp_path, mak
     }
 
 
-def test_folder_that_does_not_parse_is_named_and_left_out(root):
+def test_a_folder_that_does_not_parse_is_named_and_left_out(root):
     (root / "train/images/000003_male_25").mkdir()
     table, problems = inventory.list_train(root)
     assert len(problems) == 1
@@ -50,21 +50,21 @@ def test_folder_that_does_not_parse_is_named_and_left_out(root):
     assert set(table.folder) == {WHO, OTHER}
 
 
-def test_listed_folder_that_does_not_parse_is_not_called_absent(root):
+def test_a_listed_folder_that_does_not_parse_is_not_reported_missing(root):
     (root / "train/images/000003_man_Asian_25").mkdir()
     with open(root / "train/train.csv", "a") as listed:
         listed.write("000003,man,Asian,25,000003_man_Asian_25\n")
     assert not [line for line in inventory.list_train(root)[1] if "no folder" in line]
 
 
-def test_row_without_folder_is_named(root):
+def test_a_row_without_a_folder_is_named(root):
     write_train_csv(root, [WHO, OTHER, "000003_male_Asian_25"])
     _, problems = inventory.list_train(root)
     assert len(problems) == 1
     assert "train.csv line 4: no folder train/images/000003_male_Asian_25" in problems[0]
 
 
-def test_folder_without_row_is_named(root):
+def test_a_folder_without_a_row_is_named(root):
     write_train_csv(root, [WHO])
     _, problems = inventory.list_train(root)
     assert len(problems) == 1
@@ -76,7 +76,7 @@ def test_folder_without_row_is_named(root):
     [("000002,", "000009,"), (",female", ",male"), ("Asian,", "White,"), (",60,", ",61,")],
     ids=["id", "gender", "race", "age"],
 )
-def test_row_that_disagrees_with_its_path_is_named(root, old, new):
+def test_a_row_that_disagrees_with_its_path_is_named(root, old, new):
     head, one, two = (root / "train/train.csv").read_text().splitlines()
     (root / "train/train.csv").write_text("\n".join([head, one, two.replace(old, new, 1), ""]))
     _, problems = inventory.list_train(root)
@@ -153,7 +153,7 @@ def test_extensions_may_be_mixed_in_one_folder(root, folder):
     } <= set(table.photo)
 
 
-def test_two_files_for_one_state_are_refused(root, folder):
+def test_two_files_for_one_state_are_rejected(root, folder):
     (folder / "mask1.png").write_bytes(photo_bytes(kind="PNG"))
     table, problems = inventory.list_train(root)
     assert len(problems) == 1
@@ -170,7 +170,7 @@ def test_unknown_file_is_named_with_the_allowed_names(root, folder, name):
     assert "incorrect_mask" in problems[0]
 
 
-def test_one_id_may_stand_for_two_folders(tmp_path, make_dataset):
+def test_one_id_may_have_two_folders(tmp_path, make_dataset):
     twice = ["003397_male_Asian_25", "003397_male_Asian_60"]
     table, problems = inventory.list_train(make_dataset(tmp_path, people=twice))
     assert problems == []
@@ -178,7 +178,7 @@ def test_one_id_may_stand_for_two_folders(tmp_path, make_dataset):
     assert table.folder.nunique() == 2
 
 
-def test_all_problems_are_found_in_one_go(root, folder):
+def test_all_problems_are_listed_together(root, folder):
     (folder / "normal.jpg").unlink()
     (root / "train/images/nonsense").mkdir()
     write_train_csv(root, [WHO, "000007_male_Asian_33"])
@@ -212,7 +212,7 @@ def test_unreadable_train_csv_names_the_wanted_columns(root, content):
 
 
 @pytest.mark.parametrize("name", ["train/train.csv", "eval/info.csv"])
-def test_rows_longer_than_the_header_are_an_error_with_the_file_s_name(root, name):
+def test_rows_longer_than_the_header_are_rejected(root, name):
     head, *rows = (root / name).read_text().splitlines()
     (root / name).write_text("\n".join([head, *(row + "," for row in rows)]) + "\n")
     with pytest.raises(UserError, match=name):

@@ -24,7 +24,7 @@ def test_eval_photo_names_stay_text(root):
 @pytest.mark.parametrize(
     "name", ["../a.jpg", "/etc/passwd", "sub/a.jpg", "..", ".", "..\\a.jpg", '""']
 )
-def test_image_id_with_a_path_is_refused(root, name):
+def test_image_id_with_a_path_is_rejected(root, name):
     write_info_csv(root, ["a.jpg", name])
     _, problems, _ = inventory.list_eval(root)
     assert len(problems) == 1
@@ -32,7 +32,7 @@ def test_image_id_with_a_path_is_refused(root, name):
     assert "plain file name" in problems[0]
 
 
-def test_image_id_listed_twice_is_refused(root):
+def test_image_id_listed_twice_is_rejected(root):
     write_info_csv(root, ["a.jpg", "b.jpg", "a.jpg"])
     _, problems, _ = inventory.list_eval(root)
     assert len(problems) == 1
@@ -49,13 +49,13 @@ def test_eval_photo_that_is_not_listed_gets_a_line(root):
     assert "new.jpg is not in info.csv" in extra[0]
 
 
-def test_info_csv_without_image_ids_is_refused(root):
+def test_info_csv_without_image_ids_is_rejected(root):
     (root / "eval/info.csv").write_text("image_id,ans\na.jpg,0\n")
     with pytest.raises(UserError, match=r"info\.csv has columns .*'ImageID'"):
         inventory.list_eval(root)
 
 
-def test_info_csv_without_rows_is_refused(root):
+def test_info_csv_without_rows_is_rejected(root):
     write_info_csv(root, [])
     _, problems, _ = inventory.list_eval(root)
     assert problems == [f"{root}/eval/info.csv lists no photo; add a row for each evaluation photo"]

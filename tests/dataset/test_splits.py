@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,14 +30,14 @@ def assign(table: pd.DataFrame, params: SplitParams, listed=None) -> pd.DataFram
 
 
 @pytest.mark.parametrize("folds", [1, 2, 5])
-def test_nobody_stands_on_both_sides(folds):
+def test_no_person_is_in_two_folds(folds):
     table = labels(60)
     fold = splits.photo_folds(table, assign(table, split_params(folds)))
     assert (table.assign(fold=fold).groupby("person").fold.nunique() == 1).all()
 
 
 @pytest.mark.parametrize("folds", [2, 3, 5])
-def test_every_fold_holds_its_share_of_every_stratum_to_within_one(folds):
+def test_every_fold_gets_its_share_of_every_stratum_to_within_one(folds):
     table = labels(200)
     assigned = assign(table, split_params(folds))
     assert set(assigned.fold) == set(range(folds))
@@ -45,7 +47,7 @@ def test_every_fold_holds_its_share_of_every_stratum_to_within_one(folds):
     assert (counts.max(axis=1) - counts.min(axis=1) <= 1).all()
 
 
-def test_one_fold_holds_out_a_fifth():
+def test_a_single_fold_holds_a_fifth():
     assigned = assign(labels(400), split_params(folds=1))
     assert set(assigned.fold) == {-1, 0}
     assert (assigned.fold == 0).mean() == pytest.approx(0.2, abs=0.02)
@@ -64,7 +66,7 @@ def test_split_does_not_depend_on_the_order_of_rows():
     pd.testing.assert_frame_equal(assign(table, split_params()), assign(shuffled, split_params()))
 
 
-def test_seed_decides_the_split():
+def test_the_seed_determines_the_split():
     table = labels(50)
     once, again, other = (assign(table, split_params(seed=s)) for s in (1, 1, 2))
     pd.testing.assert_frame_equal(once, again)
@@ -73,7 +75,7 @@ def test_seed_decides_the_split():
 
 @pytest.mark.parametrize("folds", [1, 5])
 @pytest.mark.parametrize("added", [1, 2, 7])
-def test_appended_people_leave_the_others_where_they_are(folds, added):
+def test_appended_people_leave_other_folds_unchanged(folds, added):
     table = labels(53)
     before = assign(table, split_params(folds))
     after = assign(
@@ -85,7 +87,7 @@ def test_appended_people_leave_the_others_where_they_are(folds, added):
 
 @pytest.mark.parametrize("by", ["person", "photo"])
 @pytest.mark.parametrize("folds", [1, 5])
-def test_people_listed_last_leave_the_others_where_they_are_whatever_their_ids(folds, by):
+def test_people_listed_last_leave_other_folds_unchanged_for_any_ids(folds, by):
     ids = np.random.default_rng(0).permutation([f"{i:06d}" for i in range(1, 104)])
     before, after = ids[:53], ids
     table = labels(103)
@@ -95,12 +97,10 @@ def test_people_listed_last_leave_the_others_where_they_are_whatever_their_ids(f
     assert len(merged) == len(first)
     assert (merged.fold_first == merged.fold_then).all()
     people = then.assign(person=then[by].str[:6]).drop_duplicates("person")
-    assert (people.fold[~people.person.isin(before)] >= 0).sum() > 3, (
-        "new people are held out as others are"
-    )
+    assert (people.fold[~people.person.isin(before)] >= 0).sum() > 3, "new people are validated too"
 
 
-def test_people_who_share_an_id_stay_in_one_fold():
+def test_people_who_share_an_id_are_in_one_fold():
     table = labels(50)
     table.loc[table.person == "000002", ["person", "gender", "age_group"]] = ["000001", 1, 2]
     fold = splits.photo_folds(table, assign(table, split_params()))
@@ -117,13 +117,15 @@ def test_split_by_photo_spreads_people_over_folds():
 
 
 @pytest.mark.parametrize("folds", [2, 5])
-def test_too_few_people_are_refused_with_both_numbers(folds):
-    with pytest.raises(UserError, match=f"^{2 * folds - 1} persons are too few for {folds} folds"):
+def test_too_few_people_are_rejected(folds):
+    with pytest.raises(
+        UserError, match=f"^{2 * folds - 1} persons are too few to split, .* lower split.folds"
+    ):
         assign(labels(2 * folds - 1), split_params(folds))
     assign(labels(12 * folds), split_params(folds))
 
 
-def test_too_few_people_to_hold_out_any_does_not_advise_fewer_folds_than_one():
+def test_too_few_people_for_one_fold_give_no_advice_to_lower_the_folds():
     with pytest.raises(UserError, match="9 persons are too few") as caught:
         assign(labels(9), split_params(folds=1))
     assert "5 folds" not in str(caught.value)
@@ -131,20 +133,17 @@ def test_too_few_people_to_hold_out_any_does_not_advise_fewer_folds_than_one():
 
 
 @pytest.mark.parametrize("folds", [1, 5])
-def test_no_fold_is_empty_however_few_people_a_stratum_has(folds):
+def test_no_fold_is_empty_with_small_strata(folds):
     table = pd.DataFrame(
         [(f"{i:02d}", i % 2, i % 3) for i in range(12)], columns=["person", "gender", "age_group"]
     ).assign(extra=0, photo=lambda t: t.person)
     for seed in range(100):
-        try:
+        with contextlib.suppress(UserError):  # too few people is a correct result
             found = set(assign(table, split_params(folds, seed=seed)).fold)
-        except UserError as refused:
-            assert "too few" in str(refused)
-        else:
             assert set(range(folds)) <= found, seed
 
 
-def test_held_out_follows_the_order_of_the_labels():
+def test_photo_folds_follow_the_order_of_the_labels():
     table = labels(20)
     assigned = assign(table, split_params(2))
     shuffled = table.sample(frac=1, random_state=0)
@@ -152,7 +151,7 @@ def test_held_out_follows_the_order_of_the_labels():
     assert splits.photo_folds(shuffled, assigned).tolist() == expected.tolist()
 
 
-def test_person_without_a_fold_is_named():
+def test_a_person_without_a_fold_is_named():
     table = labels(20)
     assigned = assign(table, split_params(2))
     with pytest.raises(UserError, match="no person 000003; run dvc repro split"):
@@ -161,7 +160,7 @@ def test_person_without_a_fold_is_named():
 
 @pytest.mark.parametrize("by", ["person", "photo"])
 @pytest.mark.parametrize("folds", [1, 5])
-def test_extra_people_are_never_held_out_and_move_nobody(folds, by):
+def test_extra_people_have_no_fold_and_change_no_other(folds, by):
     main, more = labels(60), labels(20, first=900).assign(extra=1)
     both = pd.concat([main, more], ignore_index=True)
     assigned = assign(both, split_params(folds, by))

@@ -20,7 +20,7 @@ def test_names_and_ids_stay_text(tmp_path):
     assert tables.read(tmp_path / "t.csv").to_dict("list") == written.to_dict("list")
 
 
-def test_columns_of_digits_stay_text_where_they_are_names(tmp_path):
+def test_names_of_digits_stay_text(tmp_path):
     written = pd.DataFrame(
         {name: ["000001", "000002"] for name in ("photo", "folder", "person", "digest", "set")}
     )
@@ -43,7 +43,7 @@ def test_empty_years_are_missing_numbers(tmp_path):
 
 
 @pytest.mark.parametrize("kept", [0, 3, 14, 20, -1])
-def test_a_table_cut_in_the_middle_is_named_in_one_line(tmp_path, kept):
+def test_a_truncated_table_is_rejected_in_one_line(tmp_path, kept):
     write_csv(pd.DataFrame({"photo": ["a", "b"], "years": [41.5, 30.25]}), tmp_path / "t.csv")
     (tmp_path / "t.csv").write_bytes((tmp_path / "t.csv").read_bytes()[:kept])
     with pytest.raises(
@@ -55,7 +55,7 @@ def test_a_table_cut_in_the_middle_is_named_in_one_line(tmp_path, kept):
 
 
 @pytest.mark.parametrize("data", [b"photo\n\xff\xfe\n", b"photo\na,b\nc,d,e\n", b"\n"])
-def test_a_table_of_garbage_is_named_in_one_line(tmp_path, data):
+def test_a_damaged_table_is_rejected_in_one_line(tmp_path, data):
     (tmp_path / "t.csv").write_bytes(data)
     with pytest.raises(UserError, match=r"t\.csv is damaged"):
         tables.read(tmp_path / "t.csv")

@@ -17,75 +17,75 @@ from portrait18.evaluation import near_duplicates
 from stages import group
 
 
-def test_nearest_is_what_comparing_all_pairs_gives(monkeypatch):
+def test_nearest_neighbors_equal_a_comparison_of_all_pairs(monkeypatch):
     monkeypatch.setattr(near_duplicates, "BLOCK", 7)
     table = np.random.default_rng(0).integers(-127, 128, (40, 144)).astype(np.int8)
     table[11] = table[30] = table[3]
     table[5], table[6] = -127, 127
     wide = table.astype(np.int64)
     squared = ((wide[:, None] - wide) ** 2).sum(2)
-    rows, distances = near_duplicates.nearest(table, 4)
+    rows, distances = near_duplicates.nearest_neighbors(table, 4)
     for i in range(40):
         order = [j for j in np.argsort(squared[i], kind="stable") if j != i][:4]
         assert rows[i].tolist() == order
         assert distances[i].tolist() == squared[i, order].tolist()
 
 
-def test_links_are_mutual_near_enough_and_closest_first():
+def test_links_are_mutual_below_the_threshold_and_closest_first():
     line = np.zeros((5, 4), np.int8)
     line[:, 0] = [0, 1, 3, 20, 100]  # 20's nearest is 3, whose nearest is 1
-    assert near_duplicates.links(line, 1000, 2).tolist() == [[0, 1]]
-    assert near_duplicates.links(line, 1000, 3).tolist() == [[0, 1], [1, 2], [0, 2]]
+    assert near_duplicates.mutual_links(line, 1000, 2).tolist() == [[0, 1]]
+    assert near_duplicates.mutual_links(line, 1000, 3).tolist() == [[0, 1], [1, 2], [0, 2]]
     # root mean square over four numbers: a difference of 2 in one of them is 1
-    assert near_duplicates.links(line, 1.0, 3).tolist() == [[0, 1], [1, 2]]
-    assert near_duplicates.links(line, 0.99, 3).tolist() == [[0, 1]]
+    assert near_duplicates.mutual_links(line, 1.0, 3).tolist() == [[0, 1], [1, 2]]
+    assert near_duplicates.mutual_links(line, 0.99, 3).tolist() == [[0, 1]]
 
 
 @pytest.mark.parametrize("total", [0, 1])
-def test_nothing_to_link(total):
-    found = near_duplicates.links(np.zeros((total, 144), np.int8), 10, 7)
+def test_fewer_than_two_photos_have_no_links(total):
+    found = near_duplicates.mutual_links(np.zeros((total, 144), np.int8), 10, 7)
     assert found.shape == (0, 2)
-    assert near_duplicates.join(total, found, 7).tolist() == [0] * total
+    assert near_duplicates.join_links(total, found, 7).tolist() == [0] * total
 
 
-def test_groups_grow_along_the_closest_links_up_to_the_largest():
+def test_groups_grow_along_the_closest_links_up_to_the_limit():
     chain = np.array([[3, 4], [0, 1], [1, 2], [2, 3]])
-    assert near_duplicates.join(6, chain, 7).tolist() == [0, 0, 0, 0, 0, 1]
-    assert near_duplicates.join(6, chain, 3).tolist() == [0, 0, 0, 1, 1, 2]
-    assert near_duplicates.join(6, chain, 2).tolist() == [0, 0, 1, 2, 2, 3]
-    assert near_duplicates.join(6, chain[::-1], 3).tolist() == [0, 1, 1, 1, 2, 3]
+    assert near_duplicates.join_links(6, chain, 7).tolist() == [0, 0, 0, 0, 0, 1]
+    assert near_duplicates.join_links(6, chain, 3).tolist() == [0, 0, 0, 1, 1, 2]
+    assert near_duplicates.join_links(6, chain, 2).tolist() == [0, 0, 1, 2, 2, 3]
+    assert near_duplicates.join_links(6, chain[::-1], 3).tolist() == [0, 1, 1, 1, 2, 3]
 
 
 def people(sizes):
-    """Shots of people, shuffled: what lies around their faces, person of each photo."""
+    """Descriptors of shuffled photos of people, and the person of each photo."""
     who = [(person, n) for person, size in enumerate(sizes) for n in range(size)]
     order = np.random.default_rng(3).permutation(len(who))
-    around = np.stack([context.descriptor(shot(*who[at]), AROUND_BOX) for at in order])
-    return around, np.array([who[at][0] for at in order])
+    descriptors = np.stack([context.descriptor(shot(*who[at]), AROUND_BOX) for at in order])
+    return descriptors, np.array([who[at][0] for at in order])
 
 
 def same_partition(one, other):
     return len(set(zip(one, other, strict=True))) == len(set(one)) == len(set(other))
 
 
-def asked(by="near_duplicate", threshold=22.0, max_size=7, column="person"):
+def group_params(by="near_duplicate", threshold=22.0, max_size=7, column="person"):
     return GroupParams(by=by, column=column, threshold=threshold, max_size=max_size)
 
 
-def test_photos_of_one_sitting_are_found_among_others():
-    around, who = people([7, 5, 3, 2, 1, 1])
-    found = near_duplicates.by_descriptor(around, 22.0, 7)
+def test_photos_of_one_sitting_form_a_group():
+    descriptors, who = people([7, 5, 3, 2, 1, 1])
+    found = near_duplicates.by_descriptor(descriptors, 22.0, 7)
     assert same_partition(found, who)
     assert list(dict.fromkeys(found)) == list(range(6))
-    assert np.bincount(near_duplicates.by_descriptor(around, 22.0, 3)).max() == 3
-    assert len(set(near_duplicates.by_descriptor(around, 0.01, 7))) == len(who)
+    assert np.bincount(near_duplicates.by_descriptor(descriptors, 22.0, 3)).max() == 3
+    assert len(set(near_duplicates.by_descriptor(descriptors, 0.01, 7))) == len(who)
 
 
-def test_photos_that_cannot_be_decoded_stay_alone():
-    around, who = people([4, 3])
-    around[[2, 5]] = 0
+def test_undecodable_photos_form_their_own_groups():
+    descriptors, who = people([4, 3])
+    descriptors[[2, 5]] = 0
     who[[2, 5]] = [8, 9]
-    assert same_partition(near_duplicates.by_descriptor(around, 22.0, 7), who)
+    assert same_partition(near_duplicates.by_descriptor(descriptors, 22.0, 7), who)
 
 
 INFO = "ImageID,ans,person\nb.jpg,0,NA\na.jpg,0,\nc.jpg,0,NA\nd.jpg,0,\ne.jpg,0,007\nf.jpg,0,7\n"
@@ -96,7 +96,7 @@ def column(tmp_path, photos, name, info=INFO):
     return near_duplicates.by_column(pd.Series(photos), tmp_path / "info.csv", name).tolist()
 
 
-def test_a_column_tells_the_person_as_text_and_an_empty_cell_tells_nobody(tmp_path):
+def test_column_cells_are_text_and_empty_cells_form_their_own_groups(tmp_path):
     assert column(tmp_path, ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"], "person") == [
         0,
         1,
@@ -108,7 +108,7 @@ def test_a_column_tells_the_person_as_text_and_an_empty_cell_tells_nobody(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["persn", "ans", "ImageID", ""])
-def test_a_column_that_tells_nobody_is_refused_in_one_line(tmp_path, name):
+def test_an_unusable_column_is_rejected_in_one_line(tmp_path, name):
     with pytest.raises(
         UserError, match=rf"^params.yaml: group.column = '{name}' .* has person; .*none$"
     ):
@@ -125,7 +125,7 @@ def test_photos_without_a_row_are_all_named(tmp_path):
 
 
 def predictions(count=6):
-    """Two held-out photos and four to label, answers to gender and age, and years."""
+    """Predictions of two validation and four evaluation photos, with years."""
     rng = np.random.default_rng(0)
     columns = {
         c: rng.random(count) for c in [*GENDER.columns, *AGE.columns, *MASK.columns, "years"]
@@ -136,7 +136,7 @@ def predictions(count=6):
     return pd.DataFrame(columns, index.set_names(["set", "photo"]))
 
 
-def test_averaged_is_the_mean_of_gender_age_and_years_over_each_group_of_a_set():
+def test_gender_age_and_years_are_averaged_over_each_group_of_a_set():
     table = predictions()
     before = table.copy()
     groups = pd.DataFrame(
@@ -149,14 +149,16 @@ def test_averaged_is_the_mean_of_gender_age_and_years_over_each_group_of_a_set()
     found = near_duplicates.average_over_groups(table, groups)
     assert found.index.equals(table.index)
     for column in [*GENDER.columns, *AGE.columns, "years"]:
-        mean = table[column].iloc[[2, 3, 5]].mean()  # a, b and d; c and the held-out ones are alone
+        mean = (
+            table[column].iloc[[2, 3, 5]].mean()
+        )  # a, b and d; c and the validation photos are alone
         expected = [*table[column].iloc[:2], mean, mean, table[column].iloc[4], mean]
         np.testing.assert_allclose(found[column], expected)
     assert (found[MASK.columns] == table[MASK.columns]).all(axis=None)
     pd.testing.assert_frame_equal(table, before)
 
 
-def test_answers_over_18_classes_are_taken_apart_and_keep_their_own_mask():
+def test_18_class_probabilities_are_split_and_keep_their_own_mask():
     parts = [
         np.random.default_rng(i).dirichlet(np.ones(len(t.classes)), 6)
         for i, t in enumerate(TASKS.values())
@@ -176,22 +178,22 @@ def test_the_stage_groups_both_sets(tmp_path, monkeypatch, by):
     monkeypatch.chdir(tmp_path)
     sizes = {"train": [4, 2], "eval": [3, 1, 1]}
     who = {}
-    for name, of_set in sizes.items():
-        around, who[name] = people(of_set)
-        photos = pd.DataFrame({"photo": [f"{i}.jpg" for i in range(len(around))]})
+    for name, set_sizes in sizes.items():
+        descriptors, who[name] = people(set_sizes)
+        photos = pd.DataFrame({"photo": [f"{i}.jpg" for i in range(len(descriptors))]})
         write_csv(
             photos.assign(person=who[name]) if name == "train" else photos,
             f"data/photos/{name}.csv",
         )
         Path("data/crops").mkdir(exist_ok=True)
-        np.save(f"data/crops/{name}_context.npy", around)
+        np.save(f"data/crops/{name}_context.npy", descriptors)
     Path("eval").mkdir()
     rows = [f"{i}.jpg,0,{person}" for i, person in enumerate(who["eval"])]
     Path("eval/info.csv").write_text("\n".join(["ImageID,ans,person", *rows]))
-    told = SimpleNamespace(group=asked(by), data=SimpleNamespace(root=Path(".")))
-    monkeypatch.setattr(params, "load", lambda: told)
+    section = SimpleNamespace(group=group_params(by), data=SimpleNamespace(root=Path(".")))
+    monkeypatch.setattr(params, "load", lambda: section)
     group.main()
     table = tables.read("data/groups.csv").set_index("set")
-    for name, which in (("train", "validation"), ("eval", "eval")):
-        found = table.loc[which].group
+    for name, set_name in (("train", "validation"), ("eval", "eval")):
+        found = table.loc[set_name].group
         assert same_partition(found, range(len(found)) if by == "none" else who[name])

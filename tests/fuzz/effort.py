@@ -1,4 +1,4 @@
-"""How hard the fuzz tests try: the same inputs in every run of the suite; FUZZ=30 tries 30 times as many, at random.
+"""Number of inputs of the fuzz tests: fixed ones, or with FUZZ=30 thirty times as many random ones.
 
 FUZZ=30 python -m pytest tests/fuzz
 """
@@ -16,5 +16,5 @@ _PROFILE = settings(
 
 
 def tries(count: int) -> settings:
-    """Decorator: so many inputs in the suite, `FUZZ` times as many when asked for."""
+    """Decorate a test to try `count` inputs, times FUZZ if it is set."""
     return settings(_PROFILE, max_examples=count * max(TIMES, 1))

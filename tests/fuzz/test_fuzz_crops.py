@@ -1,4 +1,4 @@
-"""Whatever a crash left of the crops: what is sound is gone on with, the rest is done again or named."""
+"""Whatever a crash leaves of the crops: valid work is resumed, the rest is redone or named."""
 
 import json
 from pathlib import Path
@@ -14,12 +14,12 @@ from tiny import crop_params
 
 from portrait18.core.errors import UserError
 from portrait18.cropping import reuse
-from portrait18.cropping.context import NUMBERS
+from portrait18.cropping.context import LENGTH
 from portrait18.dataset import crop_store
 from portrait18.dataset.tables import write_csv
 
 INVENTORY = pd.DataFrame({"digest": [f"photo {i}" for i in range(6)], "width": 40, "height": 40})
-ROWS = [["mtcnn", 1.5, 2.0, 30.0, 31.0, 0.0, 0.99, bytes([i] * NUMBERS).hex()] for i in range(6)]
+ROWS = [["mtcnn", 1.5, 2.0, 30.0, 31.0, 0.0, 0.99, bytes([i] * LENGTH).hex()] for i in range(6)]
 CHANGES = st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 255)), min_size=1, max_size=4)
 
 
@@ -28,8 +28,8 @@ def work(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("work")
 
 
-def begun(work: Path) -> Path:
-    """Leave what a run killed after its third chunk leaves; returns its journal."""
+def killed_run(work: Path) -> Path:
+    """Leave the work folder of a run killed after three chunks; returns its journal."""
     for path in work.iterdir():
         path.unlink()
     crops = reuse.Work(work, INVENTORY, crop_params(), torch.device("cpu"))
@@ -38,8 +38,8 @@ def begun(work: Path) -> Path:
     return crops.journal.path
 
 
-def opened(work: Path) -> reuse.Work:
-    """The next run begins, and what it then holds is sound."""
+def next_run(work: Path) -> reuse.Work:
+    """Start the next run; the work that it takes over must be valid."""
     crops = reuse.Work(work, INVENTORY, crop_params(), torch.device("cpu"))
     assert crops.pixels.shape == (6, 32, 32, 3)
     assert crops.pixels.dtype == np.uint8
@@ -70,22 +70,22 @@ JUNK = [
 @example(0, "")
 @example(10**6, json.dumps([[4, "photo 4", ROWS[4]]]) + "\n")
 @example(10**6, "\0\0\0\n")
-def test_of_a_journal_cut_off_anywhere_the_whole_lines_are_gone_on_with(work, cut, junk):
-    journal = begun(work)
+def test_complete_lines_of_a_truncated_journal_are_resumed(work, cut, junk):
+    journal = killed_run(work)
     content = journal.read_bytes()[:cut]
     journal.write_bytes(content + junk.encode())
-    assert len(opened(work).rows) == 2 * max(0, content.count(b"\n") - 1)
+    assert len(next_run(work).rows) == 2 * max(0, content.count(b"\n") - 1)
 
 
 @tries(60)
 @given(CHANGES)
-def test_a_journal_with_wrong_bytes_is_no_traceback(work, changes):
-    journal = begun(work)
+def test_a_damaged_journal_raises_nothing(work, changes):
+    journal = killed_run(work)
     content = bytearray(journal.read_bytes())
     for at, byte in changes:
         content[at % len(content)] = byte
     journal.write_bytes(content)
-    opened(work)
+    next_run(work)
 
 
 @tries(50)
@@ -93,20 +93,20 @@ def test_a_journal_with_wrong_bytes_is_no_traceback(work, changes):
     st.lists(st.tuples(st.integers(0, 140), st.integers(0, 255)), max_size=3),
     st.integers(0, 20000) | st.none(),
 )
-def test_pixels_that_are_not_those_of_the_journal_are_made_again(work, changes, cut):
-    begun(work)
+def test_damaged_pixels_are_computed_again(work, changes, cut):
+    killed_run(work)
     [pixels] = work.glob("*.npy")
     content = bytearray(pixels.read_bytes())
     for at, byte in changes:
         content[at] = byte
     pixels.write_bytes(content[:cut])
-    opened(work)
+    next_run(work)
 
 
 @tries(60)
 @given(st.sampled_from(["a.npy", "a.csv"]), CHANGES, st.integers(0, 20000) | st.none())
 @example("a.csv", [(0, 112)], 20)
-def test_a_damaged_store_is_read_or_named(work, name, changes, cut):
+def test_a_damaged_store_is_read_or_rejected(work, name, changes, cut):
     np.save(work / "a.npy", np.zeros((4, 8, 8, 3), np.uint8))
     write_csv(pd.DataFrame({"photo": list("abcd"), "x0": 1.5, "found": "mtcnn"}), work / "a.csv")
     content = bytearray((work / name).read_bytes())

@@ -1,4 +1,4 @@
-"""Any bytes at all: `photos.decode` gives upright uint8 (H, W, 3) or says in one line why not."""
+"""Any bytes: `photos.decode` returns upright uint8 (H, W, 3) or gives the reason in one line."""
 
 import io
 import struct
@@ -27,7 +27,7 @@ OPTIONS = {
     "TIFF": [{}, {"compression": "tiff_lzw"}, {"compression": "tiff_adobe_deflate"}],
     "WEBP": [{"lossless": True}],
 }
-#: How EXIF's orientation turns and mirrors what is stored into what stands upright.
+#: EXIF orientation -> function from the stored to the upright photo.
 UPRIGHT = {
     1: lambda p: p,
     2: lambda p: p[:, ::-1],
@@ -63,7 +63,7 @@ def encode(image: Image.Image, kind: str, **options) -> bytes:
 
 
 def expected(image: Image.Image) -> np.ndarray:
-    """What a lossless file of this image must decode to, worked out without Pillow's conversions."""
+    """Decoded pixels of a lossless file, computed without Pillow's conversions."""
     pixels = np.asarray(image)
     if image.mode == "I;16":
         pixels = (pixels // 257).astype(np.uint8)
@@ -79,7 +79,7 @@ def expected(image: Image.Image) -> np.ndarray:
 
 @st.composite
 def files(draw) -> tuple[bytes, str]:
-    """A sound photo's bytes and its kind."""
+    """Content and format of a valid photo."""
     kind = draw(st.sampled_from(sorted(KINDS)))
     image = noise(
         draw(st.integers(0, 9)), draw(st.sampled_from(KINDS[kind])), draw(st.integers(20, 40)), 30
@@ -96,12 +96,15 @@ def files(draw) -> tuple[bytes, str]:
 
 
 def decode(data: bytes, max_pixels: int = 10**6) -> np.ndarray | None:
-    """The photo, or None where it is refused as it must be: by `PhotoError`, in one line."""
+    """Return the photo, or None if it is rejected by a PhotoError of one line."""
     try:
         pixels = photos.decode(data, max_pixels)
     except photos.PhotoError as error:
-        assert str(error).isprintable()
-        assert len(str(error)) < 500
+        message = str(error)
+        pixels = None
+    if pixels is None:
+        assert message.isprintable()
+        assert len(message) < 500
         return None
     assert pixels.dtype == np.uint8
     assert pixels.ndim == 3
@@ -113,7 +116,7 @@ def decode(data: bytes, max_pixels: int = 10**6) -> np.ndarray | None:
 
 @tries(150)
 @given(files(), st.data())
-def test_a_photo_with_wrong_bytes_is_read_or_refused(file, data):
+def test_a_damaged_photo_is_read_or_rejected(file, data):
     damaged = bytearray(file[0])
     for place, byte in data.draw(
         st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), min_size=1)
@@ -128,16 +131,16 @@ def test_a_photo_with_wrong_bytes_is_read_or_refused(file, data):
     st.sampled_from([b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"BM"]),
 )
 @example(b"<html><body>Not found</body></html>", b"")
-def test_other_bytes_are_refused(data, start):
+def test_other_bytes_are_rejected(data, start):
     decode(start + data)
 
 
 @tries(200)
 @given(files(), st.data())
-def test_a_photo_cut_off_anywhere_is_refused_or_whole(file, data):
-    whole = photos.decode(file[0])
+def test_a_truncated_photo_is_rejected_or_complete(file, data):
+    complete = photos.decode(file[0])
     cut = decode(file[0][: data.draw(st.integers(0, len(file[0]) - 1))])
-    assert cut is None or np.array_equal(cut, whole)
+    assert cut is None or np.array_equal(cut, complete)
 
 
 @tries(100)
@@ -151,7 +154,7 @@ def test_a_lossless_photo_keeps_its_pixels(kind, data, width, height):
     image = noise(
         data.draw(st.integers(0, 9)), data.draw(st.sampled_from(KINDS[kind])), width, height
     )
-    assume(image.mode != "CMYK")  # there are many ways to RGB
+    assume(image.mode != "CMYK")  # its conversion to RGB is not unique
     pixels = decode(encode(image, kind, **data.draw(st.sampled_from(OPTIONS.get(kind, [{}])))))
     assert np.abs(pixels.astype(int) - expected(image)).max() <= (1 if "A" in image.mode else 0)
 
@@ -162,7 +165,7 @@ def test_a_lossless_photo_keeps_its_pixels(kind, data, width, height):
     st.sampled_from(["JPEG", "PNG", "WEBP", "TIFF"]),
     st.sampled_from(["RGB", "L", "I;16", "P"]),
 )
-def test_a_photo_stands_upright(orientation, kind, mode):
+def test_the_exif_orientation_is_applied(orientation, kind, mode):
     assume(mode in KINDS[kind])
     image = noise(1, mode, 24, 36)
     exif = Image.Exif()
@@ -180,7 +183,7 @@ def test_a_photo_stands_upright(orientation, kind, mode):
 
 
 def claiming(kind: str, width: int, height: int) -> bytes:
-    """A small file whose header claims any size."""
+    """A small file with any size in its header."""
     data = bytearray(encode(noise(0, "RGB" if kind != "GIF" else "L", 32, 32), kind))
     if kind == "PNG":
         data[16:24] = struct.pack(">II", width, height)
@@ -196,7 +199,7 @@ def claiming(kind: str, width: int, height: int) -> bytes:
 
 
 def tiled_tiff(side: int, tile: tuple[int, int]) -> bytes:
-    """A small TIFF cut into tiles of any size, which are decoded whole."""
+    """A small TIFF cut into tiles of any size, which are decoded complete."""
     tags = [
         (256, side),
         (257, side),
@@ -219,15 +222,15 @@ SIDES = st.integers(1, 65535)
 @given(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF"]), SIDES, SIDES)
 @example("PNG", 65535, 65535)
 @example("TIFF", 60000, 60000)
-def test_a_size_beyond_the_limit_is_refused_by_the_header(kind, width, height):
+def test_a_size_above_the_limit_is_rejected_by_the_header(kind, width, height):
     assume(width * height > 10**6)
     data = tiled_tiff(64, (width, height)) if kind == "TIFF" else claiming(kind, width, height)
-    with mock.patch.object(Image.Image, "load", side_effect=AssertionError("decoded")) as load:
-        with (
-            mock.patch("PIL.ImageFile.ImageFile.load", load),
-            pytest.raises(photos.PhotoError, match="at most 1000000"),
-        ):
-            photos.decode(data, max_pixels=10**6)
+    with (
+        mock.patch.object(Image.Image, "load", side_effect=AssertionError("decoded")) as load,
+        mock.patch("PIL.ImageFile.ImageFile.load", load),
+        pytest.raises(photos.PhotoError, match="at most 1000000"),
+    ):
+        photos.decode(data, max_pixels=10**6)
     assert not load.called
 
 
@@ -238,15 +241,15 @@ def test_a_size_beyond_the_limit_is_refused_by_the_header(kind, width, height):
     st.booleans(),
     st.sampled_from(["PNG", "JPEG"]),
 )
-def test_sides_below_the_least_are_refused_and_no_others(one, other, turned, kind):
-    width, height = (other, one) if turned else (one, other)
+def test_only_sides_below_the_minimum_are_rejected(one, other, portrait, kind):
+    width, height = (other, one) if portrait else (one, other)
     pixels = decode(encode(noise(0, "RGB", width, height), kind))
     assert (pixels is None) == (min(width, height) < 20)
     assert pixels is None or pixels.shape == (height, width, 3)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "MPO"])
-def test_of_several_frames_the_first_is_read(kind):
+def test_the_first_of_several_frames_is_read(kind):
     first, others = noise(0, "RGB", 32, 32), [noise(n, "RGB", 32, 32) for n in (1, 2)]
     options = {"lossless": True} if kind == "WEBP" else {}
     moving = encode(first, kind, save_all=True, append_images=others, **options)

@@ -1,4 +1,4 @@
-"""Any CSV: `tables.read_user_csv` returns the written cells with their line numbers or rejects it."""
+"""Any CSV: `tables.read_user_csv` returns its cells and line numbers or rejects it."""
 
 import csv
 import io

@@ -95,21 +95,15 @@ def test_a_disk_too_small_for_the_crops_fails_before_any_photo_is_read(
     inventory, find, full_disk, tmp_path
 ):
     folder, enlarge = full_disk
-    how = (
-        inventory,
-        tmp_path / "store",
-        "set",
-        crop_params(image_size=200),
-        folder,
-        torch.device("cpu"),
-    )
+    params, cpu = crop_params(image_size=200), torch.device("cpu")
+    job = builder.CropJob(inventory, tmp_path / "store", "set", params, folder, cpu)
     finder = find()
     with pytest.raises(OSError, match=NO_SPACE) as caught:
-        builder.build(*how)
+        builder.build(job)
     assert caught.value.errno in (errno.ENOSPC, errno.EFBIG)
     assert finder.seen == []
     enlarge()
-    builder.build(*how)
+    builder.build(job)
     pixels, _ = crop_store.load(tmp_path / "store", "set")
     assert pixels.any(axis=(1, 2, 3)).all()
 
@@ -128,7 +122,7 @@ def test_no_crop_is_lost_if_the_disk_fills_up_at_the_end(inventory, build, find,
         finder = find()
         build(inventory, params)
         assert finder.seen == []
-        assert "7 of 7 photos are as in the last run" in capsys.readouterr().out
+        assert "7 of 7 photos are unchanged" in capsys.readouterr().out
         assert equal_files(tmp_path, "store", "undisturbed")
     finally:
         subprocess.run(["umount", "--lazy", str(tmp_path / "store")], check=True)
