@@ -1,3 +1,5 @@
+"""Entry point of `python -m portrait18`."""
+
 import sys
 
 from portrait18.cli import main

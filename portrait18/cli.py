@@ -1,6 +1,7 @@
 """The command line: `portrait18 COMMAND`, or `python -m portrait18 COMMAND`."""
 
 import argparse
+import os
 import sys
 
 from portrait18.core.errors import cli_errors
@@ -8,15 +9,24 @@ from portrait18.deployment import predict_command
 from portrait18.server import command
 
 DESCRIPTION = """\
-Tells from portrait photos whether a mask is worn, worn incorrectly or not worn, the gender and the age group
-(under 30, 30 to 59, 60 and over), with a trained ensemble: the folder that the pipeline's stage export writes.
+Predicts from portrait photos whether a mask is worn, worn incorrectly or not worn, the gender and
+the age group (under 30, 30 to 59, 60 and over), with a trained bundle: the folder that the
+pipeline's stage export writes.
 """
-#: Each adds its sub-parser, whose default `run` takes the parsed arguments and returns the exit status.
+#: Each adds a sub-parser whose `run` takes the parsed arguments and returns the exit status.
 COMMANDS = (predict_command.add_command, command.add_command)
 
 
 @cli_errors
 def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit status.
+
+    Args:
+        argv: arguments without the program's name; by default those of the process.
+    """
+    # By default OpenMP's threads spin while they wait. That multiplies the CPU time while another
+    # process uses a core. OpenMP reads this variable once, when PyTorch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     parser = argparse.ArgumentParser(prog="portrait18", description=DESCRIPTION)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in COMMANDS:

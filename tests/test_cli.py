@@ -1,3 +1,5 @@
+import os
+import subprocess
 import sys
 import tomllib
 
@@ -17,19 +19,19 @@ from portrait18 import cli
         ),
     ],
 )
-def test_help_reads_well_and_loads_no_pytorch(capsys, monkeypatch, arguments, parts):
-    monkeypatch.setitem(
-        sys.modules, "portrait18.deployment.predictor", None
-    )  # importing it would fail
+def test_help_has_short_lines_and_does_not_import_pytorch(capsys, monkeypatch, arguments, parts):
+    # Importing a module that is None in sys.modules fails.
+    monkeypatch.setitem(sys.modules, "portrait18.deployment.predictor", None)
+    monkeypatch.setenv("COLUMNS", "102")
     with pytest.raises(SystemExit) as stopped:
         cli.main(arguments)
     out = capsys.readouterr().out
     assert stopped.value.code == 0
     assert all(part in out for part in parts)
-    assert max(map(len, out.splitlines())) <= 120
+    assert max(map(len, out.splitlines())) <= 100
 
 
-def test_a_command_is_needed_and_must_be_known(capsys):
+def test_a_missing_or_unknown_command_is_a_usage_error(capsys):
     for arguments in ([], ["predit"]):
         with pytest.raises(SystemExit) as stopped:
             cli.main(arguments)
@@ -37,7 +39,7 @@ def test_a_command_is_needed_and_must_be_known(capsys):
     assert "predict" in capsys.readouterr().err
 
 
-def test_stopping_is_told_without_a_traceback(capsys, monkeypatch):
+def test_an_interrupt_ends_a_command_without_a_traceback(capsys, monkeypatch):
     def stop(args):
         raise KeyboardInterrupt
 
@@ -48,6 +50,30 @@ def test_stopping_is_told_without_a_traceback(capsys, monkeypatch):
     assert capsys.readouterr().err == "stopped\n"
 
 
-def test_the_script_is_the_packages():
+@pytest.mark.parametrize(("value", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_idle_threads_sleep_unless_the_user_wants_otherwise(value, expected):
+    # OpenMP reads OMP_WAIT_POLICY once, when PyTorch is imported.
+    code = """
+import os, sys
+from portrait18 import cli
+
+def run(args):
+    print(os.environ["OMP_WAIT_POLICY"], "torch" in sys.modules)
+    return 0
+
+cli.COMMANDS = [lambda commands: commands.add_parser("show").set_defaults(run=run)]
+sys.exit(cli.main(["show"]))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    environment.pop("OMP_WAIT_POLICY", None)
+    if value:
+        environment["OMP_WAIT_POLICY"] = value
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [expected, "False"]
+
+
+def test_pyproject_installs_the_command():
     project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
     assert project["scripts"] == {"portrait18": "portrait18.cli:main"}

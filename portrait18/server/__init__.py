@@ -1,10 +1,10 @@
-"""A trained ensemble over HTTP, and a page that uses it: `portrait18 serve`, `make serve`.
+"""Serve a trained bundle over HTTP, with a web page: `portrait18 serve`, `make serve`.
 
-settings    flags and environment variables    app         the routes
-uploads     the photos out of a request's body answering   from uploads to answers
-limits      what is let in, and how much       batching    photos of many requests, answered together
-problems    what every refusal looks like      replies     what an answer looks like
-edge        headers and the log line           telemetry   what /metrics tells
-static      serves page/: the page at /, and /docs
-command     portrait18 serve
+settings    flags and environment variables    app         create_app
+uploads     multipart form parsing             routes      /predict, /health, /metrics
+limits      what is accepted, and how much     service     from uploads to predictions
+problems    error responses (RFC 9457)         batching    joins photos of concurrent requests
+middleware  headers and the log line           schemas     the JSON of a response
+pages       the web page, from static/         telemetry   Prometheus metrics
+command     `portrait18 serve`
 """

@@ -1,4 +1,4 @@
-"""Photos of many requests, answered together: one thread works, and what comes meanwhile is its next batch."""
+"""Batch the photos of concurrent requests: photos that arrive during a batch form the next one."""
 
 import asyncio
 import logging
@@ -6,116 +6,98 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from portrait18.deployment.results import Detection, FacePrediction
 from portrait18.server.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
-#: Batches of which no photo could be answered, one after the other, after which the server says that it is broken.
+#: The server is broken after this many consecutive batches in which every photo failed.
 FAILED_BATCHES = 3
 
 
-class Ensemble(Protocol):
-    """What the server needs of a `portrait18.deployment.predictor.Predictor`."""
-
-    def detect(self, photos: list[np.ndarray]) -> list[list[Detection]]: ...
-
-    def predict_faces(self, detections: list[list[Detection]]) -> list[list[FacePrediction]]: ...
-
-
-def answer(
-    ensemble: Ensemble, telemetry: Telemetry, photos: list[np.ndarray]
-) -> list[list[dict[str, Any]]]:
-    """Each photo's faces as `FacePrediction.to_dict` has them; all faces go through the networks together.
-
-    Args:
-        photos: uint8 (H, W, 3), RGB, upright, of any sizes.
-    """
-    with telemetry.phase("detect"):
-        detections = ensemble.detect(photos)
-    with telemetry.phase("answer"):
-        predictions = ensemble.predict_faces(detections)
-    return [[face.to_dict() for face in photo] for photo in predictions]
-
-
-class _Waiting(NamedTuple):
+class _Pending(NamedTuple):
     photo: np.ndarray
-    answered: asyncio.Future
+    result: asyncio.Future
     since: float
 
 
 class Batcher:
-    """Collects photos and has them worked on, `size` at most at a time, in a thread of its own.
+    """Queues photos and processes them in batches, in one thread.
 
     Args:
-        work: photos -> a result each, in their order; called by that thread alone.
-        size: most photos at a time.
-        wait: seconds that photos wait for more while the thread has nothing to do.
+        process: returns one result per photo, in order; called from that thread only.
+        max_size: maximum photos per batch.
+        max_wait: seconds that a partial batch waits for more photos while the thread is idle.
+        telemetry: receives queue length, batch sizes and waiting times.
     """
 
     def __init__(
-        self, work: Callable[[list[np.ndarray]], list], size: int, wait: float, telemetry: Telemetry
+        self,
+        process: Callable[[list[np.ndarray]], list],
+        max_size: int,
+        max_wait: float,
+        telemetry: Telemetry,
     ):
-        self._work, self._size, self._wait, self._telemetry = work, size, wait, telemetry
-        self._waiting: deque[_Waiting] = deque()
-        self._some, self._enough = asyncio.Event(), asyncio.Event()
+        self._process, self._max_size, self._max_wait = process, max_size, max_wait
+        self._telemetry = telemetry
+        self._queue: deque[_Pending] = deque()
+        self._not_empty, self._full = asyncio.Event(), asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="networks")
         self._task: asyncio.Task | None = None
-        self._failed = 0  # batches in a row
+        self._failed_batches = 0  # consecutive
 
     def start(self) -> None:
-        """Begin to work; call within the event loop."""
+        """Start processing; call within the event loop."""
         self._task = asyncio.create_task(self._run())
 
     @property
-    def alive(self) -> bool:
-        """Whether it works, and not every photo of the last batches failed, as with a GPU that needs a new process."""
-        return self._task is not None and not self._task.done() and self._failed < FAILED_BATCHES
+    def healthy(self) -> bool:
+        """Whether it runs and the last batches did not all fail, as with a broken GPU."""
+        running = self._task is not None and not self._task.done()
+        return running and self._failed_batches < FAILED_BATCHES
 
     async def close(self) -> None:
-        """Finish the batch in work, and stop."""
+        """Finish the current batch and stop."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
         await asyncio.to_thread(self._thread.shutdown)
 
     async def __call__(self, photos: Sequence[np.ndarray]) -> list:
-        """The results for some photos. Cancelled, those that are not yet in work are dropped.
+        """Return one result per photo. On cancellation, photos still in the queue are dropped.
 
         Raises:
-            Exception: whatever `work` raised for one of them alone.
+            Exception: what `process` raised for one of the photos alone.
         """
         loop = asyncio.get_running_loop()
-        mine = [_Waiting(photo, loop.create_future(), time.perf_counter()) for photo in photos]
-        self._waiting.extend(mine)
+        items = [_Pending(photo, loop.create_future(), time.perf_counter()) for photo in photos]
+        self._queue.extend(items)
         self._signal()
-        # All of them, so that an exception is never left without anyone who looks at it.
-        results = await asyncio.gather(*(item.answered for item in mine), return_exceptions=True)
+        # Await all of them, so that no future holds an exception that nobody retrieves.
+        results = await asyncio.gather(*(item.result for item in items), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         return results
 
     def _signal(self) -> None:
-        count = len(self._waiting)
+        count = len(self._queue)
         self._telemetry.waiting.set(count)
-        (self._some.set if count else self._some.clear)()
-        (self._enough.set if count >= self._size else self._enough.clear)()
+        (self._not_empty.set if count else self._not_empty.clear)()
+        (self._full.set if count >= self._max_size else self._full.clear)()
 
-    async def _collect(self) -> list[_Waiting]:
-        await self._some.wait()
-        try:
-            await asyncio.wait_for(self._enough.wait(), self._wait)
-        except TimeoutError:
-            pass
-        batch: list[_Waiting] = []
-        while self._waiting and len(batch) < self._size:
-            item = self._waiting.popleft()
-            if not item.answered.done():  # else its request has gone
+    async def _collect(self) -> list[_Pending]:
+        await self._not_empty.wait()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._full.wait(), self._max_wait)
+        batch: list[_Pending] = []
+        while self._queue and len(batch) < self._max_size:
+            item = self._queue.popleft()
+            if not item.result.done():  # else its request was cancelled
                 batch.append(item)
                 self._telemetry.phases.labels("wait").observe(time.perf_counter() - item.since)
         self._signal()
@@ -125,31 +107,32 @@ class Batcher:
         while True:
             if batch := await self._collect():
                 self._telemetry.batches.observe(len(batch))
-                self._failed = 0 if await self._answer(batch) else self._failed + 1
+                succeeded = await self._run_batch(batch)
+                self._failed_batches = 0 if succeeded else self._failed_batches + 1
 
-    async def _answer(self, batch: list[_Waiting]) -> bool:
-        """Whether there is an answer for one of them at least."""
+    async def _run_batch(self, batch: list[_Pending]) -> bool:
+        """Process a batch; return whether at least one photo succeeded."""
         loop = asyncio.get_running_loop()
         try:
             results = await loop.run_in_executor(
-                self._thread, self._work, [item.photo for item in batch]
+                self._thread, self._process, [item.photo for item in batch]
             )
         except Exception as error:
             if len(batch) == 1:
-                log.exception("one photo could not be worked on")
-                _give(batch[0], error)
+                log.exception("one photo could not be processed")
+                _resolve(batch[0], error)
                 return False
-            # What one photo does to the networks must not cost its neighbours their answers.
-            return any([await self._answer([item]) for item in batch])
+            # Retry one by one: a photo that fails must not fail the photos of other requests.
+            return any([await self._run_batch([item]) for item in batch])
         for item, result in zip(batch, results, strict=True):
-            _give(item, result)
+            _resolve(item, result)
         return True
 
 
-def _give(item: _Waiting, result: Any) -> None:
-    if item.answered.done():
+def _resolve(item: _Pending, result: Any) -> None:
+    if item.result.done():
         return
     if isinstance(result, Exception):
-        item.answered.set_exception(result)
+        item.result.set_exception(result)
     else:
-        item.answered.set_result(result)
+        item.result.set_result(result)

@@ -1,4 +1,4 @@
-"""`portrait18 serve`: a trained ensemble over HTTP."""
+"""`portrait18 serve`: serve a trained bundle over HTTP."""
 
 import argparse
 import importlib.util
@@ -8,127 +8,135 @@ import sys
 import warnings
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from portrait18.core.errors import UserError
-from portrait18.server.settings import Settings, add_arguments, settings
+from portrait18.server.settings import Settings, add_arguments, load_settings
+
+if TYPE_CHECKING:
+    import uvicorn
+    from fastapi import FastAPI
+
+    from portrait18.deployment.predictor import Predictor
 
 DESCRIPTION = """\
-Answers for photos over HTTP, with a page to try it at / and a description for programs at /docs. Photos of requests
-that come at the same time are worked on together. Nothing of a photo is written or logged, nor its name.
+Predicts photos over HTTP, with a web page at / and an API reference at /docs. Photos of concurrent
+requests share a batch. Photos and their names are neither written to disk nor logged.
 """
-#: Seconds that requests in work get when the server is told to stop.
-LAST_REQUESTS = 10
+#: Seconds that requests in progress get when the server is told to stop.
+SHUTDOWN_TIMEOUT = 10
 
 
-def add_command(commands) -> None:
+def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `serve` to the sub-parsers of `portrait18.cli`."""
     parser = commands.add_parser(
-        "serve", help="answer over HTTP, with a page", description=DESCRIPTION
+        "serve", help="serve predictions over HTTP, with a web page", description=DESCRIPTION
     )
     parser.set_defaults(run=run)
     add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until told to stop; the exit status.
+    """Serve until interrupted; return the exit status.
 
     Raises:
-        UserError: no bundle, a setting that can't be, a taken port.
+        UserError: no bundle, an invalid setting, or a port in use.
     """
-    chosen = settings(vars(args))
-    missing = [
-        name
-        for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
-        if not _there(name)
-    ]
-    if missing:
-        raise UserError(
-            f"serving needs {', '.join(missing)}; install portrait18[serve], or run make serve"
-        )
-    listening = bind(chosen.host, chosen.port)
-    import uvicorn  # this and PyTorch take seconds to load: not for --help
+    settings = load_settings(vars(args))
+    _check_packages()
+    listener = bind(settings.host, settings.port)
+    import uvicorn  # like PyTorch, this takes too long to load for --help
 
     from portrait18.core.device import set_deterministic
     from portrait18.server.app import create_app
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    warnings.filterwarnings("ignore", module="PIL")  # they tell of what stands in photos
+    warnings.filterwarnings("ignore", module="PIL")  # its warnings quote the photos' metadata
     set_deterministic()
-    ensemble = load(chosen)
-    config = configured(
-        create_app(ensemble, chosen, str(ensemble.device), len(ensemble.manifest.networks))
-    )
-    host, port = listening.getsockname()[:2]
-    if not host.startswith("127.") and host != "::1" and chosen.api_key is None:
-        print(
-            f"warning: {host} lets other machines in, and no key is set (PORTRAIT18_API_KEY)",
-            file=sys.stderr,
-        )
-    print(
-        f"http://{f'[{host}]' if ':' in host else host}:{port}/ is the page, /docs for programs; Ctrl-C stops it"
-    )
-    sys.stdout.flush()
-    with suppress(KeyboardInterrupt):  # uvicorn sends itself the signal that it stopped for
-        uvicorn.Server(config).run([listening])
+    predictor = load(settings)
+    app = create_app(predictor, settings, str(predictor.device), len(predictor.manifest.networks))
+    _print_address(listener, settings)
+    with suppress(KeyboardInterrupt):  # uvicorn raises the signal that stopped it once more
+        uvicorn.Server(uvicorn_config(app)).run([listener])
     return 0
 
 
-def configured(app):
-    """How an app is served: a `uvicorn.Config`."""
+def _check_packages() -> None:
+    missing = [
+        name
+        for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
+        if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        raise UserError(
+            f"serving needs {', '.join(missing)}; install portrait18[serve], or run make serve"
+        )
+
+
+def _print_address(listener: socket.socket, settings: Settings) -> None:
+    host, port = listener.getsockname()[:2]
+    if not host.startswith("127.") and host != "::1" and settings.api_key is None:
+        print(
+            f"warning: {host} accepts other machines and no key is set (PORTRAIT18_API_KEY)",
+            file=sys.stderr,
+        )
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    print(f"{url} is the web page, {url}docs the API reference; Ctrl-C stops the server")
+    sys.stdout.flush()
+
+
+def uvicorn_config(app: "FastAPI") -> "uvicorn.Config":
+    """Return how uvicorn serves an app."""
     import uvicorn
 
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    logging.getLogger(
-        "uvicorn.access"
-    ).disabled = True  # it tells whole addresses; `edge` has its own line
+    # uvicorn logs client addresses and full URLs; the middleware logs one line of its own.
+    logging.getLogger("uvicorn.access").disabled = True
     return uvicorn.Config(
         app,
         log_config=None,
         server_header=False,
         lifespan="on",
-        timeout_graceful_shutdown=LAST_REQUESTS,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
     )
 
 
-def _there(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
-
-
 def bind(host: str, port: int) -> socket.socket:
-    """A socket on an address, so that a taken port shows before the networks are loaded.
+    """Return a listening socket, so that a port in use is reported before the networks load.
 
     Raises:
-        UserError: the address is not this machine's, or the port is taken.
+        UserError: the address does not belong to this machine, or the port is in use.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM
         )[0]
-        listening = socket.socket(family, kind, protocol)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen()  # else a second server could bind the same port until this one's networks are loaded
-    except (OSError, UnicodeError) as error:  # a name that no host can have is a UnicodeError
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        # Listen now: else a second server could bind the same port while the networks load.
+        listener.listen()
+    except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
         reason = getattr(error, "strerror", None) or error
         raise UserError(
             f"can't listen at {host} port {port} ({reason}); set another --host or --port"
         ) from None
-    return listening
+    return listener
 
 
-def load(chosen: Settings):
-    """The bundle, having answered once, so that the first request does not wait for what comes with that."""
+def load(settings: Settings) -> "Predictor":
+    """Load the bundle and run it once, so that the first request does not pay for warm-up."""
     import numpy as np
 
     import portrait18
-    from portrait18.deployment import bundle
+    from portrait18.deployment.bundle import MANIFEST
 
-    if not (Path(chosen.bundle) / bundle.MANIFEST).exists():
+    if not (Path(settings.bundle) / MANIFEST).exists():
         raise UserError(
-            f"{chosen.bundle} holds no bundle; make demo makes the demo's, dvc repro that of your own data,"
-            " --bundle FOLDER names another"
+            f"{settings.bundle} holds no bundle; run make demo for the demo's, dvc repro for one of"
+            " your own data, or name another with --bundle FOLDER"
         )
-    ensemble = portrait18.load(chosen.bundle, min_face=chosen.min_face)
-    ensemble.detect([np.full((512, 384, 3), 127, np.uint8)])
-    ensemble.classify(np.zeros((1, ensemble.crop_size, ensemble.crop_size, 3), np.uint8))
-    return ensemble
+    predictor = portrait18.load(settings.bundle, min_face=settings.min_face)
+    predictor.detect([np.full((512, 384, 3), 127, np.uint8)])
+    predictor.classify(np.zeros((1, predictor.crop_size, predictor.crop_size, 3), np.uint8))
+    return predictor

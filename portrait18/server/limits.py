@@ -1,19 +1,19 @@
-"""What is let in, and how much of it at a time."""
+"""Limits on the photos, bytes and decoded pixels in progress."""
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 
 from PIL import Image
 
 from portrait18.dataset import photos
 from portrait18.dataset.photos import PhotoError
-from portrait18.server.problems import Refused
+from portrait18.server.problems import ApiError
 
 
-def pixels(data: bytes, max_pixels: int) -> int:
-    """Width x height by a photo's header, before any memory is taken.
+def count_pixels(data: bytes, max_pixels: int) -> int:
+    """Return width x height as given by a photo's header, without decoding the photo.
 
     Raises:
         PhotoError: not an image, or too large.
@@ -21,7 +21,7 @@ def pixels(data: bytes, max_pixels: int) -> int:
     try:
         with Image.open(io.BytesIO(data), formats=photos.FORMATS) as image:
             width, height = image.size
-    except Exception:  # Pillow raises a dozen kinds for broken headers
+    except Exception:  # Pillow raises a dozen exception types for broken headers
         raise PhotoError(f"is not an image; send one of {', '.join(photos.FORMATS)}") from None
     if width * height > max_pixels:
         raise PhotoError(
@@ -30,41 +30,41 @@ def pixels(data: bytes, max_pixels: int) -> int:
     return width * height
 
 
-class Gate:
-    """Counts what is inside, photos or bytes; refuses beyond `places`.
+class Limiter:
+    """Counts units in progress and rejects requests for more than `capacity`.
 
-    A request takes one place when it comes and one for each further photo when its body has been read, so that
-    bodies being uploaded count too.
+    A request acquires one photo when it arrives and the others once its body is read, so that
+    bodies still being uploaded count too.
+
+    Args:
+        capacity: maximum number of units in progress.
+        unit: plural name of a unit, for the error message.
     """
 
-    def __init__(self, places: int, what: str):
-        self.places, self.what, self.inside = places, what, 0
+    def __init__(self, capacity: int, unit: str):
+        self.capacity, self.unit, self.in_use = capacity, unit, 0
 
-    @contextmanager
-    def enter(self) -> Iterator[Callable[[int], None]]:
-        """Gives what takes so many places, or so many more; all of them are held until the end.
+    def acquire(self, count: int, held: ExitStack) -> None:
+        """Acquire `count` units until `held` closes.
 
         Raises:
-            Refused: there are not so many left; where they are taken.
+            ApiError: 503, fewer units are free.
         """
-        held = 0
+        if self.in_use + count > self.capacity:
+            raise ApiError(
+                503,
+                f"too many {self.unit} are waiting; try again in a second",
+                headers={"Retry-After": "1"},
+            )
+        self.in_use += count
+        held.callback(self._release, count)
 
-        def take(count: int) -> None:
-            nonlocal held
-            if self.inside + count > self.places:
-                refusal = f"too many {self.what} are waiting; try again in a second"
-                raise Refused(503, refusal, headers={"Retry-After": "1"})
-            self.inside += count
-            held += count
-
-        try:
-            yield take
-        finally:
-            self.inside -= held
+    def _release(self, count: int) -> None:
+        self.in_use -= count
 
 
-class Budget:
-    """A number of decoded pixels that may lie in memory at a time; who wants more waits, in the order of coming."""
+class PixelBudget:
+    """Bounds the number of decoded pixels in memory; requests wait in order of arrival."""
 
     def __init__(self, pixels: int):
         self._free = self._all = pixels
@@ -73,7 +73,7 @@ class Budget:
 
     @asynccontextmanager
     async def hold(self, count: int) -> AsyncIterator[None]:
-        """Hold `count` pixels; who wants more than there are gets all of them."""
+        """Hold `count` pixels, or the whole budget if `count` is larger."""
         count = min(count, self._all)
         async with self._turn, self._freed:
             await self._freed.wait_for(lambda: self._free >= count)

@@ -1,21 +1,20 @@
-"""Around every request: headers that keep the page to itself, one log line, and no traceback to the client."""
+"""Security headers, one log line per request, and error responses without a traceback."""
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection
 
-from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from portrait18.server.problems import Refused, response
+from portrait18.server.problems import ApiError, problem_response
 from portrait18.server.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
-#: Nothing from elsewhere, nothing inline, nothing that frames the page; blob: is the preview of a chosen photo.
+#: Nothing from other hosts, nothing inline, no framing; blob: is the preview of a chosen photo.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self';"
-    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:;"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -29,17 +28,26 @@ _METHODS = ("GET", "HEAD", "POST")
 _RAW = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
 
-def edge(app: ASGIApp, telemetry: Telemetry, routes: Sequence[BaseRoute]) -> ASGIApp:
-    """Wrap an app, whose routes they are."""
-    paths = {route.path for route in routes}
+class RequestMiddleware:
+    """ASGI middleware around every request.
 
-    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+    Args:
+        app: the wrapped app.
+        telemetry: receives the count and duration of requests.
+        paths: known paths; all others are logged and counted as "(unknown)".
+    """
+
+    def __init__(self, app: ASGIApp, telemetry: Telemetry, paths: Collection[str]):
+        self._app, self._telemetry, self._paths = app, telemetry, paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the app for one request."""
         if scope["type"] != "http":
-            await app(scope, receive, send)
+            await self._app(scope, receive, send)
             return
-        since, status = time.perf_counter(), 0
+        start, status = time.perf_counter(), 0
 
-        async def sending(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -50,20 +58,19 @@ def edge(app: ASGIApp, telemetry: Telemetry, routes: Sequence[BaseRoute]) -> ASG
             await send(message)
 
         try:
-            await app(scope, receive, sending)
+            await self._app(scope, receive, send_with_headers)
         except Exception:
             log.exception("a request failed")
             if not status:
-                await response(Refused(500, "the server failed at this; its log says why"))(
-                    scope, receive, sending
-                )
+                error = ApiError(500, "the server failed at this; its log says why")
+                await problem_response(error)(scope, receive, send_with_headers)
         finally:
-            # Never what was asked for: people put names of files and keys there.
-            path = scope["path"] if scope["path"] in paths else "(unknown)"
-            method = scope["method"] if scope["method"] in _METHODS else "(other)"
-            seconds = time.perf_counter() - since
-            telemetry.requests.labels(method, path, status or 499).inc()
-            telemetry.seconds.labels(path).observe(seconds)
-            log.info("%s %s %d %.0f ms", method, path, status or 499, 1000 * seconds)
+            self._record(scope, status or 499, time.perf_counter() - start)
 
-    return wrapped
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        # Unknown paths and methods are not logged: people put file names and keys there.
+        path = scope["path"] if scope["path"] in self._paths else "(unknown)"
+        method = scope["method"] if scope["method"] in _METHODS else "(other)"
+        self._telemetry.requests.labels(method, path, status).inc()
+        self._telemetry.seconds.labels(path).observe(seconds)
+        log.info("%s %s %d %.0f ms", method, path, status, 1000 * seconds)

@@ -1,5 +1,6 @@
-"""What every refusal looks like: problem JSON (RFC 9457), with the photos it is about."""
+"""Error responses: problem details (RFC 9457) that list the photos at fault."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -12,15 +13,15 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class PhotoProblem(BaseModel):
-    """One photo that can't be used."""
+    """One photo that cannot be used."""
 
-    index: int = Field(ge=0, description="which photo of the request, from 0", examples=[1])
-    name: str | None = Field(description="the file name it was sent under", examples=["notes.txt"])
+    index: int = Field(ge=0, description="position in the request, from 0", examples=[1])
+    name: str | None = Field(description="file name as sent", examples=["notes.txt"])
     reason: str = Field(examples=["is not an image; send one of JPEG, PNG, WEBP, BMP, GIF, TIFF"])
 
 
 class Problem(BaseModel):
-    """Why a request was refused. Nothing of it was answered: mend all that `photos` lists, and send it again."""
+    """Why a request failed. No photo was processed: fix all that `photos` lists and retry."""
 
     type: str = "about:blank"
     title: str = Field(examples=["Unprocessable Content"])
@@ -29,13 +30,14 @@ class Problem(BaseModel):
     photos: list[PhotoProblem] = []
 
 
-class Refused(Exception):
-    """A request that is not answered.
+class ApiError(Exception):
+    """A request that fails.
 
     Args:
         status: HTTP status.
-        detail: why, and what would do, in a sentence.
-        photos: the photos that are to blame.
+        detail: one sentence, the reason and the fix.
+        photos: the photos at fault.
+        headers: additional response headers.
     """
 
     def __init__(
@@ -49,50 +51,51 @@ class Refused(Exception):
         self.status, self.detail, self.photos, self.headers = status, detail, photos or [], headers
 
 
-#: Names that RFC 9110 gave in the place of those that older Pythons still have.
+#: Titles of RFC 9110 that older Python versions lack.
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content", 499: "Client Closed Request"}
 
 
-def response(refused: Refused) -> JSONResponse:
-    """The reply that a refusal becomes."""
-    title = _TITLES.get(refused.status) or HTTPStatus(refused.status).phrase
-    problem = Problem(
-        title=title, status=refused.status, detail=refused.detail, photos=refused.photos
-    )
-    return JSONResponse(problem.model_dump(), refused.status, refused.headers, MEDIA_TYPE)
+def problem_response(error: ApiError) -> JSONResponse:
+    """Return the response for an error."""
+    title = _TITLES.get(error.status) or HTTPStatus(error.status).phrase
+    problem = Problem(title=title, status=error.status, detail=error.detail, photos=error.photos)
+    return JSONResponse(problem.model_dump(), error.status, error.headers, MEDIA_TYPE)
 
 
-def documented(**by_status: str) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI responses: `documented(_413="too large")`."""
+def openapi_responses(descriptions: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI `responses` of a route, given the description of each error status."""
     schema = {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}
     return {
-        int(s[1:]): {"description": text, "content": {MEDIA_TYPE: schema}}
-        for s, text in by_status.items()
+        status: {"description": text, "content": {MEDIA_TYPE: schema}}
+        for status, text in descriptions.items()
     }
 
 
-def add_to(app: FastAPI) -> None:
-    """Have an app answer refusals so, its own for unknown pages and methods too, and describe them in its OpenAPI."""
-    described = app.openapi
+def add_problem_details(app: FastAPI) -> None:
+    """Make an app return problem details for all errors, and describe them in its OpenAPI."""
+    default_openapi = app.openapi
 
     def openapi() -> dict[str, Any]:
-        description = described()
+        description = default_openapi()
         problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         parts = problem.pop("$defs")
         description["components"]["schemas"].update(parts, **{Problem.__name__: problem})
         return description
 
-    async def refused(_: Request, refusal: Refused) -> JSONResponse:
-        return response(refusal)
+    # FastAPI documents this assignment as the way to extend OpenAPI.
+    app.openapi = openapi  # type: ignore[method-assign]
 
-    async def unknown(_: Request, error: HTTPException) -> JSONResponse:
+    @app.exception_handler(ApiError)
+    async def api_error(_: Request, error: ApiError) -> JSONResponse:
+        return problem_response(error)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_: Request, error: HTTPException) -> JSONResponse:
         details = {
             404: "there is no such page; /docs lists them",
-            405: "not with this method; /docs lists them",
+            405: "this method is not allowed here; /docs lists the methods",
         }
         detail = details.get(error.status_code, str(error.detail))
-        return response(Refused(error.status_code, detail, headers=dict(error.headers or {})))
-
-    app.openapi = openapi
-    app.add_exception_handler(Refused, refused)
-    app.add_exception_handler(HTTPException, unknown)
+        return problem_response(
+            ApiError(error.status_code, detail, headers=dict(error.headers or {}))
+        )

@@ -1,93 +1,120 @@
-"""What an answer looks like: `FacePrediction.to_dict`, typed, so that the interface's description tells it."""
+"""JSON of the responses, typed, so that OpenAPI describes every field."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field
 
-from portrait18.dataset.classes import AGE, CLASS_NAMES, GENDER, MASK, NUM_CLASSES, Task
+from portrait18.dataset.classes import CLASS_NAMES, NUM_CLASSES
 
-
-def _question(task: Task, *example: float) -> type[BaseModel]:
-    def share(value: float):
-        return float, Field(ge=0, le=1, examples=[value])
-
-    title = task.name.capitalize()
-    shares = {name: share(value) for name, value in zip(task.classes, example, strict=True)}
-    likeliest = task.classes[example.index(max(example))]
-    return create_model(
-        title,
-        __doc__=f"The answer, which need not be the likeliest class, and the probabilities of {task.name}.",
-        label=(Literal[task.classes], Field(examples=[likeliest])),
-        probabilities=(create_model(f"{title}Probabilities", **shares), ...),
-    )
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-Mask = _question(MASK, 0.004, 0.006, 0.99)
-Gender = _question(GENDER, 0.97, 0.03)
-Age = _question(AGE, 0.12, 0.85, 0.03)
+class MaskProbabilities(BaseModel):
+    """Probability of each mask state."""
+
+    worn: Probability = Field(examples=[0.004])
+    incorrect: Probability = Field(examples=[0.006])
+    none: Probability = Field(examples=[0.99])
 
 
-class FaceReply(BaseModel):
+class GenderProbabilities(BaseModel):
+    """Probability of each gender."""
+
+    male: Probability = Field(examples=[0.97])
+    female: Probability = Field(examples=[0.03])
+
+
+class AgeProbabilities(BaseModel):
+    """Probability of each age group."""
+
+    young: Probability = Field(examples=[0.12])
+    middle: Probability = Field(examples=[0.85])
+    old: Probability = Field(examples=[0.03])
+
+
+class Mask(BaseModel):
+    """Predicted mask state, which is not always the most probable one."""
+
+    label: Literal["worn", "incorrect", "none"] = Field(examples=["none"])
+    probabilities: MaskProbabilities
+
+
+class Gender(BaseModel):
+    """Predicted gender, which is not always the more probable one."""
+
+    label: Literal["male", "female"] = Field(examples=["male"])
+    probabilities: GenderProbabilities
+
+
+class Age(BaseModel):
+    """Predicted age group, which is not always the most probable one."""
+
+    label: Literal["young", "middle", "old"] = Field(examples=["middle"])
+    probabilities: AgeProbabilities
+
+
+class FaceResult(BaseModel):
     """One face."""
 
     box: tuple[float, float, float, float] = Field(
-        description="x0, y0, x1, y1: pixels of the upright photo",
+        description="x0, y0, x1, y1 in pixels of the upright photo",
         examples=[[61.0, 74.5, 143.2, 180.9]],
     )
     score: float = Field(
-        description="how sure the detector is, 0 to 1", ge=0, le=1, examples=[0.9991]
+        description="confidence of the face detector", ge=0, le=1, examples=[0.999]
     )
     found: Literal["mtcnn", "retry", "median", "center"] = Field(
-        description="mtcnn: at the usual thresholds; retry: at lower ones, as masks often need; center: the bundle"
-        " takes the middle square of every photo; median: where faces lie in the photos trained on"
+        description="mtcnn: at the default thresholds; retry: at lower thresholds, as masks often"
+        " need; center: the bundle uses the middle square of every photo; median: no face found,"
+        " the median box of the training photos"
     )
-    number: int = Field(
+    class_id: int = Field(
         alias="class",
         ge=0,
         lt=NUM_CLASSES,
         description="6 x mask + 3 x gender + age",
         examples=[13],
     )
-    name: str = Field(description="the class in words", examples=[CLASS_NAMES[13]])
+    name: str = Field(description="name of the class", examples=[CLASS_NAMES[13]])
     mask: Mask
     gender: Gender
     age: Age = Field(description="young: under 30, middle: 30 to 59, old: 60 and over")
     years: float | None = Field(
-        description="expected age, where the bundle has a model that tells one", examples=[41.2]
+        description="expected age, or null if no model of the bundle predicts it", examples=[41.2]
     )
 
 
-class PhotoReply(BaseModel):
+class PhotoResult(BaseModel):
     """One photo."""
 
     width: int = Field(
         description="pixels of the upright photo (EXIF orientation applied)", ge=1, examples=[384]
     )
     height: int = Field(ge=1, examples=[512])
-    faces: list[FaceReply] = Field(description="the largest first; empty where there is none")
+    faces: list[FaceResult] = Field(description="largest first; empty if no face was found")
 
 
-class Reply(BaseModel):
-    """The answers, a photo each, in the order they were sent."""
+class PredictResponse(BaseModel):
+    """Predictions for each photo, in the order sent."""
 
-    photos: list[PhotoReply]
+    photos: list[PhotoResult]
 
 
 class Limits(BaseModel):
     """What a request may hold."""
 
     bytes: int = Field(examples=[33554432])
-    pixels: int = Field(description="of one photo", examples=[25000000])
+    pixels: int = Field(description="per photo", examples=[25000000])
     photos: int = Field(examples=[16])
-    seconds: float = Field(description="to upload, and to answer", examples=[30])
+    seconds: float = Field(description="for the upload, and for the prediction", examples=[30])
 
 
 class Health(BaseModel):
-    """Whether the server can answer, and what it lets in."""
+    """State of the server and its limits."""
 
     status: Literal["ok", "broken"]
     device: str = Field(examples=["cpu"])
-    networks: int = Field(description="trained networks of the bundle", examples=[4])
-    waiting: int = Field(description="photos taken in and not yet answered", examples=[0])
+    networks: int = Field(description="networks in the bundle", examples=[4])
+    waiting: int = Field(description="photos in progress", examples=[0])
     limits: Limits
     needs_key: bool

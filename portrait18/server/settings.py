@@ -1,43 +1,52 @@
-"""What can be set about the server: by a flag, else by an environment variable, else as it stands here."""
+"""Server settings: a flag wins over an environment variable, which wins over the default."""
 
 import argparse
-import os
 import re
 from collections.abc import Mapping
+from typing import Any
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from portrait18.core.errors import UserError
-from portrait18.core.validation import Int, Section, validate
+from portrait18.core.validation import short
 
-ENVIRONMENT = "PORTRAIT18_"
+ENV_PREFIX = "PORTRAIT18_"
 
 
-class Settings(Section):
-    """Every field is `--name` and `PORTRAIT18_NAME`; the key is in the environment alone, for flags show in `ps`."""
+class Settings(BaseSettings):
+    """Settings of one server.
 
-    bundle: str = Field("models/bundle", description="folder of the trained ensemble")
-    host: str = Field(
-        "127.0.0.1", description="address to listen on; 0.0.0.0 lets other machines in"
+    Every field is a flag `--name` and an environment variable `PORTRAIT18_NAME`. The API key is an
+    environment variable only, because `ps` shows flags.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, allow_inf_nan=False
     )
-    port: Int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    max_bytes: Int = Field(32 * 2**20, ge=1024, description="largest body of a request")
-    max_total_bytes: Int = Field(
+
+    bundle: str = Field("models/bundle", description="folder of the trained bundle")
+    host: str = Field(
+        "127.0.0.1", description="address to listen on; 0.0.0.0 accepts other machines"
+    )
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 picks a free one")
+    max_bytes: int = Field(32 * 2**20, ge=1024, description="largest request body")
+    max_total_bytes: int = Field(
         256 * 2**20,
         ge=1024,
-        description="bodies of all requests in memory; beyond, a request gets a 503",
+        description="bytes of all request bodies in memory; requests above it get a 503",
     )
-    max_pixels: Int = Field(25_000_000, ge=400, description="largest photo, width x height")
-    max_photos: Int = Field(16, ge=1, le=1000, description="most photos in a request")
-    batch: Int = Field(16, ge=1, le=1000, description="most photos worked on together")
+    max_pixels: int = Field(25_000_000, ge=400, description="largest photo, width x height")
+    max_photos: int = Field(16, ge=1, le=1000, description="maximum photos per request")
+    batch: int = Field(16, ge=1, le=1000, description="maximum photos per batch")
     wait_ms: float = Field(
-        5, ge=0, le=1000, description="how long a batch that is not full waits for more"
+        5, ge=0, le=1000, description="milliseconds that a partial batch waits for more photos"
     )
-    queue: Int = Field(
-        64, ge=1, description="photos taken in and not yet answered; beyond, a request gets a 503"
+    queue: int = Field(
+        64, ge=1, description="maximum photos in progress; requests above it get a 503"
     )
     timeout_s: float = Field(
-        30, gt=0, le=3600, description="seconds to upload (else 408), and to answer (else 504)"
+        30, gt=0, le=3600, description="seconds for the upload (else 408) and to predict (else 504)"
     )
     min_face: float | None = Field(
         None,
@@ -45,20 +54,29 @@ class Settings(Section):
         le=1,
         description="smallest face, as a share of the photo's shorter side (default: the bundle's)",
     )
-    api_key: SecretStr | None = Field(
-        None, min_length=1, description="what /predict and /metrics ask for"
-    )
+    api_key: SecretStr | None = Field(None, description="key that /predict and /metrics require")
+
+    @field_validator("api_key", mode="before")
+    @classmethod
+    def _browsers_can_send_the_key(cls, value: Any) -> Any:
+        if isinstance(value, str) and not re.fullmatch("[!-~]+", value):
+            raise ValueError(
+                "must be one or more printable ASCII characters without spaces, because browsers"
+                " cannot send others; set such a key, or unset it to require none"
+            )
+        return value
 
     @model_validator(mode="after")
-    def _a_full_request_fits(self):
+    def _a_full_request_fits(self) -> "Settings":
         if self.queue < self.max_photos:
             raise ValueError(
-                f"queue {self.queue} is below max-photos {self.max_photos}; raise the one or lower the other"
+                f"queue {self.queue} is below max-photos {self.max_photos};"
+                " raise queue or lower max-photos"
             )
         if self.max_total_bytes < self.max_bytes:
             raise ValueError(
                 f"max-total-bytes {self.max_total_bytes} is below max-bytes {self.max_bytes};"
-                " raise the one or lower the other"
+                " raise max-total-bytes or lower max-bytes"
             )
         return self
 
@@ -67,47 +85,41 @@ _FLAGS = [name for name in Settings.model_fields if name != "api_key"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the flags; what is not given stays out of the parsed names."""
+    """Add one flag per setting; flags that are not given stay out of the parsed namespace."""
     for name in _FLAGS:
         field = Settings.model_fields[name]
-        stands = "" if field.default is None else f" ({field.default})"
+        default = "" if field.default is None else f" ({field.default})"
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             default=argparse.SUPPRESS,
-            help=f"{field.description}{stands}",
+            help=f"{field.description}{default}",
         )
     parser.epilog = (
-        f"Each can also be set in the environment: {ENVIRONMENT}PORT for --port, and so on. {ENVIRONMENT}API_KEY, there"
-        " alone, is the key that /predict and /metrics then ask for (Authorization: Bearer KEY)."
+        f"Every flag is also an environment variable: {ENV_PREFIX}PORT for --port, and so on."
+        f" {ENV_PREFIX}API_KEY, an environment variable only, is the key that /predict and /metrics"
+        " then require (Authorization: Bearer KEY)."
     )
 
 
-def settings(arguments: Mapping[str, str], environment: Mapping[str, str] = os.environ) -> Settings:
-    """The settings of parsed flags and an environment.
+def load_settings(arguments: Mapping[str, Any]) -> Settings:
+    """Return the settings given by parsed flags and the environment.
 
     Raises:
-        UserError: a line for each value that can't be.
+        UserError: invalid values, one line each.
     """
-    raw = {
-        name: environment[f"{ENVIRONMENT}{name.upper()}"]
-        for name in Settings.model_fields
-        if f"{ENVIRONMENT}{name.upper()}" in environment
-    }
     flags = {name: arguments[name] for name in _FLAGS if name in arguments}
-    raw |= flags
-    if not re.fullmatch("[!-~]+", raw.get("api_key", "none")):
-        raise UserError(
-            f"{ENVIRONMENT}API_KEY must be letters, digits and signs of ASCII, at least one and no spaces, or browsers"
-            " can't send it; give such a key, or unset it to ask for none"
-        )
+    try:
+        return Settings(**flags)
+    except ValidationError as error:
+        raise UserError([_problem(fault, flags) for fault in error.errors()]) from None
 
-    def where(key: str) -> str:
-        if key in raw and key not in flags:
-            return f"{ENVIRONMENT}{key.upper()}"
-        return f"--{key.replace('_', '-')}" if key else "settings"
 
-    problems: list[str] = []
-    found = validate(Settings, raw, where, problems)
-    if found is None:
-        raise UserError(problems)
-    return found
+def _problem(fault: Mapping[str, Any], flags: Mapping[str, Any]) -> str:
+    message = fault["msg"].removeprefix("Value error, ")
+    if not fault["loc"]:
+        return f"settings: {message}"
+    name = str(fault["loc"][0])
+    given_as = f"--{name.replace('_', '-')}" if name in flags else f"{ENV_PREFIX}{name.upper()}"
+    if fault["type"] == "value_error":  # the key's: its value must not be printed
+        return f"{given_as}: {message}"
+    return f"{given_as} = {short(fault['input'])}: {message[0].lower()}{message[1:]}"

@@ -27,43 +27,43 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def names(*words):
-    return [str(path) for path in photo_listing.listed(words)]
+def listed(*names):
+    return [str(path) for path in photo_listing.list_photos(names)]
 
 
-def test_a_folder_names_its_photos_and_those_below(folder):
-    assert names("all") == ["all/a.PNG", "all/b.jpg", "all/sub/c.webp"]
+def test_a_folder_yields_the_photos_in_it_and_its_subfolders(folder):
+    assert listed("all") == ["all/a.PNG", "all/b.jpg", "all/sub/c.webp"]
 
 
-def test_patterns_and_files_are_taken_as_they_are_and_each_photo_once(folder):
-    assert names("all/*.jpg") == ["all/b.jpg"]
-    assert names("all/**/*.[jw]*") == ["all/b.jpg", "all/sub/c.webp"]
-    assert names("all/notes.txt") == ["all/notes.txt"]
-    assert names("all/b.jpg", "all", "all/b.jpg") == ["all/b.jpg", "all/a.PNG", "all/sub/c.webp"]
+def test_patterns_and_files_match_as_given_and_each_photo_is_listed_once(folder):
+    assert listed("all/*.jpg") == ["all/b.jpg"]
+    assert listed("all/**/*.[jw]*") == ["all/b.jpg", "all/sub/c.webp"]
+    assert listed("all/notes.txt") == ["all/notes.txt"]
+    assert listed("all/b.jpg", "all", "all/b.jpg") == ["all/b.jpg", "all/a.PNG", "all/sub/c.webp"]
 
 
-def test_a_file_whose_name_looks_like_a_pattern_is_itself(folder):
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(folder):
     (folder / "a[1].jpg").write_bytes(photo_bytes())
-    assert names("a[1].jpg") == ["a[1].jpg"]
+    assert listed("a[1].jpg") == ["a[1].jpg"]
 
 
-def test_all_words_that_name_nothing_are_told_at_once(folder):
+def test_all_names_without_a_photo_are_reported_together(folder):
     (folder / "empty").mkdir()
     with pytest.raises(UserError) as caught:
-        names("all", "nowhere.jpg", "*.tiff", "empty")
+        listed("all", "nowhere.jpg", "*.tiff", "empty")
     first, second, third = caught.value.problems
     assert first.startswith("nowhere.jpg: no such file")
-    assert second.startswith("*.tiff: a pattern that no file fits")
-    assert third.startswith("empty: a folder without photos; photos end in .jpg,")
+    assert second.startswith("*.tiff: no file matches this pattern")
+    assert third.startswith("empty: no photos in this folder; photos end in .jpg,")
 
 
-def test_chunks_hold_every_photo_in_order_and_say_which_are_bad(folder, monkeypatch):
+def test_chunks_hold_every_photo_in_order_with_errors_in_place_of_bad_ones(folder, monkeypatch):
     monkeypatch.setattr(photo_listing, "CHUNK", 3)
     paths = []
     for n in range(8):
         paths.append(folder / f"{n}.jpg")
         paths[-1].write_bytes(photo_bytes(n) if n != 4 else b"no photo")
-    found = list(photo_listing.chunks(paths, 10**6))
+    found = list(photo_listing.read_in_chunks(paths, 10**6))
     assert [len(chunk) for chunk in found] == [3, 3, 2]
     assert [path for chunk in found for path, _ in chunk] == paths
     for path, photo in (pair for chunk in found for pair in chunk):
@@ -74,13 +74,13 @@ def test_chunks_hold_every_photo_in_order_and_say_which_are_bad(folder, monkeypa
             np.testing.assert_array_equal(photo, photos.read(path))
 
 
-def test_few_large_photos_make_a_chunk_and_too_large_ones_are_bad(folder, monkeypatch):
+def test_chunks_are_bounded_by_pixels_and_photos_above_the_limit_are_bad(folder, monkeypatch):
     monkeypatch.setattr(photo_listing, "CHUNK_PIXELS", 2 * 48 * 64)
     paths = [folder / f"{n}.jpg" for n in range(3)]
     for path in paths:
         path.write_bytes(photo_bytes())
-    assert [len(chunk) for chunk in photo_listing.chunks(paths, 10**6)] == [2, 1]
-    [chunk] = photo_listing.chunks(paths, 100)
+    assert [len(chunk) for chunk in photo_listing.read_in_chunks(paths, 10**6)] == [2, 1]
+    [chunk] = photo_listing.read_in_chunks(paths, 100)
     assert all("at most 100 px" in str(bad) for _, bad in chunk)
 
 
@@ -88,12 +88,12 @@ def test_only_a_few_photos_are_decoded_ahead(folder, monkeypatch):
     monkeypatch.setattr(photo_listing, "CHUNK", 2)
     read, lock = [], threading.Lock()
 
-    def counted(path, max_pixels):
+    def count_reads(path, max_pixels):
         with lock:
             read.append(path)
         return np.zeros((4, 4, 3), np.uint8)
 
-    monkeypatch.setattr(photo_listing.photos, "read", counted)
-    taken = photo_listing.chunks([folder / f"{n}.jpg" for n in range(100)], 10**6)
+    monkeypatch.setattr(photo_listing.photos, "read", count_reads)
+    taken = photo_listing.read_in_chunks([folder / f"{n}.jpg" for n in range(100)], 10**6)
     next(taken), next(taken)
     assert len(read) <= 2 * 2 + 1 + photo_listing.AHEAD + 1

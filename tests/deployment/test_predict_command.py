@@ -22,7 +22,7 @@ PAIR = np.concatenate([demo_photo(), demo_photo("mask1")[:, ::-1]], axis=1)
 
 @pytest.fixture
 def folder(make_bundle, tmp_path):
-    """A bundle, a photo of two people, one of one, one of none, and a file that is no photo; the working folder."""
+    """The working folder, with a bundle and photos of two, one and no people."""
     make_bundle()
     (tmp_path / "photos/sub").mkdir(parents=True)
     Image.fromarray(PAIR).save(tmp_path / "photos/pair.png")
@@ -43,7 +43,7 @@ def predict(folder, capsys):
     return run
 
 
-def test_a_line_for_each_face_and_one_for_a_photo_without(predict):
+def test_text_output_has_a_line_per_face_and_one_per_photo_without_faces(predict):
     status, out, err = predict("photos")
     assert status == 0
     assert err == []
@@ -57,28 +57,28 @@ def test_a_line_for_each_face_and_one_for_a_photo_without(predict):
     assert "  box " in first
 
 
-def test_json_has_every_face_with_the_bundles_answers(predict):
+def test_json_output_equals_the_python_api(predict):
     status, out, _ = predict("photos", "--json")
     pair, one, zero = map(json.loads, out)
     assert status == 0
     assert zero == {"photo": "photos/zero.jpg", "faces": []}
     assert pair["photo"] == "photos/pair.png"
     assert len(pair["faces"]) == 2
-    [result] = portrait18.load("bundle", CPU).predict("photos/sub/one.png").faces
-    expected = result.to_dict()
+    [prediction] = portrait18.load("bundle", CPU).predict("photos/sub/one.png").faces
+    expected = prediction.to_dict()
     [face] = one["faces"]
     assert face["box"] == pytest.approx(expected["box"], abs=0.05)
     for name, task in TASKS.items():
-        told = face[name]["probabilities"]
-        assert told == pytest.approx(expected[name]["probabilities"], abs=1e-3)
-        assert list(told) == list(task.classes)
+        probabilities = face[name]["probabilities"]
+        assert probabilities == pytest.approx(expected[name]["probabilities"], abs=1e-3)
+        assert list(probabilities) == list(task.classes)
     sides = [box[2] - box[0] for box in (face["box"] for face in pair["faces"])]
     assert all(side > 100 for side in sides)
     left = {face["box"][0] < demo_photo().shape[1] for face in pair["faces"]}
-    assert left == {True, False}, "one face on each half"
+    assert left == {True, False}, "one face in each half"
 
 
-def test_csv_has_a_row_for_each_face_and_for_each_photo_without(predict):
+def test_csv_output_has_a_row_per_face_and_one_per_photo_without_faces(predict):
     _, out, _ = predict("photos", "--csv")
     _, lines, _ = predict("photos", "--json")
     rows = list(csv.DictReader(io.StringIO("\n".join(out))))
@@ -97,7 +97,7 @@ def test_csv_has_a_row_for_each_face_and_for_each_photo_without(predict):
     assert set(list(rows[3].values())[2:]) == {""}
 
 
-def test_bad_photos_are_listed_at_the_end_and_the_others_answered(predict, folder):
+def test_bad_photos_are_listed_at_the_end_and_the_others_predicted(predict, folder):
     (folder / "photos/bad.jpg").write_text("no photo")
     (folder / "photos/torn.png").write_bytes((folder / "photos/pair.png").read_bytes()[:999])
     status, out, err = predict("photos", "--json")
@@ -108,7 +108,7 @@ def test_bad_photos_are_listed_at_the_end_and_the_others_answered(predict, folde
     assert err[2].startswith("  photos/torn.png cannot")
 
 
-def test_a_bad_photo_s_name_breaks_no_line_and_steers_no_terminal(predict, folder):
+def test_control_characters_in_a_bad_photos_name_are_escaped(predict, folder):
     (folder / "photos/a\nb\x1b[2J.jpg").write_text("no photo")
     status, _, err = predict("photos")
     assert status == 3
@@ -116,17 +116,17 @@ def test_a_bad_photo_s_name_breaks_no_line_and_steers_no_terminal(predict, folde
     assert err[1].startswith(r"  photos/a\nb\x1b[2J.jpg cannot be decoded")
 
 
-def test_without_a_face_the_whole_photo_counts_where_asked(predict):
+def test_whole_assumes_a_face_in_a_photo_without_one(predict):
     _, [line], _ = predict("photos/zero.jpg", "--whole", "--json")
     [face] = json.loads(line)["faces"]
     assert face["found"] == "median"
     assert face["box"] == [20.0, 12.0, 70.0, 72.0]
     assert face["score"] == 0
     _, [line], _ = predict("photos/zero.jpg", "--whole")
-    assert "no face found: guessed" in line
+    assert "no face found: assumed" in line
 
 
-def test_drawn_copies_lie_as_the_photos_do_and_show_the_answers(predict, folder):
+def test_annotated_copies_keep_the_folders_and_show_the_predictions(predict, folder):
     before = (folder / "photos/pair.png").read_bytes()
     Image.fromarray(demo_photo()).save(folder / "photos/sub/two.bmp")
     status, _, _ = predict("photos", "--draw", "drawn")
@@ -143,7 +143,7 @@ def test_drawn_copies_lie_as_the_photos_do_and_show_the_answers(predict, folder)
     assert photos.read(folder / "drawn/zero.jpg").shape == (120, 100, 3)
 
 
-def test_copies_never_take_the_place_of_the_photos(predict, folder, capsys):
+def test_annotated_copies_never_overwrite_the_photos(predict, folder, capsys):
     before = (folder / "photos/pair.png").read_bytes()
     with pytest.raises(SystemExit) as stopped:
         predict("photos", "--draw", "photos")
@@ -152,7 +152,9 @@ def test_copies_never_take_the_place_of_the_photos(predict, folder, capsys):
     assert (folder / "photos/pair.png").read_bytes() == before
 
 
-def test_copies_stay_in_their_folder_and_none_takes_another_s_place(predict, folder, capsys):
+def test_annotated_copies_stay_in_their_folder_and_never_overwrite_each_other(
+    predict, folder, capsys
+):
     (folder / "a").mkdir()
     for name in ("a/one.tif", "a/one.tif.png"):
         Image.fromarray(demo_photo()).save(folder / name)
@@ -165,12 +167,12 @@ def test_copies_stay_in_their_folder_and_none_takes_another_s_place(predict, fol
     assert drawn == ["drawn/a/one.tif.png", "drawn/photos/zero.jpg"]
 
 
-def test_a_name_that_is_no_text_is_printed_as_it_is(folder):
+def test_a_file_name_that_is_not_utf8_is_printed_unchanged(folder):
     try:
         (folder / "photos/zero.jpg").rename(os.fsdecode(bytes(folder) + b"/\xff.jpg"))
     except OSError:
-        pytest.skip("this file system has no such names")
-    done = module(
+        pytest.skip("this file system does not support such names")
+    done = run_module(
         folder, "predict", os.fsdecode(b"\xff.jpg"), "--bundle", "bundle", stdout=subprocess.PIPE
     )
     assert done.returncode == 0
@@ -191,7 +193,7 @@ def test_a_name_that_is_no_text_is_printed_as_it_is(folder):
         ([], 2, "required"),
     ],
 )
-def test_what_cannot_be_done_is_told_in_one_line(predict, capsys, arguments, status, message):
+def test_user_errors_are_reported_without_a_traceback(predict, capsys, arguments, status, message):
     with pytest.raises(SystemExit) as stopped:
         predict(*arguments)
     err = capsys.readouterr().err
@@ -200,7 +202,7 @@ def test_what_cannot_be_done_is_told_in_one_line(predict, capsys, arguments, sta
     assert "Traceback" not in err
 
 
-def test_the_limits_of_the_command_line_reach_the_work(predict, folder):
+def test_max_pixels_and_min_face_take_effect(predict, folder):
     status, out, err = predict("photos/zero.jpg", "--max-pixels", "11999")
     assert status == 3
     assert out == []
@@ -214,7 +216,7 @@ def test_the_limits_of_the_command_line_reach_the_work(predict, folder):
     assert json.loads(line)["faces"][0]["found"] == "mtcnn"
 
 
-def test_photos_in_chunks_are_answered_as_together(predict, monkeypatch):
+def test_chunks_do_not_change_the_predictions(predict, monkeypatch):
     _, together, _ = predict("photos", "--json")
     monkeypatch.setattr("portrait18.deployment.photo_listing.CHUNK", 1)
     _, apart, _ = predict("photos", "--json")
@@ -223,7 +225,7 @@ def test_photos_in_chunks_are_answered_as_together(predict, monkeypatch):
         assert [f["class"] for f in one["faces"]] == [f["class"] for f in other["faces"]]
 
 
-def module(folder, *arguments, **how):
+def run_module(folder, *arguments, **options):
     env = {**os.environ, "PYTHONPATH": str(REPO)}
     return subprocess.run(
         [sys.executable, "-m", "portrait18", *arguments],
@@ -231,18 +233,20 @@ def module(folder, *arguments, **how):
         env=env,
         text=True,
         errors="surrogateescape",
-        **how,
+        **options,
     )
 
 
-def test_as_a_module_with_clean_output_and_a_reader_that_leaves(folder):
-    done = module(folder, "predict", "photos", "--bundle", "bundle", "--json", capture_output=True)
+def test_python_m_portrait18_has_clean_output_and_survives_a_closed_pipe(folder):
+    done = run_module(
+        folder, "predict", "photos", "--bundle", "bundle", "--json", capture_output=True
+    )
     assert done.returncode == 0
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 3
     read, write = os.pipe()
-    os.close(read)  # nobody reads
-    done = module(
+    os.close(read)  # the reader is gone
+    done = run_module(
         folder, "predict", "photos", "--bundle", "bundle", stdout=write, stderr=subprocess.PIPE
     )
     os.close(write)

@@ -1,4 +1,4 @@
-"""The page in a real Chromium; as a program, its picture for the README: `make screenshot`."""
+"""The page in Chromium; as a program, it takes the README's screenshot: `make screenshot`."""
 
 import shutil
 import sys
@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fake import png, serving
 from playwright.sync_api import Browser, BrowserType, expect, sync_playwright
-from standin import png, serving
 
 import portrait18
-from portrait18.core import device
+from portrait18.core.device import set_deterministic
 
 CHROMIUM = shutil.which("chromium")
 expect.set_options(timeout=30_000)  # other tests may keep the machine busy
@@ -18,27 +18,27 @@ expect.set_options(timeout=30_000)  # other tests may keep the machine busy
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser, which has a made-up camera."""
+    """A browser with a fake camera."""
     with sync_playwright() as playwright:
-        browser = launched(playwright.chromium)
+        browser = launch(playwright.chromium)
         try:
             yield browser
         finally:
             browser.close()
 
 
-def launched(kind: BrowserType, cameras: int = 1) -> Browser:
+def launch(kind: BrowserType, cameras: int = 1) -> Browser:
     flags = ["--no-sandbox", f"--use-fake-device-for-media-stream=device-count={cameras}"]
     return kind.launch(executable_path=CHROMIUM, args=flags)
 
 
 def photo(name: str, *args, **kwargs) -> dict:
-    """A file for Playwright to choose; arguments as of standin.png."""
+    """A file for Playwright to choose; same arguments as fake.png."""
     return {"name": name, "mimeType": "image/png", "buffer": png(*args, **kwargs)}
 
 
 def shoot(address: str, photo: str, picture: str, browser: Browser) -> None:
-    """Write a picture (PNG) of the page at `address` with its answers to a photo."""
+    """Write a screenshot (PNG) of the page at `address` with the predictions for a photo."""
     size = {"width": 1100, "height": 100}
     with browser.new_context(
         viewport=size, reduced_motion="reduce", color_scheme="light"
@@ -54,7 +54,7 @@ def shoot(address: str, photo: str, picture: str, browser: Browser) -> None:
 
 
 def main(bundle_folder: str, photo: str, picture: str) -> None:
-    device.set_deterministic()
+    set_deterministic()
     with serving(portrait18.load(bundle_folder)) as address, chromium() as browser:
         shoot(address, photo, picture, browser)
 

@@ -1,4 +1,4 @@
-"""Servers of a stand-in for the networks, and a browser to look at their page."""
+"""Servers with a fake predictor, and a browser for their page."""
 
 import re
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 from browser import chromium
-from standin import serving
+from fake import serving
 
 
 @pytest.fixture(scope="module")
@@ -22,27 +22,31 @@ def browser():
 
 
 @pytest.fixture
-def watched(browser):
-    """watched(address, path) is an open page that asks nobody but its own server, and breaks no policy or script."""
-    return partial(_watched, browser)
+def open_page(browser):
+    """open_page(address, path) opens a page; on exit it asserts that the page raised no error and
+    sent requests to its own server only.
+    """
+    return partial(_open_page, browser)
 
 
 @contextmanager
-def _watched(browser, address: str, path: str = "/", width: int = 1100, height: int = 800, **how):
-    asked, faults = [], []
-    with browser.new_context(viewport={"width": width, "height": height}, **how) as context:
+def _open_page(browser, address: str, path="/", width=1100, height=800, **options):
+    requested, errors = [], []
+    with browser.new_context(viewport={"width": width, "height": height}, **options) as context:
         page = context.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("request", lambda request: requested.append(request.url))
+        page.on("pageerror", lambda error: errors.append(str(error)))
         page.on(
             "console",
             lambda line: (
-                faults.append(line.text) if not re.search("status of [45]", line.text) else ""
+                errors.append(line.text) if not re.search("status of [45]", line.text) else ""
             ),
         )
         page.goto(address + path)
         yield page
-    assert len(asked) >= 4
-    assert [url for url in asked if not url.startswith((address + "/", f"blob:{address}/"))] == []
-    # What a phone's or a screen reader's user would see as nothing happening.
-    assert [fault for fault in faults if fault] == []
+    assert len(requested) >= 4
+    assert [
+        url for url in requested if not url.startswith((address + "/", f"blob:{address}/"))
+    ] == []
+    # A user would only see that nothing happens.
+    assert [error for error in errors if error] == []

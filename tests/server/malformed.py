@@ -1,20 +1,21 @@
-"""Bodies that no server should trip over, by number: each breaks another thing."""
+"""Malformed request bodies, by number: each of 13 kinds breaks something else."""
 
 import random
 
-from standin import png
+from fake import png
 
 BOUNDARY = "portrait18"
 _KIND = f"multipart/form-data; boundary={BOUNDARY}"
 
 
 def form(*photos: bytes, disposition: str = 'form-data; name="photos"; filename="a.jpg"') -> bytes:
-    head = f"--{BOUNDARY}\r\nContent-Disposition: {disposition}\r\nContent-Type: image/jpeg\r\n\r\n".encode()
+    head = f"--{BOUNDARY}\r\nContent-Disposition: {disposition}\r\n".encode()
+    head += b"Content-Type: image/jpeg\r\n\r\n"
     return b"".join(head + photo + b"\r\n" for photo in photos) + f"--{BOUNDARY}--\r\n".encode()
 
 
 def malformed(number: int) -> tuple[str | None, bytes]:
-    """A content type and a body; the same for the same number."""
+    """A content type and a body, reproducible by number."""
     rng = random.Random(number)
     photo = png(
         rng.randrange(256),
@@ -31,7 +32,7 @@ def malformed(number: int) -> tuple[str | None, bytes]:
         lambda: (
             _KIND,
             form(photo[: rng.randrange(4, 30)] + noise),
-        ),  # the head of a photo, and then anything
+        ),  # a photo's first bytes, then noise
         lambda: (_KIND, form(photo)[: -rng.randrange(3, len(photo))]),
         lambda: (
             _KIND,

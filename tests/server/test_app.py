@@ -4,15 +4,15 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+from fake import FakePredictor, failing_photo, metric, png, post, problem, serving, wait_until
 from malformed import malformed
 from PIL import Image
-from standin import StandIn, breaking, metric, png, post, problem, serving, wait_until
 
 
-def test_each_photo_gets_its_own_answers_in_the_order_sent(address):
-    reply = post(address, png(13, 1), png(4, 2), png(1, 0, 90, 70))
-    assert reply.status_code == 200
-    first, second, third = reply.json()["photos"]
+def test_predictions_come_per_photo_in_the_order_sent(address):
+    response = post(address, png(13, 1), png(4, 2), png(1, 0, 90, 70))
+    assert response.status_code == 200
+    first, second, third = response.json()["photos"]
     assert (third["width"], third["height"], third["faces"]) == (90, 70, [])
     assert [face["class"] for face in second["faces"]] == [4, 4]
     (face,) = first["faces"]
@@ -35,7 +35,7 @@ def test_each_photo_gets_its_own_answers_in_the_order_sent(address):
     }
 
 
-def test_photos_are_turned_upright_before_faces_are_looked_for(address):
+def test_photos_are_rotated_upright_before_face_detection(address):
     out, exif = io.BytesIO(), Image.Exif()
     exif[0x0112] = 6  # the camera was held on its side
     Image.new("RGB", (60, 80), (5, 40, 0)).save(out, "PNG", exif=exif)
@@ -44,62 +44,64 @@ def test_photos_are_turned_upright_before_faces_are_looked_for(address):
     assert photo["faces"][0]["box"] == [0, 15, 80, 30]
 
 
-def test_all_bad_photos_of_a_request_are_told_at_once_and_none_is_answered(address):
-    reply = post(address, png(), b"text", png(width=10), png(), png(width=90, kind="BMP")[:-200])
-    told = problem(reply)
-    assert reply.status_code == 422
-    assert told["detail"] == "3 of 5 photos can't be used"
-    assert [(photo["index"], photo["name"]) for photo in told["photos"]] == [
+def test_all_bad_photos_of_a_request_are_listed_and_none_is_predicted(address):
+    response = post(address, png(), b"text", png(width=10), png(), png(width=90, kind="BMP")[:-200])
+    body = problem(response)
+    assert response.status_code == 422
+    assert body["detail"] == "3 of 5 photos can't be used"
+    assert [(photo["index"], photo["name"]) for photo in body["photos"]] == [
         (1, "1.png"),
         (2, "2.png"),
         (4, "4.png"),
     ]
-    text, small, cut = (photo["reason"] for photo in told["photos"])
+    text, small, cut = (photo["reason"] for photo in body["photos"])
     assert text == "is not an image; send one of JPEG, PNG, WEBP, BMP, GIF, TIFF"
     assert small.startswith("has 10x80 px")
     assert cut.startswith("cannot be decoded")
 
 
-def test_200_malformed_bodies_get_200_clean_refusals(address):
+def test_malformed_bodies_get_error_responses(address):
     statuses = []
     with httpx.Client() as client:
         for number in range(200):
             kind, body = malformed(number)
             headers = {} if kind is None else {"Content-Type": kind}
-            reply = client.post(f"{address}/predict", content=body, headers=headers)
-            assert 400 <= reply.status_code < 500, (number, reply.text)
-            problem(reply)
-            statuses.append(reply.status_code)
+            response = client.post(f"{address}/predict", content=body, headers=headers)
+            assert 400 <= response.status_code < 500, (number, response.text)
+            problem(response)
+            statuses.append(response.status_code)
     assert set(statuses) == {400, 415, 422}
     assert post(address, png()).status_code == 200
 
 
-def test_requests_that_come_together_are_worked_on_together_in_one_thread():
-    ensemble = StandIn()
-    with serving(ensemble, batch=4) as address, ThreadPoolExecutor(9) as pool:
-        ensemble.gate.clear()
-        replies = [pool.submit(post, address, png(0))]
-        assert ensemble.started.wait(10)
-        replies += [pool.submit(post, address, png(red)) for red in range(1, 9)]
+def test_concurrent_requests_share_batches_in_one_thread():
+    predictor = FakePredictor()
+    with serving(predictor, batch=4) as address, ThreadPoolExecutor(9) as pool:
+        predictor.unblocked.clear()
+        responses = [pool.submit(post, address, png(0))]
+        assert predictor.started.wait(10)
+        responses += [pool.submit(post, address, png(red)) for red in range(1, 9)]
         wait_until(lambda: metric(address, "portrait18_waiting_photos") == 8)
-        ensemble.gate.set()
-        found = [reply.result().json()["photos"][0]["faces"][0]["class"] for reply in replies]
+        predictor.unblocked.set()
+        found = [
+            response.result().json()["photos"][0]["faces"][0]["class"] for response in responses
+        ]
     assert found == list(range(9))
-    assert ensemble.batches == [1, 4, 4]
-    assert len(ensemble.threads) == 1
+    assert predictor.batches == [1, 4, 4]
+    assert len(predictor.threads) == 1
 
 
-def test_a_photo_that_breaks_the_networks_is_a_500_that_tells_nothing_and_costs_no_neighbour(
+def test_a_failing_photo_gets_a_500_without_details_and_does_not_affect_other_requests(
     caplog,
 ):
-    ensemble = StandIn()
-    with serving(ensemble) as address, ThreadPoolExecutor(3) as pool:
-        ensemble.gate.clear()
+    predictor = FakePredictor()
+    with serving(predictor) as address, ThreadPoolExecutor(3) as pool:
+        predictor.unblocked.clear()
         first = pool.submit(post, address, png())
-        assert ensemble.started.wait(10)
-        bad, good = pool.submit(post, address, breaking()), pool.submit(post, address, png(3))
+        assert predictor.started.wait(10)
+        bad, good = pool.submit(post, address, failing_photo()), pool.submit(post, address, png(3))
         wait_until(lambda: metric(address, "portrait18_waiting_photos") == 2)
-        ensemble.gate.set()
+        predictor.unblocked.set()
         assert first.result().status_code == good.result().status_code == 200
         assert bad.result().status_code == 500
         assert "networks" not in problem(bad.result())["detail"]
@@ -108,25 +110,25 @@ def test_a_photo_that_breaks_the_networks_is_a_500_that_tells_nothing_and_costs_
     assert "this photo breaks the networks" in caplog.text
 
 
-def test_a_server_that_answers_nothing_any_more_says_so_until_it_does(caplog):
+def test_health_reports_broken_while_every_batch_fails(caplog):
     with serving() as address:
 
         def health() -> tuple[int, str]:
-            reply = httpx.get(f"{address}/health")
-            return reply.status_code, reply.json()["status"]
+            response = httpx.get(f"{address}/health")
+            return response.status_code, response.json()["status"]
 
-        for fine in (True, True, False, False):
-            assert post(address, breaking()).status_code == 500
-            assert health() == ((200, "ok") if fine else (503, "broken"))
+        for healthy in (True, True, False, False):
+            assert post(address, failing_photo()).status_code == 500
+            assert health() == ((200, "ok") if healthy else (503, "broken"))
         assert post(address, png()).status_code == 200
         assert health() == (200, "ok")
-        # One that breaks the networks beside one that does not is a photo's fault, not theirs.
+        # A failing photo next to a good one is the photo's fault, not the networks'.
         for _ in range(3):
-            assert post(address, breaking(), png()).status_code == 500
+            assert post(address, failing_photo(), png()).status_code == 500
         assert health() == (200, "ok")
 
 
-def test_metrics_count_what_was_asked(address):
+def test_metrics_count_requests_photos_and_phases(address):
     def total(name: str) -> float:
         return metric(address, f"portrait18_{name}")
 
@@ -137,7 +139,7 @@ def test_metrics_count_what_was_asked(address):
     ]
     names += [
         f'phase_seconds_count{{phase="{p}"}}'
-        for p in ("upload", "decode", "wait", "detect", "answer")
+        for p in ("upload", "decode", "wait", "detect", "classify")
     ]
     before = [total(name) for name in names]
     post(address, png(1, 2), png(1, 0))
@@ -151,27 +153,27 @@ def test_metrics_count_what_was_asked(address):
     assert "coffee" not in httpx.get(f"{address}/metrics").text
 
 
-def test_a_server_told_to_stop_answers_who_is_inside_first():
-    ensemble = StandIn()
+def test_a_stopping_server_finishes_requests_in_progress():
+    predictor = FakePredictor()
     with ThreadPoolExecutor(1) as pool:
-        with serving(ensemble) as address:
-            ensemble.gate.clear()
-            inside = pool.submit(post, address, png(5))
-            assert ensemble.started.wait(10)
-            threading.Timer(0.3, ensemble.gate.set).start()
-        assert inside.result().json()["photos"][0]["faces"][0]["class"] == 5
+        with serving(predictor) as address:
+            predictor.unblocked.clear()
+            pending = pool.submit(post, address, png(5))
+            assert predictor.started.wait(10)
+            threading.Timer(0.3, predictor.unblocked.set).start()
+        assert pending.result().json()["photos"][0]["faces"][0]["class"] == 5
 
 
-def test_the_description_and_its_examples_are_what_is_answered(address):
-    from portrait18.server.schemas import Reply
+def test_the_openapi_schema_matches_a_real_response(address):
+    from portrait18.server.schemas import PredictResponse
 
-    described = httpx.get(f"{address}/openapi.json").json()
-    assert set(described["paths"]) == {"/predict", "/health", "/metrics"}
+    openapi = httpx.get(f"{address}/openapi.json").json()
+    assert set(openapi["paths"]) == {"/predict", "/health", "/metrics"}
     real = post(address, png(13)).json()
-    face = described["components"]["schemas"]["FaceReply"]
+    face = openapi["components"]["schemas"]["FaceResult"]
     assert list(face["properties"]) == list(real["photos"][0]["faces"][0])
-    assert Reply.model_validate(real).model_dump(by_alias=True, mode="json") == real
-    refusals = described["paths"]["/predict"]["post"]["responses"]
-    assert set(refusals) == {"200", "400", "408", "413", "415", "422", "500", "503", "504"}
-    assert "Problem" in described["components"]["schemas"]
-    assert "http" not in json.dumps(refusals)
+    assert PredictResponse.model_validate(real).model_dump(by_alias=True, mode="json") == real
+    errors = openapi["paths"]["/predict"]["post"]["responses"]
+    assert set(errors) == {"200", "400", "408", "413", "415", "422", "500", "503", "504"}
+    assert "Problem" in openapi["components"]["schemas"]
+    assert "http" not in json.dumps(errors)

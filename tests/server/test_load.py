@@ -1,10 +1,10 @@
-"""The load of the benchmark counts what comes back, and its rows say what they measured."""
+"""The serving benchmark counts all responses, and its rows report what was measured."""
 
 import time
 from contextlib import contextmanager
 
 import pytest
-from standin import StandIn, png, serving
+from fake import FakePredictor, png, serving
 from synthetic import REPO
 
 from benchmarks import serving as rows
@@ -14,28 +14,28 @@ from benchmarks.side import NotMeasured
 from portrait18.core import params
 
 
-def test_every_request_is_counted_as_answered_or_lost():
-    ensemble = StandIn()
-    with serving(ensemble, max_photos=1) as address:
-        told = load(address, [body(png(red)) for red in range(3)], requests=100, clients=8)
-        assert (len(told.seconds), told.lost) == (100, 0)
-        assert sum(ensemble.batches) == 100
-        assert max(ensemble.batches) > 1  # they came together
-        assert 0 < told.seconds.max() <= told.wall
-        told = load(address, [body(png()), body(b"text")], requests=10, clients=2)
-        assert (len(told.seconds), told.lost) == (5, 5)
-    told = load(address, [body(png())], requests=4, clients=2)
-    assert (len(told.seconds), told.lost) == (0, 4)
+def test_every_request_counts_as_answered_or_lost():
+    predictor = FakePredictor()
+    with serving(predictor, max_photos=1) as address:
+        result = load(address, [body(png(red)) for red in range(3)], requests=100, clients=8)
+        assert (len(result.seconds), result.lost) == (100, 0)
+        assert sum(predictor.batches) == 100
+        assert max(predictor.batches) > 1  # photos shared a batch
+        assert 0 < result.seconds.max() <= result.wall
+        result = load(address, [body(png()), body(b"text")], requests=10, clients=2)
+        assert (len(result.seconds), result.lost) == (5, 5)
+    result = load(address, [body(png())], requests=4, clients=2)
+    assert (len(result.seconds), result.lost) == (0, 4)
 
 
-def test_of_1000_requests_32_at_a_time_none_is_lost():
+def test_none_of_1000_requests_32_at_a_time_is_lost():
     with serving() as address:
-        told = load(address, [body(png(red, 1)) for red in range(18)], requests=1000, clients=32)
-    assert (len(told.seconds), told.lost) == (1000, 0)
+        result = load(address, [body(png(red, 1)) for red in range(18)], requests=1000, clients=32)
+    assert (len(result.seconds), result.lost) == (1000, 0)
 
 
-class Costly(StandIn):
-    """Takes as long for a batch as for one photo."""
+class SlowPredictor(FakePredictor):
+    """A batch takes as long as one photo."""
 
     def detect(self, photos):
         time.sleep(0.05)
@@ -50,21 +50,21 @@ def bench(tmp_path):
 
 
 @pytest.fixture
-def stand_in(monkeypatch):
-    """Rows are measured with a server in this process."""
+def fake_server(monkeypatch):
+    """Measure rows with a server in this process."""
 
     @contextmanager
     def server(bench, *flags):
-        told = dict(
+        settings = dict(
             zip((flag[2:].replace("-", "_") for flag in flags[::2]), flags[1::2], strict=True)
         )
-        with serving(Costly(), **told) as address:
+        with serving(SlowPredictor(), **settings) as address:
             yield Served(address, 1.5, 3)
 
     monkeypatch.setattr(rows, "server", server)
 
 
-def test_photos_of_16_clients_are_answered_together_twice_as_fast_at_least(bench, stand_in):
+def test_batching_at_least_doubles_the_throughput_of_16_clients(bench, fake_server):
     outcome = rows.together(bench, 64)
     assert outcome.values[0] >= 2
     assert outcome.sound
@@ -75,7 +75,7 @@ def test_photos_of_16_clients_are_answered_together_twice_as_fast_at_least(bench
     assert 0.05 <= ours["p50_seconds"] <= ours["p99_seconds"] < theirs["p99_seconds"]
 
 
-def test_lost_photos_are_counted_and_make_a_comparison_unsound(bench, stand_in, monkeypatch):
+def test_lost_photos_are_counted_and_invalidate_a_comparison(bench, fake_server, monkeypatch):
     assert rows.many(bench, 40).values == [0]
     some = [body(png()), body(b"text")]
     monkeypatch.setattr(rows, "_bodies", lambda bench, count: some)
@@ -88,11 +88,11 @@ def test_lost_photos_are_counted_and_make_a_comparison_unsound(bench, stand_in, 
         rows.many(bench, 40)
 
 
-def test_the_start_is_timed_each_round_but_the_first(bench, stand_in):
+def test_startup_is_timed_in_every_round_but_the_first(bench, fake_server):
     assert rows.start(Bench(**{**vars(bench), "rounds": 3}), 0).values == [1.5] * 3
 
 
-def test_the_server_of_a_bundle_is_started_and_ended(bench, make_bundle):
+def test_a_bundles_server_is_started_and_stopped(bench, make_bundle):
     with rows.server(Bench(**{**vars(bench), "bundle": make_bundle().resolve()})) as served:
         assert served.networks == 5
         assert 0 < served.started < 60
@@ -100,7 +100,7 @@ def test_the_server_of_a_bundle_is_started_and_ended(bench, make_bundle):
     assert load(served.address, [body(png())], requests=1, clients=1).lost == 1
 
 
-def test_without_a_sound_bundle_nothing_is_measured(bench, tmp_path):
+def test_a_missing_or_corrupt_bundle_is_not_measured(bench, tmp_path):
     none = Bench(**{**vars(bench), "bundle": tmp_path / "none"})
     with pytest.raises(
         NotMeasured, match="none holds no bundle; make demo makes the demo's, --bundle FOLDER names"
@@ -108,5 +108,5 @@ def test_without_a_sound_bundle_nothing_is_measured(bench, tmp_path):
         rows.start(none, 0)
     (tmp_path / "none").mkdir()
     (tmp_path / "none/bundle.json").write_text("{}")
-    with pytest.raises(NotMeasured, match="the server did not start: error: .*bundle.json"):
+    with pytest.raises(NotMeasured, match=r"the server did not start: error: .*bundle\.json"):
         rows.start(none, 0)

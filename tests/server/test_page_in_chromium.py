@@ -1,49 +1,48 @@
-"""The page in a real browser."""
+"""The page in a browser."""
 
 import re
 import time
-from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, expect, launched, photo, shoot
+from browser import CHROMIUM, expect, launch, photo, shoot
+from fake import png
 from PIL import Image
-from standin import png
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="Chromium is not on the PATH (Debian: apt install chromium)"
 )
 
 
-def test_a_photo_is_answered_with_bars_and_its_face_boxed(address, watched):
-    with watched(address) as page:
+def test_a_prediction_shows_bars_and_the_faces_box(address, open_page):
+    with open_page(address) as page:
         page.set_input_files("#files", [photo("me.png", 13, width=300, height=400)])
         expect(page.locator("#status")).to_have_text("me.png: Mask not worn, male, 30 to 59")
         card = page.get_by_role("article")
         expect(card.get_by_role("heading", level=2)).to_have_text("me.png")
-        # As a screen reader has it, to whom weight and color tell nothing.
-        shares = [
-            item.inner_text().replace("\n", "") for item in card.get_by_role("listitem").all()
+        # What a screen reader reads: font weight and color carry no meaning there.
+        bars = [item.inner_text().replace("\n", "") for item in card.get_by_role("listitem").all()]
+        assert bars == [
+            *("worn13 %", "worn incorrectly13 %", "not worn, predicted: 75 %"),
+            *("male, predicted: 75 %", "female25 %"),
+            *("under 3013 %", "30 to 59, predicted: 75 %", "60 and over13 %"),
         ]
-        assert shares == [
-            *("worn13 %", "worn incorrectly13 %", "not worn, the answer: 75 %"),
-            *("male, the answer: 75 %", "female25 %"),
-            *("under 3013 %", "30 to 59, the answer: 75 %", "60 and over13 %"),
-        ]
-        assert card.locator(".answer .class").all_text_contents() == [
+        assert card.locator(".predicted .class").all_text_contents() == [
             "not worn",
             "male",
             "30 to 59",
         ]
         expect(card.get_by_text("Age group, about 33 years")).to_be_visible()
-        # A bar is as long as its share, and the box lies where the face is: over the second quarter of the height.
+        # Bars are as long as their probabilities, and the box covers the face: the second quarter.
         for bar in card.locator("li").all():
             track, fill = bar.locator(".track").bounding_box(), bar.locator(".fill")
             expect(fill).to_have_css("transition-property", "width")
             fill.evaluate(
                 "e => Promise.all(e.getAnimations().map((each) => each.finished)).then(() => null)"
             )
-            share = float(bar.locator(".share").text_content().removesuffix(" %")) / 100
-            assert fill.bounding_box()["width"] / track["width"] == pytest.approx(share, abs=0.02)
+            probability = float(bar.locator(".probability").text_content().removesuffix(" %")) / 100
+            assert fill.bounding_box()["width"] / track["width"] == pytest.approx(
+                probability, abs=0.02
+            )
         image, box = card.locator("img").bounding_box(), card.locator(".box").bounding_box()
         assert (box["x"], box["width"]) == pytest.approx((image["x"], image["width"]), abs=1)
         assert (box["y"] - image["y"]) / image["height"] == pytest.approx(1 / 4, abs=0.01)
@@ -51,8 +50,8 @@ def test_a_photo_is_answered_with_bars_and_its_face_boxed(address, watched):
         expect(card.locator("img")).to_have_attribute("alt", "The photo, with 1 face")
 
 
-def test_each_photo_and_each_face_gets_its_own_answers_and_a_text_file_its_reason(address, watched):
-    with watched(address) as page:
+def test_each_photo_gets_a_card_with_its_faces_or_the_error(address, open_page):
+    with open_page(address) as page:
         text = {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"not a photo"}
         page.set_input_files("#files", [photo("two.png", 0, 2), text, photo("none.png", 0, 0)])
         expect(page.locator("#status")).to_have_text("3 photos: 2 faces, 1 could not be used.")
@@ -70,14 +69,14 @@ def test_each_photo_and_each_face_gets_its_own_answers_and_a_text_file_its_reaso
         page.set_input_files("#files", [photo("two.png", 17)])
         expect(page.get_by_role("article")).to_have_count(
             4
-        )  # the same file may be chosen again; the newest comes first
+        )  # the same file can be chosen again; the newest comes first
         expect(page.get_by_role("article").first).to_contain_text(
             "Mask not worn, female, 60 and over"
         )
 
 
-def test_the_keyboard_reaches_all_of_it_in_the_order_it_is_seen(address, watched):
-    with watched(address) as page:
+def test_the_keyboard_reaches_every_control_in_visual_order(address, open_page):
+    with open_page(address) as page:
         page.set_input_files("#files", [photo("two.png", 4, 2)])
         expect(page.locator(".box")).to_have_count(2)
         page.locator("body").click(position={"x": 1, "y": 1})
@@ -90,7 +89,7 @@ def test_the_keyboard_reaches_all_of_it_in_the_order_it_is_seen(address, watched
                 )
             )
         assert order[:2] == ["files", "open-camera"]
-        assert order[2] == "Face 1: mask worn, female, 30 to 59; go to its answers"
+        assert order[2] == "Face 1: mask worn, female, 30 to 59; go to its predictions"
         assert order[3].startswith("Face 2")
         assert order[4] == "link"
         page.keyboard.press("Shift+Tab")
@@ -101,29 +100,31 @@ def test_the_keyboard_reaches_all_of_it_in_the_order_it_is_seen(address, watched
         expect(page.get_by_label("Choose photos")).to_have_count(1)
 
 
-def test_a_dropped_photo_is_answered(address, watched):
-    with watched(address) as page:
+def test_a_dropped_photo_is_predicted(address, open_page):
+    with open_page(address) as page:
         page.evaluate(
             """data => {
                 const moved = new DataTransfer();
                 moved.items.add(new File([Uint8Array.from(data)], "dropped.png"));
-                document.getElementById("drop").dispatchEvent(
-                    new DragEvent("drop", { dataTransfer: moved, bubbles: true, cancelable: true }));
+                const options = { dataTransfer: moved, bubbles: true, cancelable: true };
+                document.getElementById("drop").dispatchEvent(new DragEvent("drop", options));
             }""",
             list(png(4)),
         )
         expect(page.locator("#status")).to_have_text("dropped.png: Mask worn, female, 30 to 59")
 
 
-def test_the_camera_takes_a_photo_and_is_let_go(address, watched):
-    with watched(address, permissions=["camera"]) as page:
+def test_the_camera_takes_a_photo_and_is_released(address, open_page):
+    with open_page(address, permissions=["camera"]) as page:
         page.get_by_role("button", name="Use the camera").click()
-        shoot_button = page.get_by_role("button", name="Take the photo")
+        shoot_button = page.get_by_role("button", name="Take photo")
         expect(shoot_button).to_be_focused()
         expect(page.locator("video")).not_to_have_js_property("videoWidth", 0)
         shoot_button.click()
         expect(page.locator("#status")).to_contain_text("Camera photo 1: ")
-        expect(page.get_by_role("button", name="Other camera")).to_have_count(0)  # there is none
+        expect(page.get_by_role("button", name="Switch camera")).to_have_count(
+            0
+        )  # hidden: only one camera
         page.keyboard.press("Escape")
         expect(page.locator("#camera")).to_be_hidden()
         assert page.evaluate("document.querySelector('video').srcObject") is None
@@ -131,7 +132,7 @@ def test_the_camera_takes_a_photo_and_is_let_go(address, watched):
 
 
 def camera_in_use(page, unlike: str | None) -> str:
-    """Its name, as soon as it is another one."""
+    """Name of the camera in use, once it differs from `unlike`."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
         used = page.evaluate(
@@ -140,15 +141,15 @@ def camera_in_use(page, unlike: str | None) -> str:
         if used not in (None, unlike):
             return used
         page.wait_for_timeout(50)
-    raise AssertionError(f"{unlike} stays in use")
+    raise AssertionError(f"{unlike} is still in use")
 
 
-def test_where_there_are_several_cameras_another_can_be_taken(address, browser):
-    with launched(browser.browser_type, cameras=2) as several:
+def test_the_page_switches_between_several_cameras(address, browser):
+    with launch(browser.browser_type, cameras=2) as several:
         page = several.new_page(permissions=["camera"])
         page.goto(address)
         page.get_by_role("button", name="Use the camera").click()
-        other = page.get_by_role("button", name="Other camera")
+        other = page.get_by_role("button", name="Switch camera")
         expect(other).to_be_visible()
         first = camera_in_use(page, unlike=None)
         other.click()
@@ -157,22 +158,22 @@ def test_where_there_are_several_cameras_another_can_be_taken(address, browser):
         other.click()
         assert camera_in_use(page, unlike=second) == first
         expect(other).to_be_focused()
-        page.get_by_role("button", name="Take the photo").click()
+        page.get_by_role("button", name="Take photo").click()
         expect(page.locator("#status")).to_contain_text("Camera photo 1: ")
 
 
-def test_a_refused_camera_says_what_to_do(address, watched):
-    with watched(address) as page:
+def test_a_denied_camera_shows_what_to_do(address, open_page):
+    with open_page(address) as page:
         page.get_by_role("button", name="Use the camera").click()
         expect(page.locator("#status")).to_contain_text(
-            re.compile("(refused|No camera).* choose a photo", re.IGNORECASE)
+            re.compile("(denied|No camera).* choose a photo", re.IGNORECASE)
         )
         expect(page.locator("#camera")).to_be_hidden()
 
 
-def test_a_phone_sees_all_of_it_without_scrolling_sideways(address, watched):
+def test_a_phone_needs_no_sideways_scrolling(address, open_page):
     for path in ("/", "/docs"):
-        with watched(address, path, width=320, height=600) as page:
+        with open_page(address, path, width=320, height=600) as page:
             if path == "/":
                 name = 30 * "very-long-name" + ".png"
                 page.set_input_files("#files", [photo(name, 7, 3, width=900, height=600)])
@@ -183,23 +184,23 @@ def test_a_phone_sees_all_of_it_without_scrolling_sideways(address, watched):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_read_in_both_schemes_and_nothing_moves_for_who_asks_for_that(
-    address, watched, scheme
+def test_text_has_contrast_in_both_color_schemes_and_reduced_motion_is_respected(
+    address, open_page, scheme
 ):
-    with watched(address, color_scheme=scheme, reduced_motion="reduce") as page:
+    with open_page(address, color_scheme=scheme, reduced_motion="reduce") as page:
         page.set_input_files("#files", [photo("me.png", 4), {**photo("x.png"), "buffer": b"x"}])
         expect(page.locator("[aria-busy=true]")).to_have_count(0)
-        told = page.evaluate(_CONTRASTS)
-        assert len(told) > 15
-        assert [item for item in told if item[1] < 4.5] == []
+        texts = page.evaluate(_CONTRASTS)
+        assert len(texts) > 15
+        assert [item for item in texts if item[1] < 4.5] == []
         assert (
             page.evaluate("getComputedStyle(document.querySelector('.fill')).transitionDuration")
             == "0s"
         )
-    assert (scheme == "dark") == (told[0][2] > 128)
+    assert (scheme == "dark") == (texts[0][2] > 128)
 
 
-#: Of every element with text of its own: the text, its contrast by WCAG 2.2, and how light it is (0 to 255).
+#: For each element with text: the text, its contrast (WCAG 2.2), and its red channel (0 to 255).
 _CONTRASTS = """() => {
   const parse = (c) => c.match(/[\\d.]+/g).map(Number);
   const light = (c) => c.slice(0, 3).map((v) => v / 255)
@@ -212,7 +213,8 @@ _CONTRASTS = """() => {
     }
   };
   return [...document.body.querySelectorAll("*")]
-    .filter((e) => e.checkVisibility() && [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
+    .filter((e) => e.checkVisibility())
+    .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim()))
     .map((e) => {
       const text = parse(getComputedStyle(e).color);
       const [a, b] = [light(text), light(ground(e))].sort((x, y) => y - x);
@@ -221,16 +223,10 @@ _CONTRASTS = """() => {
 }"""
 
 
-def test_the_picture_for_the_readme_shows_the_answers(address, browser, tmp_path):
+def test_the_screenshot_for_the_readme_shows_the_predictions(address, browser, tmp_path):
     me, picture = tmp_path / "me.png", tmp_path / "new" / "page.png"
     me.write_bytes(png(13, width=300, height=400))
     shoot(address, str(me), str(picture), browser)
     with Image.open(picture) as shown:
         assert shown.width == 1100
         assert 600 < shown.height < 2000
-
-
-def test_every_file_of_the_page_is_served_and_none_is_forgotten():
-    from portrait18.server.static import FILES, PAGE
-
-    assert sorted(FILES.values()) == sorted(path.name for path in Path(PAGE).iterdir())

@@ -1,4 +1,4 @@
-"""Who is answered, and what is kept of a photo: nothing."""
+"""The API key, security headers, and that nothing of a photo is stored or logged."""
 
 import logging
 import re
@@ -6,29 +6,29 @@ import sys
 
 import httpx
 import pytest
-from standin import png, post, problem, serving
+from fake import png, post, problem, serving
 
 from portrait18.server.middleware import HEADERS
 
 
-def test_with_a_key_only_its_holder_is_answered_and_counted_for():
+def test_predict_and_metrics_require_the_key():
     with serving(api_key="key~1") as address:
         wrong = ("Bearer wrong", "Bearer käse", "Bearer key~1x", "Basic key~1")
         for sent in ({}, *({"Authorization": text} for text in wrong), {"X-API-Key": "key~1"}):
             headers = {name: value.encode() for name, value in sent.items()}
-            for reply in (
+            for response in (
                 post(address, png(), headers=headers),
                 httpx.get(f"{address}/metrics", headers=headers),
             ):
-                assert reply.status_code == 401
-                assert reply.headers["www-authenticate"] == "Bearer"
-                problem(reply)
+                assert response.status_code == 401
+                assert response.headers["www-authenticate"] == "Bearer"
+                problem(response)
         right = {"Authorization": "Bearer key~1"}
         assert post(address, png(), headers=right).status_code == 200
         assert httpx.get(f"{address}/metrics", headers=right).status_code == 200
         assert httpx.get(f"{address}/health").json()["needs_key"] is True
         assert httpx.get(address).status_code == 200
-        # Without the key not even the body is looked at.
+        # The body is not even read without the key.
         assert httpx.post(f"{address}/predict", content=b"x").status_code == 401
 
 
@@ -44,10 +44,10 @@ def test_photos_and_their_names_are_neither_written_nor_logged(address, caplog):
         ):
             written.append(args)
 
-    sys.addaudithook(watch)  # never to be removed: `watching` ends it
+    sys.addaudithook(watch)  # hooks cannot be removed: `watching` disables it
     watching = True
     large = png(3, width=900, height=900, kind="BMP")
-    assert len(large) > 2_000_000  # what form parsers put on the disk
+    assert len(large) > 2_000_000  # form parsers write files this large to disk
     files = [("photos", ("secret-name.png", large))]
     assert httpx.post(f"{address}/predict?secret=1", files=files).status_code == 200
     assert (
@@ -64,7 +64,7 @@ def test_photos_and_their_names_are_neither_written_nor_logged(address, caplog):
     assert written == []
     records = [
         each for each in caplog.records if not each.name.startswith(("httpx", "httpcore"))
-    ]  # the client's
+    ]  # of the test's client
     assert [
         each.getMessage() for each in records if re.search("secret|'s'", each.getMessage())
     ] == []
@@ -78,13 +78,13 @@ def test_photos_and_their_names_are_neither_written_nor_logged(address, caplog):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/docs", "/script.js", "/health", "/openapi.json", "/nowhere", "/predict"]
+    "path", ["/", "/docs", "/static/script.js", "/health", "/openapi.json", "/nowhere", "/predict"]
 )
-def test_every_reply_has_the_headers_that_keep_the_page_to_itself(address, path):
-    reply = httpx.get(address + path)
+def test_every_response_has_the_security_headers(address, path):
+    response = httpx.get(address + path)
     for name, value in HEADERS.items():
-        assert reply.headers[name] == value
-    assert "unsafe" not in reply.headers["content-security-policy"]
-    assert reply.headers["cache-control"] in ("no-store", "no-cache")
-    if reply.status_code >= 400:
-        problem(reply)
+        assert response.headers[name] == value
+    assert "unsafe" not in response.headers["content-security-policy"]
+    assert response.headers["cache-control"] in ("no-store", "no-cache")
+    if response.status_code >= 400:
+        problem(response)

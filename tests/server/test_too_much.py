@@ -1,4 +1,4 @@
-"""What is too much, takes too long or is given up ends, and leaves nothing held."""
+"""Requests that exceed a limit, time out or are cancelled end and release all they held."""
 
 import asyncio
 import socket
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 import httpx
 import pytest
-from standin import StandIn, metric, png, post, problem, serving, wait_until
+from fake import FakePredictor, metric, png, post, problem, serving, wait_until
 
 from portrait18.dataset import photos
-from portrait18.server.prediction import Answering
+from portrait18.server.service import PredictionService
 from portrait18.server.settings import Settings
 from portrait18.server.telemetry import Telemetry
 from portrait18.server.uploads import Upload
@@ -22,28 +22,28 @@ def waiting(address: str) -> int:
     return httpx.get(f"{address}/health", timeout=30).json()["waiting"]
 
 
-def test_beyond_the_queue_requests_are_sent_away_for_a_second():
-    ensemble = StandIn()
-    with serving(ensemble, queue=3, max_photos=3) as address, ThreadPoolExecutor(3) as pool:
-        ensemble.gate.clear()
+def test_requests_above_the_queue_limit_get_a_503_with_retry_after():
+    predictor = FakePredictor()
+    with serving(predictor, queue=3, max_photos=3) as address, ThreadPoolExecutor(3) as pool:
+        predictor.unblocked.clear()
         first = pool.submit(post, address, png(), png())
-        assert ensemble.started.wait(10)
+        assert predictor.started.wait(10)
         full = post(address, png(), png())
         assert full.status_code == 503
         assert full.headers["retry-after"] == "1"
         problem(full)
         last = pool.submit(post, address, png())
-        ensemble.gate.set()
+        predictor.unblocked.set()
         assert first.result().status_code == last.result().status_code == 200
         assert (
             post(address, png(), png(), png()).status_code == 200
-        )  # nobody is counted who has left
+        )  # finished requests no longer count
         assert waiting(address) == 0
 
 
 @contextmanager
 def unfinished(address: str, length: int) -> Iterator[socket.socket]:
-    """A connection that says it will send so many bytes, and does not."""
+    """A connection that announces this many bytes and never sends them."""
     host, port = address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as slow:
         head = (
@@ -53,24 +53,24 @@ def unfinished(address: str, length: int) -> Iterator[socket.socket]:
         yield slow
 
 
-def test_what_takes_too_long_ends():
-    ensemble = StandIn()
-    with serving(ensemble, timeout_s=3) as address:
-        ensemble.gate.clear()
+def test_slow_uploads_and_slow_predictions_time_out():
+    predictor = FakePredictor()
+    with serving(predictor, timeout_s=3) as address:
+        predictor.unblocked.clear()
         with unfinished(address, 1000) as slow:
             late = post(address, png())
             assert late.status_code == 504
             assert "3 s" in problem(late)["detail"]
             assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
-        ensemble.gate.set()
+        predictor.unblocked.set()
         assert post(address, png()).status_code == 200
 
 
-def test_a_photo_that_is_still_decoded_keeps_its_place_after_its_request_has_ended(monkeypatch):
-    began, end, decode = threading.Event(), threading.Event(), photos.decode
+def test_a_photo_still_being_decoded_counts_after_its_request_timed_out(monkeypatch):
+    started, end, decode = threading.Event(), threading.Event(), photos.decode
 
     def slow(data: bytes, max_pixels: int):
-        began.set()
+        started.set()
         assert end.wait(30)
         return decode(data, max_pixels)
 
@@ -78,7 +78,7 @@ def test_a_photo_that_is_still_decoded_keeps_its_place_after_its_request_has_end
         monkeypatch.setattr(photos, "decode", slow)
         try:
             assert post(address, png()).status_code == 504
-            assert began.is_set()
+            assert started.is_set()
             assert waiting(address) == 1
             assert post(address, png()).status_code == 503
         finally:
@@ -87,26 +87,26 @@ def test_a_photo_that_is_still_decoded_keeps_its_place_after_its_request_has_end
         assert post(address, png()).status_code == 200
 
 
-def test_a_photo_that_is_still_decoded_keeps_its_pixels_and_one_that_waits_for_a_thread_does_not(
+def test_after_a_cancellation_running_decodes_hold_their_pixels_and_queued_ones_are_dropped(
     monkeypatch,
 ):
-    began, end, decoded = threading.Event(), threading.Event(), []
+    started, end, decoded = threading.Event(), threading.Event(), []
 
     def slow(data: bytes, max_pixels: int):
         decoded.append(data)
-        began.set()
+        started.set()
         assert end.wait(30)
 
     async def scenario():
-        answering = Answering(StandIn(), Settings(), Telemetry())
-        work = asyncio.create_task(answering([Upload(None, png())] * 50))
-        await asyncio.to_thread(began.wait, 30)
+        service = PredictionService(FakePredictor(), Settings(), Telemetry())
+        work = asyncio.create_task(service.predict([Upload(None, png())] * 50))
+        await asyncio.to_thread(started.wait, 30)
         work.cancel()
         await asyncio.wait([work], timeout=0.2)
         ended = work.done()
         end.set()
         await asyncio.wait([work])
-        await answering.close()
+        await service.close()
         return ended
 
     monkeypatch.setattr(photos, "decode", slow)
@@ -114,7 +114,7 @@ def test_a_photo_that_is_still_decoded_keeps_its_pixels_and_one_that_waits_for_a
     assert len(decoded) <= 4
 
 
-def test_beyond_the_bytes_of_all_requests_one_is_sent_away_for_a_second():
+def test_requests_above_the_total_bytes_get_a_503_with_retry_after():
     large = png(width=100, height=100, kind="BMP")
     with serving(max_bytes=50_000, max_total_bytes=60_000) as address:
         with unfinished(address, 40_000):
@@ -128,22 +128,22 @@ def test_beyond_the_bytes_of_all_requests_one_is_sent_away_for_a_second():
         assert post(address, large).status_code == 200
 
 
-def test_a_client_that_hangs_up_is_not_worked_for():
-    ensemble = StandIn()
-    with serving(ensemble, batch=1) as address:
-        ensemble.gate.clear()
+def test_photos_of_a_disconnected_client_are_not_processed():
+    predictor = FakePredictor()
+    with serving(predictor, batch=1) as address:
+        predictor.unblocked.clear()
         with ThreadPoolExecutor(2) as pool:
             stays = pool.submit(post, address, png())
-            assert ensemble.started.wait(10)
+            assert predictor.started.wait(10)
             with pytest.raises(httpx.ReadTimeout):
                 httpx.post(
                     f"{address}/predict",
                     files={"photos": png(5)},
                     timeout=httpx.Timeout(30, read=2),
                 )
-            gone = 'portrait18_requests_total{method="POST",path="/predict",status="499"}'
-            wait_until(lambda: metric(address, gone) == 1)
+            disconnected = 'portrait18_requests_total{method="POST",path="/predict",status="499"}'
+            wait_until(lambda: metric(address, disconnected) == 1)
             wait_until(lambda: waiting(address) == 1)
-            ensemble.gate.set()
+            predictor.unblocked.set()
             assert stays.result().status_code == 200
-        assert ensemble.batches == [1]
+        assert predictor.batches == [1]

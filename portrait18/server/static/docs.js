@@ -1,4 +1,4 @@
-// Shows /openapi.json: each route with an example of how it is called and of what it answers.
+// Shows /openapi.json: each route with an example call and an example response.
 
 const main = document.getElementById("routes");
 
@@ -9,14 +9,19 @@ function add(parent, tag, text = "") {
   return element;
 }
 
-/** A schema's example, or one made of its parts'. */
+function addCode(parent, text) {
+  add(parent, "pre", text).tabIndex = 0; // so that the keyboard can scroll it
+}
+
+/** A schema's example, or one built from the examples of its parts. */
 function example(schema, all) {
   if (schema.$ref) return example(all[schema.$ref.split("/").pop()], all);
   if (schema.examples) return schema.examples[0];
   if (schema.enum) return schema.enum[0];
   if (schema.type === "array") return [example(schema.items, all)];
   if (schema.type === "object") {
-    return Object.fromEntries(Object.entries(schema.properties).map(([k, v]) => [k, example(v, all)]));
+    const properties = Object.entries(schema.properties);
+    return Object.fromEntries(properties.map(([name, part]) => [name, example(part, all)]));
   }
   return schema.default ?? false;
 }
@@ -33,11 +38,11 @@ function route(method, path, operation, all) {
   const section = add(main, "section");
   add(section, "h2", `${method.toUpperCase()} ${path}`);
   add(section, "p", [operation.summary, operation.description].filter(Boolean).join(". "));
-  add(section, "pre", call(method, path, operation)).tabIndex = 0; // so that the keyboard can scroll it
-  const answered = operation.responses[200]?.content?.["application/json"]?.schema;
-  if (answered) {
-    add(section, "h3", "Answers");
-    add(section, "pre", JSON.stringify(example(answered, all), null, 2)).tabIndex = 0;
+  addCode(section, call(method, path, operation));
+  const response = operation.responses[200]?.content?.["application/json"]?.schema;
+  if (response) {
+    add(section, "h3", "Response");
+    addCode(section, JSON.stringify(example(response, all), null, 2));
   }
   add(section, "h3", "Status");
   const table = add(section, "table");
@@ -49,15 +54,15 @@ function route(method, path, operation, all) {
 }
 
 try {
-  const described = await (await fetch("openapi.json")).json();
-  const all = described.components.schemas;
-  for (const [path, methods] of Object.entries(described.paths)) {
+  const openapi = await (await fetch("openapi.json")).json();
+  const all = openapi.components.schemas;
+  for (const [path, methods] of Object.entries(openapi.paths)) {
     for (const [method, operation] of Object.entries(methods)) route(method, path, operation, all);
   }
   const section = add(main, "section");
-  add(section, "h2", "Refusals");
-  add(section, "p", "Every refusal is problem JSON (RFC 9457); photos lists every photo that is to blame.");
-  add(section, "pre", JSON.stringify(example(all.Problem, all), null, 2)).tabIndex = 0;
+  add(section, "h2", "Errors");
+  add(section, "p", "Errors are problem details (RFC 9457); photos lists every photo at fault.");
+  addCode(section, JSON.stringify(example(all.Problem, all), null, 2));
 } catch {
-  add(main, "p", "The server does not answer.");
+  add(main, "p", "The server does not respond.");
 }

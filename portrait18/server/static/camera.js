@@ -1,16 +1,16 @@
-// The camera: opened when asked for, and closed as soon as it is not needed.
+// The camera: opened on request, and closed as soon as it is not needed.
 
-const REFUSED = {
-  NotAllowedError: "The camera was refused. Allow it for this page in the browser, or choose a photo instead.",
+const ERRORS = {
+  NotAllowedError: "Camera access was denied. Allow it in the browser, or choose a photo instead.",
   NotFoundError: "No camera was found. Choose a photo instead.",
-  NotReadableError: "Another program uses the camera. Close it there, or choose a photo instead.",
+  NotReadableError: "Another program is using the camera. Close it, or choose a photo instead.",
 };
 
 /**
- * @param {(photo: File) => void} taken  gets each photo
- * @param {(text: string) => void} refused  gets why there is no camera
+ * @param {(photo: File) => void} onPhoto  called with each photo
+ * @param {(text: string) => void} onError  called with the reason, or with "" once it works
  */
-export function camera(taken, refused) {
+export function camera(onPhoto, onError) {
   const open = document.getElementById("open-camera");
   const section = document.getElementById("camera");
   const other = document.getElementById("other-camera");
@@ -29,32 +29,39 @@ export function camera(taken, refused) {
     open.focus();
   }
 
-  const cameras = async () => (await navigator.mediaDevices.enumerateDevices()).filter((d) => d.kind === "videoinput");
+  async function cameras() {
+    const devices = await navigator.mediaDevices.enumerateDevices();
+    return devices.filter((device) => device.kind === "videoinput");
+  }
+
   const settings = () => video.srcObject.getVideoTracks()[0].getSettings();
 
-  /** Whether it could be opened; the one that was open before is closed: phones have one open at a time. */
+  /** Open a camera; return whether it worked. Phones open one at a time: close the other first. */
   async function start(wanted) {
     stop();
-    open.disabled = other.disabled = true; // a second click would open it twice, and nobody close the first
+    open.disabled = other.disabled = true; // a second click would open it twice and leak one
     try {
       video.srcObject = await navigator.mediaDevices.getUserMedia({ video: wanted, audio: false });
       other.hidden = (await cameras()).length < 2;
     } catch (error) {
       close();
-      refused(REFUSED[error.name] ?? `The camera can't be used (${error.name}). Choose a photo instead.`);
+      const unknown = `The camera can't be used (${error.name}). Choose a photo instead.`;
+      onError(ERRORS[error.name] ?? unknown);
       return false;
     } finally {
       open.disabled = other.disabled = false;
     }
     video.classList.toggle("mirror", settings().facingMode !== "environment");
-    refused("");
+    onError("");
     return true;
   }
 
   open.onclick = async () => {
     if (video.srcObject) return close();
     if (!navigator.mediaDevices) {
-      return refused("Browsers give pages the camera over https or on localhost only. Choose a photo instead.");
+      return onError(
+        "Browsers allow the camera over https or on localhost only. Choose a photo instead.",
+      );
     }
     if (!await start({ facingMode: "user" })) return;
     section.hidden = false;
@@ -66,19 +73,21 @@ export function camera(taken, refused) {
     const ids = (await cameras()).map((d) => d.deviceId);
     const next = ids[(ids.indexOf(settings().deviceId) + 1) % ids.length];
     const started = await start({ deviceId: { exact: next } });
-    if (section.hidden) stop(); // closed meanwhile
-    else if (started) other.focus(); // which was lost while it could not be clicked
+    if (section.hidden) stop(); // closed in the meantime
+    else if (started) other.focus(); // disabling it lost the focus
   };
 
   document.getElementById("close-camera").onclick = close;
   section.onkeydown = (event) => event.key === "Escape" && close();
 
   document.getElementById("shoot").onclick = () => {
-    if (!video.videoWidth) return; // no picture yet
+    if (!video.videoWidth) return; // no frame yet
     const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
     canvas.getContext("2d").drawImage(video, 0, 0);
     shots += 1;
     const name = `Camera photo ${shots}`;
-    canvas.convertToBlob({ type: "image/jpeg", quality: 0.95 }).then((blob) => taken(new File([blob], name)));
+    canvas
+      .convertToBlob({ type: "image/jpeg", quality: 0.95 })
+      .then((blob) => onPhoto(new File([blob], name)));
   };
 }
