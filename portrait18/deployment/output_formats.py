@@ -1,16 +1,18 @@
 """Predictions as lines of text, JSON Lines or CSV; each function takes one photo and its faces."""
 
+from __future__ import annotations
+
 import csv
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from portrait18.dataset.classes import TASKS
-from portrait18.deployment.results import FacePrediction, TaskPrediction
 
-Format: TypeAlias = Callable[[Path, list[FacePrediction]], list[str]]
+if TYPE_CHECKING:  # importing it imports PyTorch, which takes seconds
+    from portrait18.deployment.results import FacePrediction, TaskPrediction
+
 BOX = ("x0", "y0", "x1", "y1")
 COLUMNS = ["photo", "face", "found", "score", *BOX, *TASKS, "class", "name"]
 COLUMNS += [column for task in TASKS.values() for column in task.columns] + ["years"]

@@ -1,5 +1,7 @@
 """`portrait18 predict`: find and classify every face of photos."""
 
+from __future__ import annotations
+
 import argparse
 import io
 import math
@@ -16,10 +18,10 @@ from portrait18.core.errors import UserError, printable
 from portrait18.core.files import atomic_write
 from portrait18.dataset.photos import PhotoError
 from portrait18.deployment import output_formats, photo_listing
-from portrait18.deployment.results import FacePrediction
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # importing these imports PyTorch, which takes seconds
     from portrait18.deployment.predictor import Predictor
+    from portrait18.deployment.results import FacePrediction
 
 DESCRIPTION = """\
 Finds every face in the photos and predicts mask (worn, incorrect, none), gender (male, female),
@@ -65,7 +67,7 @@ def _pixels(text: str) -> int:
     return value
 
 
-def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `predict` to the sub-parsers of `portrait18.cli`."""
     parser = commands.add_parser(
         "predict",
@@ -157,7 +159,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _predict_all(
-    predictor: "Predictor", paths: list[Path], copies: dict[Path, Path], args: argparse.Namespace
+    predictor: Predictor, paths: list[Path], copies: dict[Path, Path], args: argparse.Namespace
 ) -> list[str]:
     """Print predictions and write annotated copies; return a line for each unreadable photo."""
     bad = []

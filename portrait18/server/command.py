@@ -1,5 +1,7 @@
 """`portrait18 serve`: serve a trained bundle over HTTP."""
 
+from __future__ import annotations
+
 import argparse
 import importlib.util
 import logging
@@ -27,7 +29,7 @@ requests share a batch. Photos and their names are neither written to disk nor l
 SHUTDOWN_TIMEOUT = 10
 
 
-def add_command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `serve` to the sub-parsers of `portrait18.cli`."""
     parser = commands.add_parser(
         "serve", help="serve predictions over HTTP, with a web page", description=DESCRIPTION
@@ -85,7 +87,7 @@ def _print_address(listener: socket.socket, settings: Settings) -> None:
     sys.stdout.flush()
 
 
-def uvicorn_config(app: "FastAPI") -> "uvicorn.Config":
+def uvicorn_config(app: FastAPI) -> uvicorn.Config:
     """Return how uvicorn serves an app."""
     import uvicorn
 
@@ -124,7 +126,7 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def load(settings: Settings) -> "Predictor":
+def load(settings: Settings) -> Predictor:
     """Load the bundle and run it once, so that the first request does not pay for warm-up."""
     import numpy as np
 

@@ -13,14 +13,14 @@ import httpx
 import numpy as np
 import uvicorn
 from PIL import Image
+
+from portrait18.cropping.faces import Face
 from portrait18.deployment.results import (
     CropPredictions,
     Detection,
     FacePrediction,
     group_by_photo,
 )
-
-from portrait18.cropping.faces import Face
 from portrait18.server.app import create_app
 from portrait18.server.command import uvicorn_config
 from portrait18.server.settings import Settings
