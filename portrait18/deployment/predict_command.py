@@ -111,7 +111,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="write copies with boxes and predictions to this folder",
     )
     parser.add_argument(
-        "--whole",
+        "--assume-face",
         action="store_true",
         help="if no face is found, assume a portrait and predict where faces usually are",
     )
@@ -173,7 +173,9 @@ def _predict_all(
                     bad.append(printable(f"{path} {photo}"))
                 else:
                     good.append((path, photo))
-            predictions = predictor.predict([photo for _, photo in good], assume_face=args.whole)
+            predictions = predictor.predict(
+                [photo for _, photo in good], assume_face=args.assume_face
+            )
             for (path, photo), prediction in zip(good, predictions, strict=True):
                 for line in args.lines(path, prediction.faces):
                     bar.write(line, file=sys.stdout)

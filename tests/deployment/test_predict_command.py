@@ -116,13 +116,13 @@ def test_control_characters_in_a_bad_photos_name_are_escaped(predict, folder):
     assert err[1].startswith(r"  photos/a\nb\x1b[2J.jpg cannot be decoded")
 
 
-def test_whole_assumes_a_face_in_a_photo_without_one(predict):
-    _, [line], _ = predict("photos/zero.jpg", "--whole", "--json")
+def test_assume_face_predicts_a_photo_without_a_face(predict):
+    _, [line], _ = predict("photos/zero.jpg", "--assume-face", "--json")
     [face] = json.loads(line)["faces"]
     assert face["found"] == "median"
     assert face["box"] == [20.0, 12.0, 70.0, 72.0]
     assert face["score"] == 0
-    _, [line], _ = predict("photos/zero.jpg", "--whole")
+    _, [line], _ = predict("photos/zero.jpg", "--assume-face")
     assert "no face found: assumed" in line
 
 
