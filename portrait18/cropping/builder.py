@@ -32,9 +32,10 @@ from portrait18.cropping.reuse import Work
 from portrait18.cropping.spool import PixelSpool
 from portrait18.dataset.tables import write_csv
 
-#: Photos per journal entry, fewer if they are large. A kill costs each process at most one chunk
+#: Limits of a chunk, which is an entry of the journal. A kill costs each process at most one chunk
 #: and the started part of the next.
-CHUNK = 256
+CHUNK = 256  # photos
+CHUNK_BATCHES = 8  # a small crop.batch_size also means small chunks
 CHUNK_PIXELS = 64_000_000  # up to two chunks are decoded in memory, 3 bytes per pixel
 COLUMNS = ["photo", "x0", "y0", "x1", "y1", "tilt", "score", "found"]
 
@@ -77,7 +78,8 @@ def build(job: CropJob) -> pd.DataFrame | None:
         work = Work(job.work_dir, inventory, job.params, job.device, job.code)
     todo: list[int] = processes.broadcast(work and _prepare(work))
     spool = PixelSpool(_spool_folder(job.work_dir), share=1 / processes.world_size())
-    chunks = [todo[start:stop] for start, stop in chunk_bounds(inventory.iloc[todo])]
+    max_photos = min(CHUNK, CHUNK_BATCHES * job.params.batch_size)
+    chunks = [todo[start:stop] for start, stop in chunk_bounds(inventory.iloc[todo], max_photos)]
     process = ChunkProcessor(inventory, job.params, job.device, spool)
     done = len(inventory) - len(todo)
     with (
@@ -103,7 +105,7 @@ def _spool_folder(work_dir: Path) -> Path:
 def _prepare(work: Work) -> list[int]:
     """Take over crops of earlier runs; return the rows that are left."""
     if work.rows:
-        print(f"resuming at photo {len(work.rows)} of {len(work.keys)}", flush=True)
+        print(f"resuming from photo {len(work.rows)} of {len(work.keys)}", flush=True)
     else:
         PixelSpool(_spool_folder(work.folder)).clear()  # of a run that cannot be resumed
     if unchanged := work.copy_unchanged():
@@ -114,11 +116,16 @@ def _prepare(work: Work) -> list[int]:
     return [i for i in range(len(work.keys)) if i not in work.rows]
 
 
-def chunk_bounds(inventory: pd.DataFrame) -> Iterator[tuple[int, int]]:
-    """Yield (start, stop) of each chunk: at most CHUNK photos and, if several, CHUNK_PIXELS."""
+def chunk_bounds(inventory: pd.DataFrame, max_photos: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, stop) of each chunk.
+
+    Args:
+        inventory: columns width and height.
+        max_photos: photos of a chunk; several together also have at most CHUNK_PIXELS.
+    """
     start, pixels = 0, 0
     for i, area in enumerate(inventory.width * inventory.height):
-        if i > start and (i - start == CHUNK or pixels + area > CHUNK_PIXELS):
+        if i > start and (i - start == max_photos or pixels + area > CHUNK_PIXELS):
             yield start, i
             start, pixels = i, 0
         pixels += area

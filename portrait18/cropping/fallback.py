@@ -36,7 +36,7 @@ class MedianBoxes:
                 box = [x0 / width, y0 / height, x1 / width, y1 / height]
                 boxes.setdefault(folder, []).append(box)
         everyone = [box for same_folder in boxes.values() for box in same_folder]
-        self.of_set = np.median(everyone or _NO_FACES, axis=0)
+        self.set_box = np.median(everyone or _NO_FACES, axis=0)
         boxes.pop(None, None)
         self.by_folder = {folder: np.median(same, axis=0) for folder, same in boxes.items()}
 
@@ -45,7 +45,7 @@ class MedianBoxes:
         box = self.by_folder.get(self.folders[row])
         source = "median" if box is None else "person"
         width, height = self.sizes[row]
-        corners = (self.of_set if box is None else box) * (width, height, width, height)
+        corners = (self.set_box if box is None else box) * (width, height, width, height)
         return Face._make([*(round(float(value), 2) for value in corners), 0.0, 0.0]), source
 
 

@@ -142,19 +142,9 @@ def test_crops_are_the_same_bytes_with_any_number_of_threads(
 
 
 def test_chunks_of_large_photos_hold_fewer_photos(monkeypatch):
-    monkeypatch.setattr(builder, "CHUNK", 3)
     monkeypatch.setattr(builder, "CHUNK_PIXELS", 1000)
-    sides = [
-        10,
-        10,
-        10,
-        10,
-        30,
-        30,
-        40,
-        5,
-        0,
-    ]  # a photo above the chunk limit is a chunk of its own
+    # A photo above the chunk limit is a chunk of its own.
+    sides = [10, 10, 10, 10, 30, 30, 40, 5, 0]
     table = pd.DataFrame({"width": sides, "height": sides})
-    assert list(builder.chunk_bounds(table)) == [(0, 3), (3, 5), (5, 6), (6, 7), (7, 9)]
-    assert list(builder.chunk_bounds(table.iloc[:0])) == []
+    assert list(builder.chunk_bounds(table, 3)) == [(0, 3), (3, 5), (5, 6), (6, 7), (7, 9)]
+    assert list(builder.chunk_bounds(table.iloc[:0], 3)) == []

@@ -173,8 +173,8 @@ def test_a_jpeg_with_many_scans_is_rejected_before_decoding():
     scan = jpeg[jpeg.rindex(b"\xff\xda") : -2]
 
     def with_scans(scans: int, tail: bytes = b"", **options) -> bytes:
-        whole = encoded(NOISE, "JPEG", progressive=True, **options)
-        return whole[:-2] + (scans - 10) * scan + b"\xff\xd9" + tail  # Pillow writes 10
+        photo = encoded(NOISE, "JPEG", progressive=True, **options)
+        return photo[:-2] + (scans - 10) * scan + b"\xff\xd9" + tail  # Pillow writes 10
 
     assert photos.decode(with_scans(100)).shape == (64, 48, 3)
     with pytest.raises(
