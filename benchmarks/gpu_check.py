@@ -24,7 +24,8 @@ from pathlib import Path
 
 from benchmarks.stage_project import REPO, StageProject
 
-TIME_LIMIT = 540.0  # seconds, of the whole check
+TIME_LIMIT = 540.0  # seconds, of the whole check on a GPU
+DRY_RUN_FACTOR = 8  # a CPU may take so many times as long
 MAX_BOX_DIFFERENCE = 1.0  # pixels, between MTCNN's boxes on the GPU and on the CPU
 RESULT = "GPU_CHECK_RESULT "
 
@@ -320,7 +321,8 @@ def main(argv: list[str] | None = None) -> int:
         function, _ = STEPS[args.step]
         print(RESULT + json.dumps(function(Settings(data, args.people, args.device))), flush=True)
         return 0
-    deadline = time.monotonic() + TIME_LIMIT
+    factor = DRY_RUN_FACTOR if args.device == "cpu" else 1
+    deadline = time.monotonic() + factor * TIME_LIMIT
     facts, results = machine(args.device), []
     arguments = ["--data", str(data), "--people", str(args.people), "--device", args.device]
     args.out.mkdir(parents=True, exist_ok=True)
@@ -329,9 +331,9 @@ def main(argv: list[str] | None = None) -> int:
             continue
         left = deadline - time.monotonic()
         if left < 20:
-            results.append(Result(name, "skipped", error=f"no time left of {TIME_LIMIT:.0f} s"))
+            results.append(Result(name, "skipped", error="no time left"))
         else:
-            results.append(run_step(name, arguments, min(limit, left)))
+            results.append(run_step(name, arguments, min(factor * limit, left)))
         print(f"{name}: {results[-1].status} ({results[-1].seconds:.0f} s)", flush=True)
         # Written after each step, so that a killed check keeps what it has measured.
         (args.out / "gpu_check.md").write_text(summary(facts, results))
