@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from portrait18.core.errors import UserError, cli_errors
-from portrait18.dataset.inventory import parse_folder
+from portrait18.dataset.layout import parse_folder
 
 #: People per gender and age group (<30, 30-59, >=60) in the competition's training set.
 PEOPLE = {"male": (549, 410, 83), "female": (732, 817, 109)}
@@ -34,7 +34,7 @@ STEMS = ("normal", "incorrect_mask", "mask1", "mask2", "mask3", "mask4", "mask5"
 SIZE = (384, 512)  # pixels, width and height
 SUFFIXES, SUFFIX_SHARES = (".jpg", ".jpeg", ".png"), (0.85, 0.1, 0.05)
 SUFFIXED_IDS = 41  # of 2,700 ids end in -1 or -2
-TWICE = 3397  # this id stands for two people of different ages
+TWICE = 1698  # this position and the next share one id, 003397, with different ages
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def people(source: Path, scale: float, seed: int) -> list[Person]:
     for folder in sorted((source / "train/images").iterdir()):
         if folder.is_dir():
             person = parse_folder(folder.name)
-            gender = tuple(PEOPLE)[person["gender"]]
-            age_group = int(person["age"] >= 30) + int(person["age"] >= 60)
+            gender = tuple(PEOPLE)[person.gender]
+            age_group = int(person.age >= 30) + int(person.age >= 60)
             groups.setdefault((gender, age_group), []).append(folder)
     cells = [
         (gender, group)
@@ -63,13 +63,13 @@ def people(source: Path, scale: float, seed: int) -> list[Person]:
         for _ in range(max(1, round(count * scale)))
     ]
     order = rng.permutation(len(cells))
-    suffixed = set(rng.choice(len(cells), round(SUFFIXED_IDS * scale), replace=False).tolist())
+    suffixed = set(rng.choice(TWICE, round(SUFFIXED_IDS * scale), replace=False).tolist())
     result = []
     for position, cell in enumerate(order.tolist()):
         gender, group = cells[cell]
         candidates = groups.get((gender, group)) or [f for fs in groups.values() for f in fs]
         age = int(rng.integers(AGES[group][0], AGES[group][1] + 1))
-        number = TWICE if position == TWICE + 1 else position
+        number = 2 * (position - int(position == TWICE + 1)) + 1  # ids leave gaps there too
         ident = f"{number:06d}" + (f"-{1 + position % 2}" if position in suffixed else "")
         chosen = candidates[int(rng.integers(len(candidates)))]
         result.append(Person(f"{ident}_{gender}_Asian_{age}", chosen, position))
