@@ -1,91 +1,98 @@
 """Rows of the crop stage: from a folder of photos to stored crops."""
 
 from benchmarks import inputs
-from benchmarks.rows import Bench, Outcome, Row, at_least, at_most, named
+from benchmarks.rows import Bench, Outcome, Row, at_least, at_most, versions
 
-FACENET = named("facenet-pytorch", "torch")
-_CROP = "`crop`: a folder of photos to stored crops"
-
-
-def _faces(ours: int, theirs: int) -> dict:
-    return {"photos_with_a_face": {"ours": ours, "theirs": theirs}}
+FACENET = versions("facenet-pytorch", "torch")
+_TASK = "`crop`: a folder of photos to stored crops"
+_MAX_CORNER_DIFFERENCE = 0.1  # pixels; larger differences are different boxes
 
 
-def _against(bench: Bench, count: int, peer: str, **settings) -> Outcome:
-    listed = inputs.photos(bench, count)
-    folder, paths = str(bench.folder), inputs.paths(listed)
+def _compare(bench: Bench, count: int, peer: str, **settings) -> Outcome:
+    inventory = inputs.photos(bench, count)
+    folder, paths = str(bench.folder), inputs.paths(inventory)
     with (
-        bench.side("ours.crop", inventory=str(listed), folder=folder) as ours,
+        bench.side("ours.crop", inventory=str(inventory), folder=folder) as ours,
         bench.side(peer, paths=paths, folder=folder, **settings) as theirs,
     ):
         pair = bench.compare(ours.turn, theirs.turn)
-    found = pair.ours[-1].facts["faces"], pair.theirs[-1].facts["faces"]
-    return Outcome(pair.ratios, count, _faces(*found), sound=found[0] >= found[1])
+    faces = {"ours": pair.ours[-1].facts["faces"], "theirs": pair.theirs[-1].facts["faces"]}
+    return Outcome(
+        pair.ratios,
+        count,
+        {"photos_with_face": faces},
+        same_work=faces["ours"] >= faces["theirs"],
+    )
 
 
 def loop(bench: Bench, count: int) -> Outcome:
-    return _against(bench, count, "peers.crop_loop")
+    return _compare(bench, count, "peers.crop_loop")
 
 
 def batched(bench: Bench, count: int) -> Outcome:
-    told = bench.params.crop
-    return _against(
+    crop = bench.params.crop
+    return _compare(
         bench,
         count,
         "peers.crop_batched",
-        min_face=told.min_face,
-        batch_size=told.batch_size,
-        size=told.image_size,
+        min_face=crop.min_face,
+        batch_size=crop.batch_size,
+        size=crop.image_size,
     )
 
 
 def detect(bench: Bench, count: int) -> Outcome:
-    told = bench.params.crop
     settings = {
         "paths": inputs.paths(inputs.photos(bench, count)),
-        "min_face": told.min_face,
-        "batch_size": told.batch_size,
+        "min_face": bench.params.crop.min_face,
+        "batch_size": bench.params.crop.batch_size,
     }
     with (
         bench.side("ours.detect", **settings) as ours,
         bench.side("peers.detect", **settings) as theirs,
     ):
         pair = bench.compare(ours.turn, theirs.turn)
-    apart = furthest(pair.ours[-1].facts["boxes"], pair.theirs[-1].facts["boxes"])
-    same = apart is not None and apart <= 0.1
+    difference = max_corner_difference(pair.ours[-1].facts["boxes"], pair.theirs[-1].facts["boxes"])
+    same = difference is not None and difference <= _MAX_CORNER_DIFFERENCE
     return Outcome(
-        pair.ratios, count, {"same_boxes": same}, {"furthest_corner_pixels": apart}, sound=same
+        pair.ratios,
+        count,
+        {"same_boxes": same},
+        {"max_corner_difference_pixels": difference},
+        same_work=same,
     )
 
 
-def furthest(ours: list, theirs: list) -> float | None:
-    """The largest difference of a corner, pixels; None where the photos have not as many boxes each."""
+def max_corner_difference(ours: list, theirs: list) -> float | None:
+    """Return the largest difference of a box coordinate in pixels.
+
+    None if a photo does not have the same number of boxes on both sides.
+    """
     if [len(boxes) for boxes in ours] != [len(boxes) for boxes in theirs]:
         return None
-    pairs = (
-        (a, b)
-        for of_ours, of_theirs in zip(ours, theirs, strict=True)
-        for a, b in zip(of_ours, of_theirs, strict=True)
-    )
-    return round(
-        max((abs(x - y) for a, b in pairs for x, y in zip(a, b, strict=True)), default=0.0), 3
-    )
+    differences = [
+        abs(x - y)
+        for our_boxes, their_boxes in zip(ours, theirs, strict=True)
+        for our_box, their_box in zip(our_boxes, their_boxes, strict=True)
+        for x, y in zip(our_box, their_box, strict=True)
+    ]
+    return round(max(differences, default=0.0), 3)
 
 
-def floor(bench: Bench, count: int) -> Outcome:
-    listed = inputs.photos(bench, count)
+def decoding(bench: Bench, count: int) -> Outcome:
+    inventory = inputs.photos(bench, count)
     with (
-        bench.side("ours.crop", inventory=str(listed), folder=str(bench.folder)) as ours,
-        bench.side("ours.decode", paths=inputs.paths(listed)) as decoding,
+        bench.side("ours.crop", inventory=str(inventory), folder=str(bench.folder)) as crop,
+        bench.side("ours.decode", paths=inputs.paths(inventory)) as decode,
     ):
-        return Outcome(bench.compare(decoding.turn, ours.turn).ratios, count)
+        return Outcome(bench.compare(decode.turn, crop.turn).ratios, count)
 
 
 ROWS = [
     Row(
         "crop-loop",
-        _CROP,
-        f"the usual loop: `MTCNN()(Image.open(p), save_path=...)`, photo by photo ({FACENET})",
+        _TASK,
+        f"default loop: `MTCNN()(Image.open(p), save_path=...)`, photo by photo ({FACENET})",
         "x",
         {"cpu": at_least(8), "cuda": at_least(25)},
         loop,
@@ -93,8 +100,8 @@ ROWS = [
     ),
     Row(
         "crop-batched",
-        _CROP,
-        f"batched `MTCNN.detect` at the same smallest face, `extract` to files ({FACENET})",
+        _TASK,
+        f"batched `MTCNN.detect` with the same minimum face size, `extract` to files ({FACENET})",
         "x",
         {"cpu": at_least(1.5), "cuda": at_least(3)},
         batched,
@@ -102,20 +109,20 @@ ROWS = [
     ),
     Row(
         "detect",
-        "of this, the boxes alone, photos in memory",
-        f"batched `MTCNN.detect` at the same smallest face ({FACENET})",
+        "face detection only, photos in memory",
+        f"batched `MTCNN.detect` with the same minimum face size ({FACENET})",
         "x",
         {"cpu": at_least(1.5), "cuda": at_least(3)},
         detect,
         share=(0.5, 2),
     ),
     Row(
-        "crop-floor",
-        _CROP + ", in times of its floor",
-        f"its floor: decoding the photos, by as many threads ({named('pillow')})",
+        "crop-vs-decode",
+        _TASK + ", time relative to decoding",
+        f"decoding the photos with as many threads ({versions('pillow')})",
         "x",
         {"cpu": at_most(6), "cuda": at_most(2)},
-        floor,
+        decoding,
         share=(1, 4),
     ),
 ]

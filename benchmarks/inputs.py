@@ -1,4 +1,4 @@
-"""Photos, crops, labels and models to measure with, made by the library, kept in the run's folder."""
+"""Photos, crops, labels and models to measure with, made with the library in the run's folder."""
 
 from pathlib import Path
 
@@ -16,25 +16,27 @@ from portrait18.models import backbones, inference
 from portrait18.models.targets import make_target
 
 
-def require(data: Path) -> None:
-    """`UserError` unless there are people to train on."""
+def validate(data: Path) -> None:
+    """Raise `UserError` unless the folder has training people."""
     if not (data / "train/train.csv").exists() or not (data / "train/images").is_dir():
         raise UserError(
-            f"{data} is no data set: {data}/train needs train.csv and images/; name another one: --data FOLDER"
+            f"{data} is no data set: {data}/train needs train.csv and images/; "
+            "choose another with --data FOLDER"
         )
 
 
 def photos(bench: Bench, count: int) -> Path:
-    """An inventory of so many photos to train on, as the check stage writes it; CSV.
+    """Return the CSV inventory of `count` training photos, as the check stage writes it.
 
-    Whole people, in the order of their names; where the set has fewer photos, they come again.
+    Takes the photos in the order of their people's names. If the data set has fewer, they repeat.
     """
     path = bench.folder / f"photos-{count}.csv"
     if not path.exists():
         table, _ = inventory.list_train(bench.data)
         if table.empty:
             raise UserError(
-                f"{bench.data}/train/images: no photo is sound; name another data set: --data FOLDER"
+                f"{bench.data}/train/images has no valid photo; choose another data set with "
+                "--data FOLDER"
             )
         table = table.iloc[: min(count, len(table))]
         table, bad = inventory.probe(
@@ -42,24 +44,25 @@ def photos(bench: Bench, count: int) -> Path:
         )
         if bad:
             raise UserError(bad)
-        write_csv(_again(table.assign(extra=0), count), path)
+        write_csv(_repeat(table.assign(extra=0), count), path)
     return path
 
 
-def _again(table: pd.DataFrame, count: int) -> pd.DataFrame:
+def _repeat(table: pd.DataFrame, count: int) -> pd.DataFrame:
     return table.iloc[np.arange(count) % len(table)].reset_index(drop=True)
 
 
-def paths(listed: Path) -> list[str]:
-    """Of the photos of an inventory."""
-    table = pd.read_csv(listed)
+def paths(inventory_file: Path) -> list[str]:
+    """Return the paths of an inventory's photos."""
+    table = pd.read_csv(inventory_file)
     return [f"{folder}/{name}" for folder, name in zip(table.images, table.photo, strict=True)]
 
 
 def store(bench: Bench, count: int) -> Path:
-    """Folder of crops (`train.npy`, `train.csv`) and `labels.csv` of so many photos.
+    """Return a folder with `train.npy`, `train.csv` (crops) and `labels.csv` of `count` photos.
 
-    Middle squares instead of faces: what is measured with them does not look at what they show.
+    The crops are center squares instead of faces, because the rows that use them do not depend on
+    their content.
     """
     folder = bench.folder / f"store-{count}"
     if not (folder / "labels.csv").exists():
@@ -72,27 +75,30 @@ def store(bench: Bench, count: int) -> Path:
 
 
 def model(bench: Bench, name: str) -> ModelParams:
-    """The params of a model, without pretrained weights: they change no time, and may need a network."""
-    return bench.params.model(name).model_copy(
-        update={"weights": "none", "num_workers": bench.workers}
-    )
+    """Return a model's params without pretrained weights, which do not affect the time."""
+    update = {"weights": "none", "num_workers": bench.num_workers}
+    return bench.params.model(name).model_copy(update=update)
+
+
+def ensemble(bench: Bench) -> dict[str, ModelParams]:
+    """Return the models of `matrix.models` that predict classes, by name."""
+    found = {name: model(bench, name) for name in bench.params.matrix.models}
+    found = {name: params for name, params in found.items() if params.target.name == "classes"}
+    if not found:
+        raise UserError(
+            "params.yaml: matrix.models has no model with target: classes; the benchmark needs one"
+        )
+    return found
 
 
 def models(bench: Bench, folds: int) -> list[str]:
-    """Files of an ensemble: the models of `matrix.models` that answer by classes, each `folds` times; untrained."""
-    found = []
-    for name in bench.params.matrix.models:
-        params = model(bench, name)
+    """Return the files of untrained networks: each model of `ensemble`, `folds` times."""
+    files = []
+    for name, params in ensemble(bench).items():
         path = bench.folder / f"{name}.safetensors"
-        if params.target.name != "classes":
-            continue
         if not path.exists():
             torch.manual_seed(0)
             network = backbones.create(params, make_target(params).widths)
             inference.save(path, network, params, bench.params.crop)
-        found += [str(path)] * folds
-    if not found:
-        raise UserError(
-            "params.yaml: matrix.models names no model with target: classes; the benchmark needs one"
-        )
-    return found
+        files += [str(path)] * folds
+    return files

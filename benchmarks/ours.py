@@ -1,4 +1,7 @@
-"""The library's sides, called as the stages call it. Each prepares, and returns the function that is measured."""
+"""This library's sides, called as the stages call it.
+
+Each function prepares its work and returns the function to measure.
+"""
 
 import json
 from collections.abc import Callable
@@ -29,21 +32,21 @@ def _crop(inventory: pd.DataFrame, folder: Path) -> pd.DataFrame:
 
 
 def crop(inventory: str, folder: str) -> Measured:
-    """Photo files to the crop store, as the crop stage."""
+    """Crop photo files into a crop store, like the crop stage."""
     tune_malloc()
     set_deterministic()
-    listed = tables.read(inventory)
+    photos = tables.read(inventory)
 
     def run() -> dict:
         with TemporaryDirectory(dir=folder) as out:
-            table = _crop(listed, Path(out))
+            table = _crop(photos, Path(out))
         return {"photos": len(table), "faces": int(table.found.isin(["mtcnn", "retry"]).sum())}
 
     return run
 
 
 def decode(paths: list[str]) -> Measured:
-    """Decode photo files and nothing more, with the decoder, the threads and the memory that the crop stage has."""
+    """Decode photo files only, with the crop stage's decoder, threads and memory settings."""
     tune_malloc()
 
     def run() -> dict:
@@ -54,46 +57,51 @@ def decode(paths: list[str]) -> Measured:
 
 
 def detect(paths: list[str], min_face: float, batch_size: int) -> Measured:
-    """Boxes of all faces at the usual thresholds; the photos lie decoded in memory."""
+    """Detect all faces at the default thresholds, in photos that are already decoded."""
     tune_malloc()
     set_deterministic()
     detector = faces.Detector(min_face, device())
     batches = equal_batches([reader.read(path) for path in paths], batch_size)
 
     def run() -> dict:
-        found = [of_photo for batch in batches for of_photo in detector(batch)]
-        return {
-            "photos": len(found),
-            "boxes": [[list(face[:4]) for face in of_photo] for of_photo in found],
-        }
+        found = [photo_faces for batch in batches for photo_faces in detector(batch)]
+        boxes = [[list(face[:4]) for face in photo_faces] for photo_faces in found]
+        return {"photos": len(found), "boxes": boxes}
 
     return run
 
 
 def equal_batches(photos: list[np.ndarray], batch_size: int) -> list[np.ndarray]:
-    """Stacks of at most `batch_size` photos of one size, in the order in which the sizes come."""
+    """Return stacks of at most `batch_size` photos of one size, in the order of the sizes."""
     by_size: dict[tuple, list] = {}
     for photo in photos:
         by_size.setdefault(photo.shape, []).append(photo)
     return [
-        np.stack(g[at : at + batch_size])
-        for g in by_size.values()
-        for at in range(0, len(g), batch_size)
+        np.stack(group[start : start + batch_size])
+        for group in by_size.values()
+        for start in range(0, len(group), batch_size)
     ]
 
 
 def make_trainer(folder: str, model: str, run: str) -> Trainer:
-    """A trainer of all photos in a store."""
+    """Return a trainer on all photos of a crop store.
+
+    Args:
+        folder: Folder of `inputs.store`.
+        model: Params of the model, JSON.
+        run: Name of the run.
+    """
     tune_malloc()
     set_deterministic()
     pixels, _ = crop_store.load(Path(folder), "train")
     labels = tables.read(Path(folder, "labels.csv"))
-    data = TrainingData(pixels, labels.assign(train=1), np.full(len(labels), -1))
+    no_fold = np.full(len(labels), -1)
+    data = TrainingData(pixels, labels.assign(train=1), no_fold)
     return Trainer(data, ModelParams.model_validate(json.loads(model)), Run(run, 0, 0))
 
 
 def train_input(folder: str, model: str) -> Measured:
-    """The batches of a training, looked at by nobody."""
+    """Prepare the batches of a training without using them."""
     trainer = make_trainer(folder, model, "input")
 
     def run() -> dict:
@@ -103,49 +111,51 @@ def train_input(folder: str, model: str) -> Measured:
 
 
 def train_loop(folder: str, model: str) -> Measured:
-    """What `epochs` measures, of a training as it is."""
+    """Train one epoch with the default loop; see `epochs`."""
     return epochs(make_trainer(folder, model, "loop"))
 
 
 def epochs(trainer: Trainer) -> Measured:
-    """An epoch of a training; `repeated`: the same one, fed with its first batch again and again."""
-    usual = trainer.loader
-    loader, size = usual(0)
-    count, first = len(loader), next(iter(loader))
+    """Return a function that trains one epoch.
+
+    With `repeated` it trains on the epoch's first batch again and again.
+    """
+    default_loader = trainer.loader
+    batches, size = default_loader(0)
+    count, first = len(batches), next(iter(batches))
 
     def run(repeated: bool = False) -> dict:
-        trainer.loader = (lambda epoch: ([first] * count, size)) if repeated else usual
+        trainer.loader = (lambda epoch: ([first] * count, size)) if repeated else default_loader
         trainer.train_epoch(0)
-        return {"photos": count * size}  # all batches are as large: what is left over is dropped
+        return {"photos": count * size}  # all batches have this size: an incomplete one is dropped
 
     return run
 
 
 def _predict(pixels: np.ndarray, models: list[str]) -> dict:
-    told = params.load().predict
+    options = params.load().predict.model_copy(update={"tta_scales": [1.0]})
     rows = np.arange(len(pixels))
     for path in models:
-        trained = inference.load(Path(path), device())
-        trained.predict(pixels, rows, told.model_copy(update={"tta_scales": [1.0]}))
+        inference.load(Path(path), device()).predict(pixels, rows, options)
     return {"photos": len(pixels), "networks": len(models)}
 
 
 def predict(inventory: str, models: list[str], folder: str) -> Measured:
-    """Photo files to the probabilities of each model: cropped once, then read by all."""
+    """Predict probabilities from photo files: crop once, then run every network."""
     tune_malloc()
     set_deterministic()
-    listed = tables.read(inventory)
+    photos = tables.read(inventory)
 
     def run() -> dict:
         with TemporaryDirectory(dir=folder) as out:
-            _crop(listed, Path(out))
+            _crop(photos, Path(out))
             return _predict(crop_store.load(Path(out), "set")[0], models)
 
     return run
 
 
 def predict_stored(folder: str, models: list[str]) -> Measured:
-    """The predict stage's part of that: crops to probabilities."""
+    """Predict probabilities from stored crops, like the predict stage."""
     tune_malloc()
     set_deterministic()
     pixels, _ = crop_store.load(Path(folder), "train")

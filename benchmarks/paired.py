@@ -1,4 +1,4 @@
-"""Two sides measured in turns, so that what else the machine does falls on both."""
+"""Measure two sides in alternation, so that other load on the machine affects both."""
 
 import statistics
 import time
@@ -7,28 +7,37 @@ from typing import NamedTuple
 
 
 class Turn(NamedTuple):
-    """One run of one side: how long it took, how many photos it got through, and what it says it found."""
+    """One run of one side.
+
+    Attributes:
+        seconds: Duration.
+        photos: Number of photos that were processed.
+        facts: What the side reports about its work.
+    """
 
     seconds: float
     photos: int
     facts: dict
 
     @property
-    def per_photo(self) -> float:
-        """Seconds for each photo: sides that leave out a last part of a batch compare fairly."""
+    def seconds_per_photo(self) -> float:
+        """Seconds per photo: comparable for sides that drop an incomplete last batch."""
         return self.seconds / self.photos
 
 
 class Pair(NamedTuple):
-    """All rounds of two sides; the first turns, which warm up, are left out."""
+    """The turns of two sides, without the warm-up."""
 
     ours: list[Turn]
     theirs: list[Turn]
 
     @property
     def ratios(self) -> list[float]:
-        """Of each round: how many times as long as ours the other side takes for a photo."""
-        return [b.per_photo / a.per_photo for a, b in zip(self.ours, self.theirs, strict=True)]
+        """For each round, the peer's seconds per photo divided by ours."""
+        return [
+            theirs.seconds_per_photo / ours.seconds_per_photo
+            for ours, theirs in zip(self.ours, self.theirs, strict=True)
+        ]
 
 
 def measure(
@@ -37,42 +46,46 @@ def measure(
     rounds: int,
     seconds: float,
     warm_up: int = 1,
-    tell: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Pair:
-    """Run both sides in turns: ours, theirs, ours, theirs ...
+    """Run both sides in alternation: ours, theirs, ours, theirs, ...
 
     Args:
-        rounds: how many of both; fewer where `seconds` would not suffice for one more, at least one.
-        seconds: for all rounds with the warm-up.
-        warm_up: rounds before the first that counts.
-        tell: called with a line after each round.
+        ours: Runs our side once.
+        theirs: Runs the peer's side once.
+        rounds: Rounds to measure. Stops earlier, but not before the first, if `seconds` would not
+            suffice for one more.
+        seconds: Time limit for all rounds including the warm-up.
+        warm_up: Rounds that run first and are not counted.
+        log: Called with a line after each round.
+        clock: Returns seconds.
     """
     pair, start, longest = Pair([], []), clock(), 0.0
     for n in range(-warm_up, rounds):
-        began = clock()
-        if n > 0 and began - start + longest > seconds:
-            tell(f"{n} of {rounds} rounds: there is no time for more")
+        round_start = clock()
+        if n > 0 and round_start - start + longest > seconds:
+            log(f"stopped after {n} of {rounds} rounds: the time limit is reached")
             break
-        a, b = ours(), theirs()
-        longest = max(longest, clock() - began)
+        our_turn, their_turn = ours(), theirs()
+        longest = max(longest, clock() - round_start)
         if n >= 0:
-            pair.ours.append(a)
-            pair.theirs.append(b)
-            tell(f"round {n + 1} of {rounds}: {pair.ratios[-1]:.2f}")
+            pair.ours.append(our_turn)
+            pair.theirs.append(their_turn)
+            log(f"round {n + 1} of {rounds}: {pair.ratios[-1]:.2f}")
     return pair
 
 
 def spread(values: list[float]) -> dict:
-    """Median, lowest and highest of the rounds, and each of them, with four digits."""
+    """Return median, lowest and highest of the rounds, and each of them, with four digits."""
 
-    def short(value: float) -> float:
+    def rounded(value: float) -> float:
         return float(f"{value:.4g}")
 
     return {
-        "median": short(statistics.median(values)),
-        "lowest": short(min(values)),
-        "highest": short(max(values)),
+        "median": rounded(statistics.median(values)),
+        "lowest": rounded(min(values)),
+        "highest": rounded(max(values)),
         "rounds": len(values),
-        "each": [short(v) for v in values],
+        "each": [rounded(v) for v in values],
     }

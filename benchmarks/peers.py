@@ -1,7 +1,7 @@
-"""The other sides: what people write with these packages, as their documentation shows it. Nothing of portrait18.
+"""The other sides: code as the packages' documentation shows it. Imports nothing from portrait18.
 
-Where there is a choice, the peer gets the quicker usual one: photos are made small before their colors
-are changed, networks are made before the clock runs.
+Where there is a choice, the peer gets the faster common one: photos are resized before their colors
+change, and networks are created before the clock starts.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ def _device() -> torch.device:
 
 
 def crop_loop(paths: list[str], folder: str) -> Measured:
-    """The usual loop: one photo after the other, everything by default."""
+    """Crop photo by photo with all defaults."""
     mtcnn = MTCNN(device=_device())
 
     def run() -> dict:
@@ -42,7 +42,7 @@ def crop_loop(paths: list[str], folder: str) -> Measured:
 def crop_batched(
     paths: list[str], folder: str, min_face: float, batch_size: int, size: int
 ) -> Measured:
-    """Batches of photos of one size, the smallest face set by hand; stored as files."""
+    """Crop batches of photos of one size, with the same minimum face size, to files."""
     mtcnn = MTCNN(image_size=size, device=_device())
 
     def run() -> dict:
@@ -50,15 +50,15 @@ def crop_batched(
         with TemporaryDirectory(dir=folder) as out:
             for batch, names in _batches(paths, batch_size):
                 boxes = _detect(mtcnn, batch, min_face)[0]
-                for photo, of_photo, name in zip(batch, boxes, names, strict=True):
-                    found += mtcnn.extract(photo, of_photo, f"{out}/{name}.jpg") is not None
+                for photo, photo_boxes, name in zip(batch, boxes, names, strict=True):
+                    found += mtcnn.extract(photo, photo_boxes, f"{out}/{name}.jpg") is not None
         return {"photos": len(paths), "faces": found}
 
     return run
 
 
 def detect(paths: list[str], min_face: float, batch_size: int) -> Measured:
-    """Boxes of all faces; the photos lie decoded in memory."""
+    """Detect all faces in photos that are already decoded."""
     mtcnn = MTCNN(keep_all=True, device=_device())
     batches = list(_batches(paths, batch_size))
 
@@ -80,19 +80,19 @@ def _detect(mtcnn: MTCNN, batch: np.ndarray, min_face: float):
 
 
 def _batches(paths: list[str], batch_size: int) -> Iterator[tuple[np.ndarray, list[int]]]:
-    """Decoded photos of one size, uint8 (N, H, W, 3), and which they are; in the order in which the sizes come."""
+    """Yield decoded photos of one size, uint8 (N, H, W, 3), and their indices."""
     by_size: dict[tuple, list[int]] = {}
     for i, path in enumerate(paths):
         with Image.open(path) as image:
             by_size.setdefault(image.size, []).append(i)
     for rows in by_size.values():
-        for at in range(0, len(rows), batch_size):
-            part = rows[at : at + batch_size]
+        for start in range(0, len(rows), batch_size):
+            part = rows[start : start + batch_size]
             yield np.stack([np.asarray(Image.open(paths[i]).convert("RGB")) for i in part]), part
 
 
 class Photos(Dataset):
-    """Photo files with their labels, decoded and transformed one by one."""
+    """Photo files and labels, decoded and transformed one by one."""
 
     def __init__(self, paths: list[str], labels: list[int], transform: Callable):
         self.paths, self.labels, self.transform = paths, labels, transform
@@ -105,13 +105,13 @@ class Photos(Dataset):
 
 
 def _augmented(size: int, augment: dict) -> transforms.Compose:
-    """The same kinds of change as portrait18.training.augmentation, as strong and as often."""
-    zoom, color = augment["scale"], augment["color"]
+    """Return the augmentations of portrait18.training.augmentation with equal strength and rate."""
+    scale, color = augment["scale"], augment["color"]
     jitter = transforms.ColorJitter(color, color, color, color / 10)
     steps = [
         transforms.Resize((size, size)),
         transforms.RandomHorizontalFlip(augment["flip"]),
-        transforms.RandomAffine(augment["rotate"], (zoom / 2, zoom / 2), (1 - zoom, 1 + zoom)),
+        transforms.RandomAffine(augment["rotate"], (scale / 2, scale / 2), (1 - scale, 1 + scale)),
         transforms.RandomApply([jitter], 0.8 if color else 0),
         transforms.RandomApply([transforms.GaussianBlur(3)], augment["blur"]),
         transforms.ToTensor(),
@@ -142,17 +142,17 @@ def _training_loader(paths: list[str], labels: list[int], model: dict) -> DataLo
 
 
 def train_input(paths: list[str], labels: list[int], model: dict) -> Measured:
-    """The batches of a training, looked at by nobody."""
+    """Prepare the batches of a training without using them."""
     loader = _training_loader(paths, labels, model)
 
     def run() -> dict:
-        return {"photos": sum(len(told) for _, told in loader)}
+        return {"photos": sum(len(batch_labels) for _, batch_labels in loader)}
 
     return run
 
 
 def train_loop(paths: list[str], labels: list[int], model: dict, classes: int) -> Measured:
-    """An epoch of the plain loop: float32, contiguous, AdamW, cross-entropy."""
+    """Train one epoch with a plain loop: float32, contiguous, AdamW, cross-entropy."""
     loader, device = _training_loader(paths, labels, model), _device()
     network = timm.create_model(model["backbone"], num_classes=classes).to(device).train()
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
@@ -160,28 +160,30 @@ def train_loop(paths: list[str], labels: list[int], model: dict, classes: int) -
 
     def run() -> dict:
         total, seen = 0.0, 0
-        for photos, told in loader:
-            photos, told = photos.to(device), told.to(device)
+        for photos, batch_labels in loader:
+            photos, batch_labels = photos.to(device), batch_labels.to(device)
             optimizer.zero_grad()
-            loss = criterion(network(photos), told)
+            loss = criterion(network(photos), batch_labels)
             loss.backward()
             optimizer.step()
-            total, seen = total + loss.item(), seen + len(told)
+            total, seen = total + loss.item(), seen + len(batch_labels)
         return {"photos": seen}
 
     return run
 
 
 def _networks(models: list[dict]) -> list[tuple[torch.nn.Module, int]]:
-    """Networks of an ensemble, each with the size it sees."""
-    made = [timm.create_model(model["backbone"], num_classes=model["classes"]) for model in models]
+    """Return the networks of an ensemble, each with its input size."""
+    networks = [
+        timm.create_model(model["backbone"], num_classes=model["classes"]) for model in models
+    ]
     return [
         (network.to(_device()).eval(), model["size"])
-        for network, model in zip(made, models, strict=True)
+        for network, model in zip(networks, models, strict=True)
     ]
 
 
-def _answer(network: torch.nn.Module, photos: torch.Tensor, flip: bool) -> np.ndarray:
+def _probabilities(network: torch.nn.Module, photos: torch.Tensor, flip: bool) -> np.ndarray:
     photos = photos.to(_device())
     views = [photos, photos.flip(3)] if flip else [photos]
     return torch.stack([network(view).softmax(1) for view in views]).mean(0).cpu().numpy()
@@ -190,38 +192,38 @@ def _answer(network: torch.nn.Module, photos: torch.Tensor, flip: bool) -> np.nd
 def predict(
     paths: list[str], models: list[dict], flip: bool, min_face: float, batch_size: int
 ) -> Measured:
-    """One model after the other; each finds the faces of the photo files in batches, cuts them and answers."""
+    """Run one model after the other; each detects and crops faces in batches, then predicts."""
     mtcnn, networks = MTCNN(device=_device()), _networks(models)
 
     def run() -> dict:
         with torch.no_grad():
-            for network, sees in networks:
-                transform = _plain(sees)
+            for network, size in networks:
+                transform = _plain(size)
                 for batch, _ in _batches(paths, batch_size):
                     boxes = _detect(mtcnn, batch, min_face)[0]
                     photos = [Image.fromarray(photo) for photo in batch]
-                    cut = [
+                    faces = [
                         p if b is None else p.crop(tuple(b[0]))
                         for p, b in zip(photos, boxes, strict=True)
                     ]
-                    _answer(network, torch.stack([transform(face) for face in cut]), flip)
+                    _probabilities(network, torch.stack([transform(face) for face in faces]), flip)
         return {"photos": len(paths), "networks": len(models)}
 
     return run
 
 
 def predict_files(
-    paths: list[str], models: list[dict], flip: bool, batch_size: int, workers: int
+    paths: list[str], models: list[dict], flip: bool, batch_size: int, num_workers: int
 ) -> Measured:
-    """One model after the other, each decoding the photo files; no faces are looked for."""
+    """Run one model after the other, each decoding the photo files; without face detection."""
     networks = _networks(models)
 
     def run() -> dict:
         with torch.no_grad():
-            for network, sees in networks:
-                data = Photos(paths, [0] * len(paths), _plain(sees))
-                for photos, _ in DataLoader(data, batch_size, num_workers=workers):
-                    _answer(network, photos, flip)
+            for network, size in networks:
+                data = Photos(paths, [0] * len(paths), _plain(size))
+                for photos, _ in DataLoader(data, batch_size, num_workers=num_workers):
+                    _probabilities(network, photos, flip)
         return {"photos": len(paths), "networks": len(models)}
 
     return run

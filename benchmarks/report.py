@@ -1,6 +1,6 @@
-"""reports/benchmarks.json: what was measured, a section for each device; and the README's table of it.
+"""Read and write reports/benchmarks.json, one section per device, and make the table from it.
 
-In each row, `figures` is what another run would find a little different, the rest is what was measured and how.
+In each row, `results` vary from run to run; everything else describes what was measured.
 """
 
 import json
@@ -19,7 +19,7 @@ FILE = Path("reports/benchmarks.json")
 
 
 def machine(bench: Bench) -> dict:
-    """What the figures of a section have in common."""
+    """Return the machine that all rows of a section were measured on."""
     return {
         "device": torch.cuda.get_device_name() if bench.device == "cuda" else _processor(),
         "threads": torch.get_num_threads(),
@@ -39,84 +39,88 @@ def _processor() -> str:
 
 
 def entry(row: Row, bench: Bench, outcome: Outcome) -> dict:
-    """A row of the file."""
-    aim, told = row.aims[bench.device], spread(outcome.values)
+    """Return a row of the file."""
+    goal, values = row.goals[bench.device], spread(outcome.values)
     return {
-        "what": row.what,
-        "beside": row.beside,
+        "task": row.task,
+        "peer": row.peer,
         "unit": row.unit,
-        "aim": str(aim),
+        "goal": str(goal),
         "data": bench.data.name,
         "photos": outcome.photos,
-        "facts": {**outcome.facts, "same_work": outcome.sound},
-        "figures": {
-            **told,
-            "reached": aim.reached(told["median"]) and outcome.sound,
-            **outcome.figures,
+        "facts": {**outcome.facts, "same_work": outcome.same_work},
+        "results": {
+            **values,
+            "reached": goal.reached(values["median"]) and outcome.same_work,
+            **outcome.results,
         },
     }
 
 
 def read() -> dict:
-    """Device -> {"machine": ..., "rows": {name: entry}}; empty where there is no file."""
+    """Return device -> {"machine": ..., "rows": {name: entry}}; empty if there is no file."""
     if not FILE.exists():
         return {}
     try:
         return json.loads(FILE.read_text())
     except ValueError:
         raise UserError(
-            f"{FILE} is not JSON; delete it, or take the committed one: git checkout {FILE}"
+            f"{FILE} is not valid JSON; restore the committed one with git checkout {FILE}"
         ) from None
 
 
 def add(row: Row, bench: Bench, outcome: Outcome) -> dict:
-    """Put a row into the file; rows of the same device that another machine measured are dropped. The file's content."""
-    told, here = read(), machine(bench)
-    section = told.get(bench.device, {})
+    """Add a row to the file and return the file's content.
+
+    Rows of the same device that were measured on another machine are dropped.
+    """
+    content, here = read(), machine(bench)
+    section = content.get(bench.device, {})
     rows = section.get("rows", {}) if section.get("machine") == here else {}
-    told[bench.device] = {"machine": here, "rows": {**rows, row.name: entry(row, bench, outcome)}}
-    write_json(told, FILE)
-    return told
+    rows = {**rows, row.name: entry(row, bench, outcome)}
+    content[bench.device] = {"machine": here, "rows": rows}
+    write_json(content, FILE)
+    return content
 
 
 def _unit(unit: str) -> str:
-    """Behind a number: `8x`, but `6 s`."""
+    """Return the unit as it follows a number: `8x`, but `6 s`."""
     return unit if unit in ("", "x") else f" {unit}"
 
 
-def _cell(of_row: dict | None) -> str:
-    if of_row is None:
+def _cell(measured: dict | None) -> str:
+    if measured is None:
         return "not measured"
-    figures, unit = of_row["figures"], _unit(of_row["unit"])
-    ends = [f"{figures['lowest']:.3g} to {figures['highest']:.3g}"] if figures["rounds"] > 1 else []
-    photos = [f"{of_row['photos']:,} photos"] if of_row["photos"] else []
-    told = f" ({', '.join(ends + photos)})" if ends + photos else ""
-    short = "" if figures["reached"] else ", short of it"
-    return f"**{figures['median']:.3g}{unit}**{told}{short}"
+    results, unit = measured["results"], _unit(measured["unit"])
+    details = []
+    if results["rounds"] > 1:
+        details.append(f"{results['lowest']:.3g} to {results['highest']:.3g}")
+    if measured["photos"]:
+        details.append(f"{measured['photos']:,} photos")
+    suffix = f" ({', '.join(details)})" if details else ""
+    missed = "" if results["reached"] else ", goal missed"
+    return f"**{results['median']:.3g}{unit}**{suffix}{missed}"
 
 
-def table(rows: list[Row], told: dict) -> str:
-    """The README's table: a line for each row, for each device the aim and what was measured."""
-    head = [
-        "what",
-        "beside",
-        *(word for name in DEVICES.values() for word in (f"aim, {name}", f"measured, {name}")),
-    ]
+def table(rows: list[Row], content: dict) -> str:
+    """Return the Markdown table: a line per row with the goal and the result on each device."""
+    headings = [(f"goal, {name}", f"measured, {name}") for name in DEVICES.values()]
+    head = ["task", "versus", *(heading for pair in headings for heading in pair)]
     lines = [head, ["---"] * len(head)]
     for row in rows:
-        cells = [row.what, row.beside]
+        cells = [row.task, row.peer]
         for device in DEVICES:
-            aim = row.aims.get(device)
-            cells += [f"{aim}{_unit(row.unit)}" if aim else "-"]
-            cells += [_cell(told.get(device, {}).get("rows", {}).get(row.name)) if aim else "-"]
+            goal = row.goals.get(device)
+            measured = content.get(device, {}).get("rows", {}).get(row.name)
+            cells += [f"{goal}{_unit(row.unit)}", _cell(measured)] if goal else ["-", "-"]
         lines.append(cells)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def machines(told: dict) -> str:
-    """A line on what each column was measured on."""
+def machines(content: dict) -> str:
+    """Return a line with the machine of each device's section."""
     lines = [
-        f"{DEVICES[device]}: {' '.join(f'{k} {v},' for k, v in s['machine'].items())[:-1]}"
-        for device, s in told.items()
+        f"{DEVICES[device]}: " + ", ".join(f"{k} {v}" for k, v in section["machine"].items())
+        for device, section in content.items()
     ]
     return "; ".join(lines)

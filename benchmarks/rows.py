@@ -1,6 +1,7 @@
-"""What a row of the benchmark is, and what all rows are measured with."""
+"""A row of the benchmark, and the settings that all rows are measured with."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -13,79 +14,96 @@ from portrait18.core.params import Params
 DEVICES = {"cpu": "CPU", "cuda": "one GPU"}
 
 
-class Aim(NamedTuple):
-    """A figure to reach: `at least` or `at most` a number."""
+class Goal(NamedTuple):
+    """A value to reach: `value` is a lower limit if `is_minimum`, else an upper limit."""
 
-    least: bool
+    is_minimum: bool
     value: float
 
     def reached(self, value: float) -> bool:
-        return value >= self.value if self.least else value <= self.value
+        return value >= self.value if self.is_minimum else value <= self.value
 
     def __str__(self) -> str:
-        return f"{'>=' if self.least else '<='} {self.value:g}"
+        return f"{'>=' if self.is_minimum else '<='} {self.value:g}"
 
 
-def at_least(value: float) -> Aim:
-    return Aim(True, value)
+def at_least(value: float) -> Goal:
+    return Goal(True, value)
 
 
-def at_most(value: float) -> Aim:
-    return Aim(False, value)
+def at_most(value: float) -> Goal:
+    return Goal(False, value)
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What a run of the benchmark was asked for.
+    """Settings of a benchmark run.
 
     Attributes:
-        data: a data set in the competition's layout.
-        photos: the size of a row; each takes its own share of it, see `Row`.
-        rounds: of each row; fewer where `minutes` would not suffice.
-        device: cpu or cuda.
-        workers: processes that prepare photos for a training, on both sides.
-        folder: for inputs and outputs; thrown away at the end.
-        bundle: the trained ensemble that is served.
-        tell: shows a line of progress.
+        data: Folder of a data set in the competition's layout.
+        photos: Base size of a row. Each row takes its own share of it, see `Row`.
+        rounds: Rounds per row; fewer if `minutes` would not suffice.
+        device: "cpu" or "cuda".
+        num_workers: Loader processes of a training, on both sides.
+        minutes: Time limit for the rounds of a row, and for a single turn.
+        folder: Temporary folder for inputs and outputs.
+        params: The project's params.
+        log: Shows a line of progress.
+        start_side: Starts a side; see `side.Side`.
+        bundle: Folder of the trained ensemble to serve.
     """
 
     data: Path
     photos: int
     rounds: int
     device: str
-    workers: int
+    num_workers: int
     minutes: float
     folder: Path
     params: Params
-    tell: Callable[[str], None] = lambda line: None
-    start: Callable[..., Any] = side.Side
+    log: Callable[[str], None] = lambda line: None
+    start_side: Callable[..., Any] = side.Side
     bundle: Path = Path("models/bundle")
 
+    @property
+    def seconds(self) -> float:
+        """The time limit in seconds."""
+        return 60 * self.minutes
+
     def side(self, function: str, **settings) -> side.Side:
-        """A process that runs a function of `ours` or `peers`; use it as a context manager."""
-        return self.start(function, self.device, 60 * self.minutes, **settings)
+        """Return a process that runs a function of `ours` or `peers`; a context manager."""
+        return self.start_side(function, self.device, self.seconds, **settings)
 
     def compare(self, ours: Callable, theirs: Callable) -> Pair:
-        return paired.measure(ours, theirs, self.rounds, 60 * self.minutes, tell=self.tell)
+        """Measure two sides in alternation."""
+        return paired.measure(ours, theirs, self.rounds, self.seconds, log=self.log)
+
+    def each_round(self) -> Iterator[int]:
+        """Yield round numbers from 0 while there is time for one more; always the first."""
+        start = time.monotonic()
+        for n in range(self.rounds):
+            if n and (time.monotonic() - start) * (n + 1) / n > self.seconds:
+                return
+            yield n
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a row came to.
+    """What a row measured.
 
     Attributes:
-        values: its figure in each round.
-        photos: on how many.
-        facts: what is the same each time.
-        figures: what else was measured.
-        sound: whether the sides did the same work as well: as many faces, the same boxes.
+        values: Result of each round.
+        photos: Number of photos it was measured on.
+        facts: Settings and findings that repeat exactly.
+        results: Further numbers that vary from run to run.
+        same_work: Whether our side did at least the peer's work, e.g. found as many faces.
     """
 
     values: list[float]
     photos: int
     facts: dict = field(default_factory=dict)
-    figures: dict = field(default_factory=dict)
-    sound: bool = True
+    results: dict = field(default_factory=dict)
+    same_work: bool = True
 
 
 @dataclass(frozen=True)
@@ -93,28 +111,29 @@ class Row:
     """One row of the table.
 
     Attributes:
-        name: on the command line.
-        what: the task, as the table words it.
-        beside: the other side, with the packages' versions.
-        unit: of the figure, behind the number: x, s, or none.
-        aims: device -> what to reach; a device without an aim is not measured.
-        measure: does it, on so many photos.
-        share: of `Bench.photos` that the row takes on a CPU, and on a GPU, which is done with few too soon; 0: none.
+        name: Name on the command line.
+        task: What is measured, as the table words it.
+        peer: What it is compared with, with package versions.
+        unit: Unit after the number: "x", "s", "%" or "".
+        goals: Device -> goal. A device without a goal is not measured.
+        measure: Measures the row on the given number of photos.
+        share: Share of `Bench.photos` on a CPU and on a GPU, which needs more to be busy; 0: none.
     """
 
     name: str
-    what: str
-    beside: str
+    task: str
+    peer: str
     unit: str
-    aims: dict[str, Aim]
+    goals: dict[str, Goal]
     measure: Callable[[Bench, int], Outcome]
     share: tuple[float, float] = (1, 1)
 
     def photos(self, bench: Bench) -> int:
+        """Return the number of photos that this row is measured on."""
         share = self.share[bench.device == "cuda"]
         return max(4, round(bench.photos * share)) if share else 0
 
 
-def named(*packages: str) -> str:
-    """`torch 2.14.1, timm 1.0.31`: what a peer is made of."""
+def versions(*packages: str) -> str:
+    """Return the installed versions of a peer's packages, e.g. `torch 2.14.1, timm 1.0.31`."""
     return ", ".join(f"{package} {version(package)}" for package in packages)

@@ -1,7 +1,7 @@
-"""Rows of the server: photos of many clients answered together, its start, and a load that must lose nothing.
+"""Rows of the server: dynamic batching, start-up time, and a load in which no request may fail.
 
-Needs a bundle, models/bundle or `--bundle FOLDER`. The server is `portrait18 serve` on loopback, the clients are
-threads of this process, each with a connection of its own, and send a photo a request as fast as they are answered.
+They need a trained ensemble in models/bundle or `--bundle FOLDER`. The server is `portrait18 serve`
+on the loopback interface; the clients are threads of this process, see `load`.
 """
 
 import http.client
@@ -13,7 +13,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -22,206 +21,169 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from benchmarks import inputs
+from benchmarks.load import form, send
 from benchmarks.paired import Turn
-from benchmarks.rows import Bench, Outcome, Row, at_least, at_most, named
-from benchmarks.side import REPO, NotMeasured
+from benchmarks.rows import Bench, Outcome, Row, at_least, at_most, versions
+from benchmarks.side import REPO, MeasurementError, hide_gpu
 from portrait18.deployment import bundle
 
-CLIENTS, MANY_CLIENTS, MANY = 16, 32, 1000
-ALONE = ("--batch", "1", "--wait-ms", "0")
-_BOUNDARY = "portrait18"
-_HEADERS = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
-
-
-class Load(NamedTuple):
-    """What came of a number of requests."""
-
-    seconds: np.ndarray  # that each answered request took
-    lost: int  # refused, broken off, or answered with anything but one photo
-    wall: float  # seconds from the first request to the last answer
-
-
-def body(photo: bytes) -> bytes:
-    """A form with one photo."""
-    head = (
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="photos"; filename="photo"\r\n\r\n'
-    )
-    return head.encode() + photo + f"\r\n--{_BOUNDARY}--\r\n".encode()
-
-
-def load(address: str, bodies: list[bytes], requests: int, clients: int) -> Load:
-    """Send requests from so many clients at a time."""
-    host = urlsplit(address).netloc
-
-    def client(number: int) -> list[float | None]:
-        connection = http.client.HTTPConnection(host, timeout=60)
-        took: list[float | None] = []
-        for i in range(number, requests, clients):
-            since = time.perf_counter()
-            try:
-                connection.request("POST", "/predict", bodies[i % len(bodies)], _HEADERS)
-                reply = connection.getresponse()
-                whole = reply.read()
-                answered = reply.status == 200 and whole.count(b'"faces":') == 1
-            except (OSError, http.client.HTTPException):
-                connection.close()
-                answered = False
-            took.append(time.perf_counter() - since if answered else None)
-        connection.close()
-        return took
-
-    since = time.perf_counter()
-    with ThreadPoolExecutor(clients) as pool:
-        took = [t for of_client in pool.map(client, range(clients)) for t in of_client]
-    seconds = np.array([t for t in took if t is not None])
-    return Load(seconds, len(took) - len(seconds), time.perf_counter() - since)
+CLIENTS, LOAD_CLIENTS, LOAD_REQUESTS = 16, 32, 1000
+UNBATCHED = ("--batch", "1", "--wait-ms", "0")
 
 
 class Served(NamedTuple):
-    """A running server, the seconds from its start to its first answer, and how many networks it holds."""
+    """A running server.
+
+    Attributes:
+        address: Its URL.
+        start_seconds: Seconds from its start to its first response.
+        networks: Number of networks of the ensemble.
+    """
 
     address: str
-    started: float
+    start_seconds: float
     networks: int
 
 
 @contextmanager
 def server(bench: Bench, *flags: str) -> Iterator[Served]:
-    """`portrait18 serve` on a free port.
+    """Run `portrait18 serve` on a free port.
 
     Raises:
-        NotMeasured: there is no bundle, or the server did not start.
+        MeasurementError: There is no bundle, or the server does not start.
     """
     if not (bench.bundle / bundle.MANIFEST).exists():
-        raise NotMeasured(
-            f"{bench.bundle} holds no bundle; make demo makes the demo's, --bundle FOLDER names another"
+        raise MeasurementError(
+            f"{bench.bundle} has no bundle; make the demo's with make demo, or choose another "
+            "with --bundle FOLDER"
         )
-    command = [
-        sys.executable,
-        "-m",
-        "portrait18",
-        "serve",
-        "--port",
-        "0",
-        "--bundle",
-        str(bench.bundle),
-        *flags,
-    ]
-    hidden = {"CUDA_VISIBLE_DEVICES": ""} if bench.device == "cpu" else {}
-    how = {"cwd": REPO, "env": {**os.environ, **hidden}, "stdout": subprocess.PIPE, "text": True}
-    since = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as log, subprocess.Popen(command, stderr=log, **how) as run:
-        too_late = threading.Timer(60 * bench.minutes, run.kill)
-        too_late.start()
+    arguments = ["serve", "--port", "0", "--bundle", str(bench.bundle), *flags]
+    start = time.perf_counter()
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", "portrait18", *arguments],
+            cwd=REPO,
+            env={**os.environ, **hide_gpu(bench.device)},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        timeout = threading.Timer(bench.seconds, process.kill)
+        timeout.start()
         try:
-            line = run.stdout.readline()
+            line = process.stdout.readline() if process.stdout else ""
             if not line:
                 log.seek(0)
-                last = (log.read().splitlines() or [f"no answer within {bench.minutes:g} minutes"])[
-                    -1
-                ]
-                raise NotMeasured(f"the server did not start: {last}")
+                lines = log.read().splitlines()
+                reason = lines[-1] if lines else f"no response within {bench.minutes:g} minutes"
+                raise MeasurementError(f"the server did not start: {reason}")
             address = line.split()[0]
             health = _health(address)
-            started = time.perf_counter() - since
-            too_late.cancel()
-            yield Served(address, started, health["networks"])
+            start_seconds = time.perf_counter() - start
+            timeout.cancel()
+            yield Served(address, start_seconds, health["networks"])
         finally:
-            too_late.cancel()
-            run.terminate()
+            timeout.cancel()
+            process.terminate()
 
 
 def _health(address: str) -> dict:
     connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
     try:
-        connection.request("GET", "/health")  # it listens already: this waits until it answers
+        # The server already listens; this waits for its first response.
+        connection.request("GET", "/health")
         return json.loads(connection.getresponse().read())
     except (OSError, http.client.HTTPException) as error:
-        raise NotMeasured(f"the server ended before its first answer: {error}") from None
+        raise MeasurementError(f"the server ended before its first response: {error}") from None
     finally:
         connection.close()
 
 
-def _bodies(bench: Bench, count: int) -> list[bytes]:
-    return [
-        body(Path(path).read_bytes())
-        for path in inputs.paths(inputs.photos(bench, min(count, bench.photos)))
-    ]
+def request_bodies(bench: Bench, count: int) -> list[bytes]:
+    """Return the requests with the photos of the data set, at most `Bench.photos`."""
+    paths = inputs.paths(inputs.photos(bench, min(count, bench.photos)))
+    return [form(Path(path).read_bytes()) for path in paths]
 
 
 def _turn(address: str, bodies: list[bytes], requests: int, clients: int) -> Turn:
-    told = load(address, bodies, requests, clients)
-    if not len(told.seconds):
-        raise NotMeasured(f"none of {requests} requests was answered")
-    return Turn(told.wall, len(told.seconds), {"seconds": told.seconds, "lost": told.lost})
+    load = send(address, bodies, requests, clients)
+    if not len(load.latencies):
+        raise MeasurementError(f"none of {requests} requests succeeded")
+    return Turn(
+        load.seconds,
+        len(load.latencies),
+        {"latencies": load.latencies, "failed": load.failed},
+    )
 
 
-def _figures(turns: list[Turn]) -> dict:
-    half, most = np.percentile(np.concatenate([turn.facts["seconds"] for turn in turns]), (50, 99))
+def _results(turns: list[Turn]) -> dict:
+    latencies = np.concatenate([turn.facts["latencies"] for turn in turns])
+    p50, p99 = np.percentile(latencies, (50, 99))
     rate = sum(turn.photos for turn in turns) / sum(turn.seconds for turn in turns)
     return {
-        "requests_a_second": float(f"{rate:.3g}"),
-        "p50_seconds": round(float(half), 3),
-        "p99_seconds": round(float(most), 3),
-        "lost": sum(turn.facts["lost"] for turn in turns),
+        "requests_per_second": float(f"{rate:.3g}"),
+        "p50_seconds": round(float(p50), 3),
+        "p99_seconds": round(float(p99), 3),
+        "failed": sum(turn.facts["failed"] for turn in turns),
     }
 
 
-def together(bench: Bench, count: int) -> Outcome:
-    bodies = _bodies(bench, count)
-    with server(bench) as ours, server(bench, *ALONE) as theirs:
+def batching(bench: Bench, count: int) -> Outcome:
+    bodies = request_bodies(bench, count)
+    with server(bench) as ours, server(bench, *UNBATCHED) as theirs:
         pair = bench.compare(
             lambda: _turn(ours.address, bodies, count, CLIENTS),
             lambda: _turn(theirs.address, bodies, count, CLIENTS),
         )
-    figures = {"together": _figures(pair.ours), "one_at_a_time": _figures(pair.theirs)}
-    none_lost = not any(side["lost"] for side in figures.values())
+    results = {"batched": _results(pair.ours), "unbatched": _results(pair.theirs)}
     return Outcome(
-        pair.ratios, count, {"clients": CLIENTS, "networks": ours.networks}, figures, none_lost
+        pair.ratios,
+        count,
+        {"clients": CLIENTS, "networks": ours.networks},
+        results,
+        same_work=not any(side["failed"] for side in results.values()),
     )
 
 
 def start(bench: Bench, count: int) -> Outcome:
-    values, began = [], time.monotonic()
-    for n in range(-1, bench.rounds):
-        if n > 0 and time.monotonic() - began > 60 * bench.minutes:
-            break
+    with server(bench) as served:
+        pass  # warm-up: reads all files from disk
+    values = []
+    for n in bench.each_round():
         with server(bench) as served:
             pass
-        if n >= 0:  # the first reads all files from the disk
-            values.append(served.started)
-            bench.tell(f"round {n + 1} of {bench.rounds}: {served.started:.1f} s")
+        values.append(served.start_seconds)
+        bench.log(f"round {n + 1} of {bench.rounds}: {served.start_seconds:.1f} s")
     return Outcome(values, count, {"networks": served.networks})
 
 
-def many(bench: Bench, count: int) -> Outcome:
-    bodies, turns, began = _bodies(bench, count), [], time.monotonic()
+def full_load(bench: Bench, count: int) -> Outcome:
+    bodies, turns = request_bodies(bench, count), []
     with server(bench) as served:
-        for n in range(bench.rounds):
-            if n and (time.monotonic() - began) * (n + 1) / n > 60 * bench.minutes:
-                break
-            turns.append(_turn(served.address, bodies, count, MANY_CLIENTS))
-            bench.tell(f"round {n + 1} of {bench.rounds}: {turns[-1].facts['lost']} lost")
-    lost = [turn.facts["lost"] for turn in turns]
-    return Outcome(
-        lost, count, {"clients": MANY_CLIENTS, "networks": served.networks}, _figures(turns)
-    )
+        for n in bench.each_round():
+            turns.append(_turn(served.address, bodies, count, LOAD_CLIENTS))
+            bench.log(f"round {n + 1} of {bench.rounds}: {turns[-1].facts['failed']} failed")
+    failed = [turn.facts["failed"] for turn in turns]
+    facts = {"clients": LOAD_CLIENTS, "networks": served.networks}
+    return Outcome(failed, count, facts, _results(turns))
 
 
 ROWS = [
     Row(
         "serving",
-        f"`portrait18 serve`: photos of {CLIENTS} clients worked on together, requests a second",
-        f"itself, one photo at a time (`{' '.join(ALONE)}`)",
+        f"`portrait18 serve`: requests per second of {CLIENTS} clients, batched",
+        f"itself, one photo at a time (`{' '.join(UNBATCHED)}`)",
         "x",
         {"cpu": at_least(2), "cuda": at_least(2)},
-        together,
+        batching,
         share=(0.625, 4),
     ),
     Row(
         "serving-start",
-        "`portrait18 serve`: from its start to its first answer, to `/health`",
-        named("uvicorn", "torch"),
+        "`portrait18 serve`: time from start to the first response of `/health`",
+        versions("uvicorn", "torch"),
         "s",
         {"cpu": at_most(20), "cuda": at_most(20)},
         start,
@@ -229,11 +191,11 @@ ROWS = [
     ),
     Row(
         "serving-load",
-        f"`portrait18 serve`: lost of {MANY:,} photos, {MANY_CLIENTS} at a time",
-        named("uvicorn", "torch"),
+        f"`portrait18 serve`: failed of {LOAD_REQUESTS:,} requests, {LOAD_CLIENTS} at a time",
+        versions("uvicorn", "torch"),
         "",
         {"cpu": at_most(0), "cuda": at_most(0)},
-        many,
-        share=(MANY / 256, MANY / 256),
+        full_load,
+        share=(LOAD_REQUESTS / 256, LOAD_REQUESTS / 256),
     ),
 ]

@@ -1,13 +1,13 @@
-"""One side of a measurement, in a process of its own: it has the settings, threads and memory that its users have.
+"""Run one side of a measurement in its own process, with its users' settings, threads and memory.
 
-The library holds freed memory, forbids some kernels and keeps OpenCV to one thread; a peer in the same
-process would be measured with all that.
+The library keeps freed memory, forbids some kernels and limits OpenCV to one thread. A peer in the
+same process would be measured with all of that.
 
     python -m benchmarks.side FUNCTION '{"setting": value}'
 
-FUNCTION (`ours.crop`, `peers.crop_loop`) takes the settings, prepares, and returns what is measured: a
-function that returns {"photos": how many, ...}. For each line on its input, {} or what to call it with,
-the process runs it once and answers with a line.
+FUNCTION (`ours.crop`, `peers.crop_loop`) takes the settings, prepares, and returns the function to
+measure, which returns {"photos": number, ...}. For each line on its input, a JSON object with
+keyword arguments, the process runs that function once and prints a line with its seconds and facts.
 """
 
 import importlib
@@ -23,15 +23,15 @@ from pathlib import Path
 from benchmarks.paired import Turn
 
 REPO = Path(__file__).resolve().parents[1]
-_POLL = 0.01  # seconds between two looks at the memory
+_POLL_SECONDS = 0.01  # between two readings of the memory
 
 
-class NotMeasured(RuntimeError):
-    """A row can't be: a side raised, ended or took too long, or the machine does not tell what is asked; says which."""
+class MeasurementError(RuntimeError):
+    """A row could not be measured: a side failed or timed out, or the machine lacks something."""
 
 
-def anonymous(pid: int | str = "self") -> int:
-    """Anonymous memory of a process now, bytes: without what is mapped from files; 0 where /proc doesn't tell."""
+def anonymous_memory(pid: int | str = "self") -> int:
+    """Return a process's anonymous memory (no mapped files) in bytes; 0 without /proc."""
     try:
         with open(f"/proc/{pid}/status") as status:
             return next(
@@ -41,32 +41,39 @@ def anonymous(pid: int | str = "self") -> int:
         return 0
 
 
+def hide_gpu(device: str) -> dict[str, str]:
+    """Return the environment variables that hide the GPU if `device` is "cpu"."""
+    return {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
+
+
 class Side:
-    """A running side.
+    """A running side. Use it as a context manager.
 
     Args:
-        function: module and function of this package, e.g. `ours.crop`.
-        device: cpu or cuda; with cpu the process sees no GPU.
-        seconds: after so many a turn has failed.
-        settings: what the function takes; it goes through JSON.
+        function: Module and function of this package, e.g. `ours.crop`.
+        device: "cpu" or "cuda"; with "cpu" the process sees no GPU.
+        seconds: Time limit for a turn.
+        settings: Arguments of the function; they must be JSON-serializable.
+
+    Attributes:
+        peak: Highest anonymous memory during the last turn, bytes.
     """
 
     def __init__(self, function: str, device: str, seconds: float, **settings):
-        self.function, self.seconds, self._read, self.peak = function, seconds, b"", 0
-        hidden = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
+        self.function, self.seconds, self._buffer, self.peak = function, seconds, b"", 0
         command = [sys.executable, "-m", "benchmarks.side", function, json.dumps(settings)]
         self.process = subprocess.Popen(
             command,
             cwd=REPO,
-            env={**os.environ, "TQDM_DISABLE": "1", **hidden},
+            env={**os.environ, "TQDM_DISABLE": "1", **hide_gpu(device)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,  # its loader workers are ended with it
+            start_new_session=True,  # so that close() also ends its loader workers
         )
 
     def __enter__(self) -> "Side":
         try:
-            self._answer()
+            self._receive()
         except BaseException:
             self.close()
             raise
@@ -76,62 +83,64 @@ class Side:
         self.close()
 
     def close(self) -> None:
+        """End the process and its children."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, 9)
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
 
-    def turn(self, **how) -> Turn:
-        """Run once; `peak` is then the most anonymous memory that was seen while it ran, bytes."""
+    def turn(self, **kwargs) -> Turn:
+        """Run the function once with these arguments."""
         self.peak = 0
         try:
-            self.process.stdin.write(json.dumps(how).encode() + b"\n")
+            self.process.stdin.write(json.dumps(kwargs).encode() + b"\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            raise NotMeasured(f"{self.function} has ended") from None
-        told = self._answer()
-        return Turn(told["seconds"], told["facts"].pop("photos"), told["facts"])
+            raise MeasurementError(f"{self.function} has ended") from None
+        reply = self._receive()
+        return Turn(reply["seconds"], reply["facts"].pop("photos"), reply["facts"])
 
-    def _answer(self) -> dict:
-        end = time.monotonic() + self.seconds
-        while b"\n" not in self._read:
-            if time.monotonic() > end:
-                raise NotMeasured(
-                    f"{self.function} did not answer within {self.seconds / 60:.0f} minutes; --minutes"
+    def _receive(self) -> dict:
+        deadline = time.monotonic() + self.seconds
+        while b"\n" not in self._buffer:
+            if time.monotonic() > deadline:
+                raise MeasurementError(
+                    f"{self.function} did not finish within {self.seconds / 60:.0f} minutes; "
+                    "allow more with --minutes"
                 )
-            self.peak = max(self.peak, anonymous(self.process.pid))
-            if select.select([self.process.stdout], [], [], _POLL)[0]:
+            self.peak = max(self.peak, anonymous_memory(self.process.pid))
+            if select.select([self.process.stdout], [], [], _POLL_SECONDS)[0]:
                 part = os.read(self.process.stdout.fileno(), 2**16)
                 if not part:
-                    raise NotMeasured(
-                        f"{self.function} ended with status {self.process.wait()}, see above"
+                    raise MeasurementError(
+                        f"{self.function} exited with status {self.process.wait()}, see above"
                     )
-                self._read += part
-        line, self._read = self._read.split(b"\n", 1)
-        told = json.loads(line)
-        if "error" in told:
-            raise NotMeasured(f"{self.function}: {told['error']}")
-        return told
+                self._buffer += part
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        reply = json.loads(line)
+        if "error" in reply:
+            raise MeasurementError(f"{self.function}: {reply['error']}")
+        return reply
 
 
 def main(function: str, settings: str) -> None:
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what a side prints is no answer
+    replies = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what the side prints goes to stderr and does not mix with replies
     try:
         module, name = function.split(".")
         run = getattr(importlib.import_module(f"benchmarks.{module}"), name)(**json.loads(settings))
-        answers.write("{}\n")
+        replies.write("{}\n")
         for line in sys.stdin:
-            how, started = json.loads(line), time.perf_counter()
-            facts = run(**how)
+            kwargs, start = json.loads(line), time.perf_counter()
+            facts = run(**kwargs)
             _wait_for_gpu()
-            answers.write(
-                json.dumps({"seconds": time.perf_counter() - started, "facts": facts}) + "\n"
+            replies.write(
+                json.dumps({"seconds": time.perf_counter() - start, "facts": facts}) + "\n"
             )
     except Exception as error:
         traceback.print_exc()
-        answers.write(json.dumps({"error": f"{type(error).__name__}: {error}"}) + "\n")
+        replies.write(json.dumps({"error": f"{type(error).__name__}: {error}"}) + "\n")
 
 
 def _wait_for_gpu() -> None:

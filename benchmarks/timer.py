@@ -1,4 +1,7 @@
-"""Runs a Python command and adds a line to $BENCHMARK_LOG: its words and its seconds. Stands in for `python` in a measured project."""
+"""Run a Python command and append its arguments and seconds to $BENCHMARK_LOG.
+
+Replaces `python` in the projects that are measured.
+"""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Rows of the train stage: what feeds it, and its loop."""
+"""Rows of the train stage: its input pipeline and its loop."""
 
 import json
 from functools import partial
@@ -6,62 +6,68 @@ from functools import partial
 import pandas as pd
 
 from benchmarks import inputs
-from benchmarks.rows import Bench, Outcome, Row, at_least, named
+from benchmarks.rows import Bench, Outcome, Row, at_least, versions
+from portrait18.core.model_params import ModelParams
 from portrait18.dataset.labels import class_index
 from portrait18.models.targets import make_target
 
-LOADER = named("torch", "torchvision", "pillow")
+LOADER = versions("torch", "torchvision", "pillow")
 
 
-def _sides(bench: Bench, count: int) -> tuple[dict, dict, int]:
-    """Settings of our side and of the peer's for the first model of `matrix.models`, and how many classes it tells."""
-    name = bench.params.matrix.models[0]
-    model, folder = inputs.model(bench, name), inputs.store(bench, count)
-    labels = pd.read_csv(folder / "labels.csv")
-    target = make_target(model)
-    told = class_index(target.task, labels, for_training=True).tolist()
-    paths = inputs.paths(inputs.photos(bench, count))
-    ours = {"folder": str(folder), "model": model.model_dump_json()}
-    return (
-        ours,
-        {"paths": paths, "labels": told, "model": json.loads(model.model_dump_json())},
-        sum(target.widths),
-    )
+def first_model(bench: Bench) -> ModelParams:
+    """Return the first model of `matrix.models`, which these rows train."""
+    return inputs.model(bench, bench.params.matrix.models[0])
 
 
-def facts(bench: Bench) -> dict:
-    name = bench.params.matrix.models[0]
-    model = inputs.model(bench, name)
+def our_settings(bench: Bench, count: int) -> dict:
+    """Return the settings of `ours.train_input` and `ours.train_loop`."""
+    model = first_model(bench).model_dump_json()
+    return {"folder": str(inputs.store(bench, count)), "model": model}
+
+
+def _peer_settings(bench: Bench, count: int) -> dict:
+    """Return the settings of `peers.train_input`."""
+    model = first_model(bench)
+    labels = pd.read_csv(inputs.store(bench, count) / "labels.csv")
+    classes = class_index(make_target(model).task, labels, for_training=True)
     return {
-        "model": name,
-        "backbone": model.backbone,
-        "size": model.image_size,
-        "batch_size": model.batch_size,
-        "workers": bench.workers,
+        "paths": inputs.paths(inputs.photos(bench, count)),
+        "labels": classes.tolist(),
+        "model": json.loads(model.model_dump_json()),
     }
 
 
-def feeding(bench: Bench, count: int) -> Outcome:
-    ours, theirs, _ = _sides(bench, count)
+def facts(bench: Bench) -> dict:
+    """Return what the rows of a training have in common."""
+    model = first_model(bench)
+    return {
+        "model": bench.params.matrix.models[0],
+        "backbone": model.backbone,
+        "image_size": model.image_size,
+        "batch_size": model.batch_size,
+        "num_workers": bench.num_workers,
+    }
+
+
+def data_loading(bench: Bench, count: int) -> Outcome:
     with (
-        bench.side("ours.train_input", **ours) as a,
-        bench.side("peers.train_input", **theirs) as b,
+        bench.side("ours.train_input", **our_settings(bench, count)) as ours,
+        bench.side("peers.train_input", **_peer_settings(bench, count)) as theirs,
     ):
-        return Outcome(bench.compare(a.turn, b.turn).ratios, count, facts(bench))
+        return Outcome(bench.compare(ours.turn, theirs.turn).ratios, count, facts(bench))
 
 
-def fed(bench: Bench, count: int) -> Outcome:
-    ours, _, _ = _sides(bench, count)
-    with bench.side("ours.train_loop", **ours) as side:
-        return Outcome(
-            bench.compare(side.turn, partial(side.turn, repeated=True)).ratios, count, facts(bench)
-        )
+def cached_batch(bench: Bench, count: int) -> Outcome:
+    with bench.side("ours.train_loop", **our_settings(bench, count)) as side:
+        pair = bench.compare(side.turn, partial(side.turn, repeated=True))
+        return Outcome(pair.ratios, count, facts(bench))
 
 
 def loop(bench: Bench, count: int) -> Outcome:
-    ours, theirs, classes = _sides(bench, count)
+    classes = sum(make_target(first_model(bench)).widths)
+    theirs = _peer_settings(bench, count)
     with (
-        bench.side("ours.train_loop", **ours) as a,
+        bench.side("ours.train_loop", **our_settings(bench, count)) as a,
         bench.side("peers.train_loop", **theirs, classes=classes) as b,
     ):
         return Outcome(bench.compare(a.turn, b.turn).ratios, count, facts(bench))
@@ -70,27 +76,27 @@ def loop(bench: Bench, count: int) -> Outcome:
 ROWS = [
     Row(
         "train-input",
-        "`train`, its input side: photos a second for each worker, no model",
-        f"a DataLoader over the JPEG files with the same kinds of augmentation, photo by photo ({LOADER})",
+        "`train`, data loading only: photos per second and worker",
+        f"a DataLoader over the JPEG files with the same augmentations, photo by photo ({LOADER})",
         "x",
         {"cpu": at_least(10), "cuda": at_least(10)},
-        feeding,
+        data_loading,
         share=(4, 16),
     ),
     Row(
-        "train-fed",
-        "`train`, its loop as it is",
+        "train-cached",
+        "`train`, default loop",
         "the same loop on one repeated batch",
         "x",
         {"cpu": at_least(0.95), "cuda": at_least(0.95)},
-        fed,
+        cached_batch,
         share=(2, 32),
     ),
     Row(
         "train-loop",
-        "`train`, its loop as it is",
-        "a plain loop, same backbone, size and batch: float32, contiguous, AdamW, each photo from its JPEG "
-        f"({named('torch', 'torchvision', 'timm')})",
+        "`train`, default loop",
+        "a plain loop with the same backbone, size and batch: float32, contiguous, AdamW, each "
+        f"photo decoded from its JPEG ({versions('torch', 'torchvision', 'timm')})",
         "x",
         {"cpu": at_least(1.3), "cuda": at_least(2.5)},
         loop,

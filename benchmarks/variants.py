@@ -1,6 +1,7 @@
-"""Rows of what the training loop does without: each variant beside the loop as it is.
+"""Rows of optimizations that the training loop does not use: each variant versus the default loop.
 
-A variant that gains more than the aim allows ought to be taken over; one that does not is not worth its line.
+A variant that gains more than the goal allows should be adopted; one that does not is not worth its
+code.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch.utils.data import DataLoader
 
-from benchmarks import inputs, ours, train
+from benchmarks import ours, train
 from benchmarks.rows import Bench, Outcome, Row, at_most
 from portrait18.training.trainer import Trainer
 
-WORTH_IT = 1.05
+MAX_GAIN = 1.05
 
 
 def contiguous(trainer: Trainer) -> None:
@@ -38,8 +39,8 @@ def graphs(trainer: Trainer) -> None:
     trainer.network.compile(mode="reduce-overhead")
 
 
-class Ahead:
-    """A loader whose next batch is prepared by a thread meanwhile."""
+class Prefetched:
+    """A loader whose next batch is prepared in a thread."""
 
     def __init__(self, loader: DataLoader):
         self.loader = loader
@@ -50,60 +51,62 @@ class Ahead:
     def __iter__(self) -> Iterator:
         batches = iter(self.loader)
         with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(next, batches, None)
-            while (batch := coming.result()) is not None:
-                coming = pool.submit(next, batches, None)
+            upcoming = pool.submit(next, batches, None)
+            while (batch := upcoming.result()) is not None:
+                upcoming = pool.submit(next, batches, None)
                 yield batch
 
 
 def thread(trainer: Trainer) -> None:
-    usual = trainer.loader
+    default_loader = trainer.loader
 
-    def loader(epoch: int) -> tuple[Ahead, int]:
-        batches, size = usual(epoch)
-        return Ahead(batches), size
+    def loader(epoch: int) -> tuple[Prefetched, int]:
+        batches, size = default_loader(epoch)
+        return Prefetched(batches), size
 
     trainer.loader = loader
 
 
+VARIANTS = {f.__name__: f for f in (contiguous, precision, fused, compiled, graphs, thread)}
+
+
 def train_loop(folder: str, model: str, variant: str) -> ours.Measured:
-    """An epoch of a training, by a variant of the loop."""
+    """Train one epoch with a variant of the loop."""
     trainer = ours.make_trainer(folder, model, "variant")
-    globals()[variant](trainer)
+    VARIANTS[variant](trainer)
     return ours.epochs(trainer)
 
 
-def _measure(variant: Callable) -> Callable[[Bench, int], Outcome]:
+def _measure(variant: str) -> Callable[[Bench, int], Outcome]:
     def measure(bench: Bench, count: int) -> Outcome:
-        model = inputs.model(bench, bench.params.matrix.models[0])
-        told = {"folder": str(inputs.store(bench, count)), "model": model.model_dump_json()}
+        settings = train.our_settings(bench, count)
         with (
-            bench.side("variants.train_loop", **told, variant=variant.__name__) as a,
-            bench.side("ours.train_loop", **told) as b,
+            bench.side("variants.train_loop", **settings, variant=variant) as changed,
+            bench.side("ours.train_loop", **settings) as default,
         ):
-            return Outcome(bench.compare(a.turn, b.turn).ratios, count, train.facts(bench))
+            pair = bench.compare(changed.turn, default.turn)
+            return Outcome(pair.ratios, count, train.facts(bench))
 
     return measure
 
 
-def _row(variant: Callable, what: str, *devices: str) -> Row:
-    name, aims = f"with-{variant.__name__}", {device: at_most(WORTH_IT) for device in devices}
+def _row(variant: str, description: str, *devices: str) -> Row:
     return Row(
-        name,
-        f"`train` with {what}",
-        "the loop as it is",
+        f"with-{variant}",
+        f"`train` with {description}",
+        "default loop",
         "x",
-        aims,
+        {device: at_most(MAX_GAIN) for device in devices},
         _measure(variant),
         share=(1, 32),
     )
 
 
 ROWS = [
-    _row(contiguous, "channels first in memory instead of last", "cpu", "cuda"),
-    _row(precision, "bf16 on a CPU, float32 on a GPU", "cpu", "cuda"),
-    _row(fused, "the fused AdamW", "cpu", "cuda"),
-    _row(compiled, "`torch.compile`, its compilation left out", "cpu", "cuda"),
-    _row(graphs, "CUDA graphs, by `torch.compile(mode='reduce-overhead')`", "cuda"),
-    _row(thread, "a thread that prepares the next batch", "cpu"),
+    _row("contiguous", "contiguous (NCHW) instead of channels-last memory format", "cpu", "cuda"),
+    _row("precision", "bf16 on a CPU, float32 on a GPU", "cpu", "cuda"),
+    _row("fused", "the fused AdamW", "cpu", "cuda"),
+    _row("compiled", "`torch.compile`, without its compile time", "cpu", "cuda"),
+    _row("graphs", "CUDA graphs, by `torch.compile(mode='reduce-overhead')`", "cuda"),
+    _row("thread", "a thread that prepares the next batch", "cpu"),
 ]

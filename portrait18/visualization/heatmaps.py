@@ -52,6 +52,7 @@ class HookedNetwork(nn.Module):
         ]
 
     def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        """Return the network's outputs (N, widths) for photos (N, 3, S, S)."""
         pooled = [
             part.backbone.forward_head(point(features))
             for part, point, features in zip(

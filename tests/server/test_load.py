@@ -1,5 +1,6 @@
-"""The serving benchmark counts all responses, and its rows report what was measured."""
+"""The benchmark's load generator, and its rows of the server."""
 
+import dataclasses
 import time
 from contextlib import contextmanager
 
@@ -8,34 +9,35 @@ from fake import FakePredictor, png, serving
 from synthetic import REPO
 
 from benchmarks import serving as rows
+from benchmarks.load import form, send
 from benchmarks.rows import Bench
-from benchmarks.serving import Served, body, load
-from benchmarks.side import NotMeasured
+from benchmarks.serving import Served
+from benchmarks.side import MeasurementError
 from portrait18.core import params
 
 
-def test_every_request_counts_as_answered_or_lost():
+def test_every_request_counts_as_successful_or_failed():
     predictor = FakePredictor()
     with serving(predictor, max_photos=1) as address:
-        result = load(address, [body(png(red)) for red in range(3)], requests=100, clients=8)
-        assert (len(result.seconds), result.lost) == (100, 0)
+        load = send(address, [form(png(red)) for red in range(3)], requests=100, clients=8)
+        assert (len(load.latencies), load.failed) == (100, 0)
         assert sum(predictor.batches) == 100
-        assert max(predictor.batches) > 1  # photos shared a batch
-        assert 0 < result.seconds.max() <= result.wall
-        result = load(address, [body(png()), body(b"text")], requests=10, clients=2)
-        assert (len(result.seconds), result.lost) == (5, 5)
-    result = load(address, [body(png())], requests=4, clients=2)
-    assert (len(result.seconds), result.lost) == (0, 4)
+        assert max(predictor.batches) > 1  # batched
+        assert 0 < load.latencies.max() <= load.seconds
+        load = send(address, [form(png()), form(b"text")], requests=10, clients=2)
+        assert (len(load.latencies), load.failed) == (5, 5)
+    load = send(address, [form(png())], requests=4, clients=2)
+    assert (len(load.latencies), load.failed) == (0, 4)
 
 
-def test_none_of_1000_requests_32_at_a_time_is_lost():
+def test_none_of_1000_requests_fails_with_32_at_a_time():
     with serving() as address:
-        result = load(address, [body(png(red, 1)) for red in range(18)], requests=1000, clients=32)
-    assert (len(result.seconds), result.lost) == (1000, 0)
+        load = send(address, [form(png(red, 1)) for red in range(18)], requests=1000, clients=32)
+    assert (len(load.latencies), load.failed) == (1000, 0)
 
 
 class SlowPredictor(FakePredictor):
-    """A batch takes as long as one photo."""
+    """Take as long for a batch as for one photo."""
 
     def detect(self, photos):
         time.sleep(0.05)
@@ -45,68 +47,74 @@ class SlowPredictor(FakePredictor):
 @pytest.fixture
 def bench(tmp_path):
     return Bench(
-        REPO / "data/demo", 8, 1, "cpu", 0, 1.0, tmp_path, params.load(REPO / "params.yaml")
+        data=REPO / "data/demo",
+        photos=8,
+        rounds=1,
+        device="cpu",
+        num_workers=0,
+        minutes=1.0,
+        folder=tmp_path,
+        params=params.load(REPO / "params.yaml"),
     )
 
 
 @pytest.fixture
 def fake_server(monkeypatch):
-    """Measure rows with a server in this process."""
+    """Replace the server by one in this process."""
 
     @contextmanager
     def server(bench, *flags):
-        settings = dict(
-            zip((flag[2:].replace("-", "_") for flag in flags[::2]), flags[1::2], strict=True)
-        )
-        with serving(SlowPredictor(), **settings) as address:
+        names = [flag.removeprefix("--").replace("-", "_") for flag in flags[::2]]
+        with serving(SlowPredictor(), **dict(zip(names, flags[1::2], strict=True))) as address:
             yield Served(address, 1.5, 3)
 
     monkeypatch.setattr(rows, "server", server)
 
 
-def test_batching_at_least_doubles_the_throughput_of_16_clients(bench, fake_server):
-    outcome = rows.together(bench, 64)
+def test_batching_16_clients_at_least_doubles_the_throughput(bench, fake_server):
+    outcome = rows.batching(bench, 64)
     assert outcome.values[0] >= 2
-    assert outcome.sound
+    assert outcome.same_work
     assert outcome.facts == {"clients": 16, "networks": 3}
-    ours, theirs = (outcome.figures[side] for side in ("together", "one_at_a_time"))
-    assert ours["lost"] == theirs["lost"] == 0
-    assert theirs["requests_a_second"] <= 20
+    ours, theirs = (outcome.results[side] for side in ("batched", "unbatched"))
+    assert ours["failed"] == theirs["failed"] == 0
+    assert theirs["requests_per_second"] <= 20
     assert 0.05 <= ours["p50_seconds"] <= ours["p99_seconds"] < theirs["p99_seconds"]
 
 
-def test_lost_photos_are_counted_and_invalidate_a_comparison(bench, fake_server, monkeypatch):
-    assert rows.many(bench, 40).values == [0]
-    some = [body(png()), body(b"text")]
-    monkeypatch.setattr(rows, "_bodies", lambda bench, count: some)
-    outcome = rows.many(bench, 40)
+def test_failed_requests_are_counted_and_are_not_the_same_work(bench, fake_server, monkeypatch):
+    assert rows.full_load(bench, 40).values == [0]
+    bodies = [form(png()), form(b"text")]
+    monkeypatch.setattr(rows, "request_bodies", lambda bench, count: bodies)
+    outcome = rows.full_load(bench, 40)
     assert outcome.values == [20]
-    assert outcome.figures["lost"] == 20
-    assert not rows.together(bench, 32).sound
-    monkeypatch.setattr(rows, "_bodies", lambda bench, count: some[1:])
-    with pytest.raises(NotMeasured, match="none of 40 requests"):
-        rows.many(bench, 40)
+    assert outcome.results["failed"] == 20
+    assert not rows.batching(bench, 32).same_work
 
 
-def test_startup_is_timed_in_every_round_but_the_first(bench, fake_server):
-    assert rows.start(Bench(**{**vars(bench), "rounds": 3}), 0).values == [1.5] * 3
+def test_a_load_of_which_every_request_fails_is_an_error(bench, fake_server, monkeypatch):
+    monkeypatch.setattr(rows, "request_bodies", lambda bench, count: [form(b"text")])
+    with pytest.raises(MeasurementError, match="none of 40 requests"):
+        rows.full_load(bench, 40)
 
 
-def test_a_bundles_server_is_started_and_stopped(bench, make_bundle):
-    with rows.server(Bench(**{**vars(bench), "bundle": make_bundle().resolve()})) as served:
+def test_the_start_time_is_measured_in_each_round(bench, fake_server):
+    assert rows.start(dataclasses.replace(bench, rounds=3), 0).values == [1.5] * 3
+
+
+def test_the_server_of_a_bundle_is_started_and_stopped(bench, make_bundle):
+    with rows.server(dataclasses.replace(bench, bundle=make_bundle().resolve())) as served:
         assert served.networks == 5
-        assert 0 < served.started < 60
-        assert load(served.address, [body(png())], requests=2, clients=1).lost == 0
-    assert load(served.address, [body(png())], requests=1, clients=1).lost == 1
+        assert 0 < served.start_seconds < 60
+        assert send(served.address, [form(png())], requests=2, clients=1).failed == 0
+    assert send(served.address, [form(png())], requests=1, clients=1).failed == 1
 
 
-def test_a_missing_or_corrupt_bundle_is_not_measured(bench, tmp_path):
-    none = Bench(**{**vars(bench), "bundle": tmp_path / "none"})
-    with pytest.raises(
-        NotMeasured, match="none holds no bundle; make demo makes the demo's, --bundle FOLDER names"
-    ):
-        rows.start(none, 0)
+def test_without_a_valid_bundle_nothing_is_measured(bench, tmp_path):
+    missing = dataclasses.replace(bench, bundle=tmp_path / "none")
+    with pytest.raises(MeasurementError, match=r"none has no bundle; .* --bundle FOLDER"):
+        rows.start(missing, 0)
     (tmp_path / "none").mkdir()
     (tmp_path / "none/bundle.json").write_text("{}")
-    with pytest.raises(NotMeasured, match=r"the server did not start: error: .*bundle\.json"):
-        rows.start(none, 0)
+    with pytest.raises(MeasurementError, match=r"the server did not start: error: .*bundle.json"):
+        rows.start(missing, 0)
