@@ -1,4 +1,4 @@
-"""Errors that a user can cause: one line each, naming the thing, the value, what is allowed, the fix."""
+"""Errors that a user can cause, one line each: what, the value, what is allowed, the fix."""
 
 import errno
 import functools
@@ -8,21 +8,21 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-#: Errors of the system that a user can mend, and how.
-_MENDED_BY = {
-    errno.ENOSPC: "make room on the disk",
-    errno.EDQUOT: "make room in your quota",
+#: System errors that a user can fix, and the fix.
+ERRNO_HINTS = {
+    errno.ENOSPC: "free some disk space",
+    errno.EDQUOT: "free some of your disk quota",
     errno.EFBIG: "allow larger files (ulimit -f)",
-    errno.EROFS: "use a disk that can be written to",
+    errno.EROFS: "use a writable disk",
     errno.EACCES: "allow this user to read and write there",
     errno.EPERM: "allow this user to read and write there",
-    errno.ENOTDIR: "put a folder in the file's place",
-    errno.EEXIST: "put a folder in the file's place",
-    errno.EISDIR: "put a file in the folder's place",
+    errno.ENOTDIR: "replace the file by a folder",
+    errno.EEXIST: "replace the file by a folder",
+    errno.EISDIR: "replace the folder by a file",
     errno.ENAMETOOLONG: "use a shorter name",
 }
 
-#: How PyTorch's RuntimeErrors say that memory ran out: on the GPU, in its libraries, beside it, between processes.
+#: How PyTorch reports lack of memory: of a GPU, of CUDA libraries, of the CPU, shared memory.
 _OUT_OF_MEMORY = (
     "out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
@@ -30,19 +30,20 @@ _OUT_OF_MEMORY = (
     "can't allocate memory",
     "insufficient shared memory",
 )
-_STOPPED = "stopped; run the same command again to go on from here"
-_INTERRUPTED = 130  # exit status, as of a shell's command that SIGINT ended
-#: The fix for a file that DVC keeps: deleting it may not do, its copy in the cache can be damaged too.
+#: Last line of a program that a signal ended.
+STOPPED = "stopped; run the same command again to resume"
+_INTERRUPTED = 130  # exit status of a shell command that SIGINT ended
+#: The fix for a file that DVC tracks. Deleting it may not help: the cache can be damaged too.
 REPAIR_HINT = "run make repair, then dvc repro"
 
 
 def printable(text: str) -> str:
-    """The text with what breaks a line or steers a terminal as escapes: file names may hold anything."""
+    """Escape line breaks and terminal control characters: file names can contain anything."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class UserError(Exception):
-    """Something in the input, the params or the machine that the user can mend.
+    """A problem of the input, the params or the machine that the user can fix.
 
     Args:
         problems: one line, or several that were found together.
@@ -57,18 +58,17 @@ class UserError(Exception):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, on the GPU or beside it."""
-    said = isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
-    return (
-        said
-        or isinstance(error, MemoryError)
-        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    """Return whether an error means that memory ran out, on the GPU or on the CPU."""
+    if isinstance(error, RuntimeError):
+        return any(part in str(error) for part in _OUT_OF_MEMORY)
+    return isinstance(error, MemoryError) or (
+        isinstance(error, OSError) and error.errno == errno.ENOMEM
     )
 
 
 @contextmanager
 def oom_hint(params: str) -> Iterator[None]:
-    """Where memory runs out inside, a `UserError` that names the params to lower."""
+    """Turn running out of memory in the block into a `UserError` that names the params to lower."""
     try:
         yield
     except (RuntimeError, MemoryError, OSError) as error:
@@ -86,16 +86,19 @@ def _shortage(error: BaseException) -> str:
 
 def _on_signals(handler: Callable) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as a shell's background commands have it
+        if signal.getsignal(number) != signal.SIG_IGN:  # a shell's background jobs ignore SIGINT
             signal.signal(number, handler)
 
 
 def exit_on_signals() -> None:
-    """Until an entry point begins, SIGINT and SIGTERM end the process at once: imports would give a traceback."""
+    """End the process at once on SIGINT and SIGTERM, until an entry point sets its own handlers.
+
+    Without it, a signal during imports would print a traceback.
+    """
 
     def end(signum, frame):
-        os.write(2, f"{_STOPPED}\n".encode())
-        os._exit(_INTERRUPTED)  # nothing has begun that could be put in order
+        os.write(2, f"{STOPPED}\n".encode())
+        os._exit(_INTERRUPTED)  # nothing has started that would need cleaning up
 
     _on_signals(end)
 
@@ -105,9 +108,10 @@ def _interrupt(signum, frame):
 
 
 def cli_errors(main: Callable) -> Callable:
-    """Decorator for an entry point: a `UserError` becomes plain lines and exit status 1, not a traceback.
+    """Decorate an entry point so that errors a user can fix are lines on stderr, not tracebacks.
 
-    SIGINT and SIGTERM end with a line that says how to go on (status 130).
+    A `UserError`, lack of memory and the system errors of `ERRNO_HINTS` exit with status 1, SIGINT
+    and SIGTERM with status 130.
     """
 
     @functools.wraps(main)
@@ -116,31 +120,34 @@ def cli_errors(main: Callable) -> Callable:
         try:
             return main(*args, **kwargs)
         except UserError as error:
-            for problem in error.problems:
-                print(f"error: {problem}", file=sys.stderr)
-            if len(error.problems) > 1:
-                print(
-                    f"{len(error.problems)} problems; mend them all, then run this command again",
-                    file=sys.stderr,
-                )
-            if error.hint:
-                print(error.hint, file=sys.stderr)
-            sys.exit(1)
+            lines, status = _lines(error), 1
         except KeyboardInterrupt:
-            print(_STOPPED, file=sys.stderr)
-            sys.exit(_INTERRUPTED)
+            lines, status = [STOPPED], _INTERRUPTED
         except (RuntimeError, MemoryError, OSError) as error:
-            if is_out_of_memory(error):
-                print(
-                    f"error: {_shortage(error)}; end other programs or use a larger machine",
-                    file=sys.stderr,
-                )
-                sys.exit(1)
-            if not isinstance(error, OSError) or error.errno not in _MENDED_BY:
+            line, status = _system_error(error), 1
+            if not line:
                 raise
-            where = f": {error.filename}" if error.filename else ""
-            mend = f"{_MENDED_BY[error.errno]}, then run the same command again"
-            print(f"error: {error.strerror}{where}; {mend}", file=sys.stderr)
-            sys.exit(1)
+            lines = [line]
+        for line in lines:
+            print(line, file=sys.stderr)
+        sys.exit(status)
 
     return wrapped
+
+
+def _lines(error: UserError) -> list[str]:
+    lines = [f"error: {problem}" for problem in error.problems]
+    if len(lines) > 1:
+        lines.append(f"{len(lines)} problems; fix them all, then run this command again")
+    return [*lines, error.hint] if error.hint else lines
+
+
+def _system_error(error: Exception) -> str:
+    """Return the line for lack of memory or a system error that a user can fix, else ""."""
+    if is_out_of_memory(error):
+        return f"error: {_shortage(error)}; end other programs or use a larger machine"
+    if not isinstance(error, OSError) or error.errno not in ERRNO_HINTS:
+        return ""
+    where = f": {error.filename}" if error.filename else ""
+    hint = f"{ERRNO_HINTS[error.errno]}, then run the same command again"
+    return f"error: {error.strerror}{where}; {hint}"

@@ -1,4 +1,4 @@
-"""What a killed run leaves for the next one: the pieces of work that it finished."""
+"""Journals: finished pieces of work that a killed run leaves for the next one."""
 
 import hashlib
 import itertools
@@ -17,43 +17,44 @@ def _signed(text: str) -> str:
 
 
 def read(path: Path) -> tuple[object, list]:
-    """The fingerprint and the pieces that a journal holds, (None, []) where there is none.
+    """Return the fingerprint and the pieces of a journal, or (None, []) if there is none.
 
-    What a kill cut off ends the list; so does a line that is not as it was written, which is said.
+    The pieces end at the first line that is cut off or whose checksum is wrong; the latter is
+    reported.
     """
     if not path.exists():
         return None, []
     *lines, _ = path.read_text(errors="replace").split("\n")
-    good = list(itertools.takewhile(lambda line: _signed(line.rpartition(" ")[0]) == line, lines))
-    if len(good) < len(lines):
-        print(
-            f"{path} is damaged; what it holds from line {len(good) + 1} on is done again",
-            flush=True,
-        )
-    entries = [json.loads(line.rpartition(" ")[0]) for line in good]
+    intact = list(itertools.takewhile(lambda line: _signed(line.rpartition(" ")[0]) == line, lines))
+    if len(intact) < len(lines):
+        print(f"{path} is damaged; redoing the work from its line {len(intact) + 1} on", flush=True)
+    entries = [json.loads(line.rpartition(" ")[0]) for line in intact]
     return (entries[0], entries[1:]) if entries else (None, [])
 
 
 class Journal:
-    """Pieces of work already done, a line of JSON each, so that a killed run goes on where it stopped.
+    """Finished pieces of work, a line of JSON each, from which a killed run resumes.
 
     Args:
-        path: the file; it appears, with its folder, if it is not there.
-        fingerprint: of all that the work depends on, any JSON value; pieces done for another are thrown away.
+        path: the file; created with its folder if missing.
+        fingerprint: JSON value of everything that the work depends on. Pieces of a journal with
+            another fingerprint are discarded.
+
+    Attributes:
+        pieces: the finished pieces.
     """
 
     def __init__(self, path: Path, fingerprint: object):
         self.path = path
-        fingerprint = json.loads(
-            json.dumps(fingerprint)
-        )  # as it will be read: tuples come back as lists
+        fingerprint = json.loads(json.dumps(fingerprint))  # as it is read back: tuples are lists
         found, pieces = read(path)
         self.pieces = pieces if found == fingerprint else []
-        # Whole lines only: what comes next must not be written behind half a one.
+        # Rewrite the intact lines only: the next piece must not follow half a line.
         with atomic_write(path) as tmp_path:
             tmp_path.write_text("".join(map(_line, (fingerprint, *self.pieces))))
 
     def add(self, piece: object) -> None:
+        """Append a piece."""
         with open(self.path, "a") as file:
             file.write(_line(piece))
         self.pieces.append(piece)

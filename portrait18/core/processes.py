@@ -1,7 +1,7 @@
 """Several processes working on one task, started by `torchrun` (`launch` in params.yaml).
 
-Each process takes its share; the main process writes. Without torchrun there is one process and every function
-here returns at once. All machines must share the project's folder.
+Each process takes its share; the main process writes. Without torchrun there is one process and
+every function here returns at once. All machines must share the project's folder.
 """
 
 import atexit
@@ -32,8 +32,8 @@ def init() -> None:
         gpus = torch.cuda.device_count()
         if device().index >= gpus:
             raise UserError(
-                f"launch: process {device().index + 1} of this machine has no GPU, there are {gpus};"
-                f" set --nproc-per-node to {gpus} or less"
+                f"launch: process {device().index + 1} of this machine has no GPU, there are"
+                f" {gpus}; set --nproc-per-node to {gpus} or less"
             )
         torch.cuda.set_device(device())
     dist.init_process_group("nccl" if device().type == "cuda" else "gloo")
@@ -41,7 +41,10 @@ def init() -> None:
 
 
 def _group():
-    """Return torch.distributed if a process group exists, else None; does not import PyTorch for one process."""
+    """Return torch.distributed if there is a process group, else None.
+
+    One process must not import PyTorch here.
+    """
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return None
     import torch.distributed as dist
@@ -102,7 +105,7 @@ def gather_in_order(results: Iterable, count: int) -> Iterator[list]:
         count: number of items over all processes.
 
     Yields:
-        On the main process, the results of one item of each process, in order; on other processes, [].
+        On the main process, the results of one item of each process, in order; on others, [].
     """
     iterator = iter(results)
     for _ in range(0, count, world_size()):

@@ -86,7 +86,7 @@ def crop_work_dir(split: str) -> Path:
 
 
 def runs_by_model(matrix: MatrixParams, pseudo_label: PseudoLabelParams) -> dict[str, list[Run]]:
-    """Return the runs of each model, keyed by `Run.name`: round 1 in the order of the params, then round 2."""
+    """Return the runs of each model by `Run.name`: round 1 in the params' order, then round 2."""
     models = [(m, 1) for m in matrix.models] + [(m, 2) for m in pseudo_label.models]
     runs = (
         [Run(m, f, s, round) for f in matrix.folds for s in matrix.seeds] for m, round in models
@@ -97,9 +97,9 @@ def runs_by_model(matrix: MatrixParams, pseudo_label: PseudoLabelParams) -> dict
 def remove_stale_progress(keep: Iterable[Path] = ()) -> None:
     """Remove checkpoints and journals of runs whose output exists, except the files in `keep`.
 
-    Progress outlives its run, because a kill may come before DVC has recorded the output. A later stage
-    that starts proves that it was recorded. (With trainings in parallel this may not hold: such a kill
-    costs that one training.)
+    Progress outlives its run, because a kill may come before DVC has recorded the output. A later
+    stage that starts proves that it was recorded. (With trainings in parallel this may not hold:
+    such a kill costs that one training.)
     """
     outputs = {}
     for path in RESUME.glob("*-*-*.pt"):
@@ -117,8 +117,8 @@ def remove_stale_progress(keep: Iterable[Path] = ()) -> None:
 def remove_stale_outputs(folder: Path, keep: Iterable[Path]) -> None:
     """Remove everything in `folder` except the files and folders in `keep`.
 
-    DVC leaves the outputs of removed matrix entries in place. In a folder that is a dependency they would
-    count as inputs. They stay in DVC's cache: naming the run again restores them.
+    DVC leaves the outputs of removed matrix entries in place. In a folder that is a dependency they
+    would count as inputs. They stay in DVC's cache: naming the run again restores them.
     """
     kept = {part for path in keep for part in (path, *path.parents)}
     leaves = kept - {parent for path in kept for parent in path.parents}

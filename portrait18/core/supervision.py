@@ -1,4 +1,4 @@
-"""Start and end of a stage's process: signals during imports, and the end of DVC."""
+"""End a stage when the DVC that started it ends."""
 
 import itertools
 import os
@@ -13,8 +13,8 @@ import psutil
 def ancestors_up_to_dvc() -> list[psutil.Process]:
     """Return this process, then each parent up to and including DVC.
 
-    DVC sets `DVC_STAGE` for every process that it starts and does not have it itself. A shell or torchrun
-    may stand between the two.
+    DVC sets `DVC_STAGE` for every process that it starts and does not have it itself. A shell or
+    torchrun may be between the two.
     """
     chain = [psutil.Process()]
     with suppress(psutil.Error):  # a parent has exited, or belongs to another user
@@ -35,8 +35,8 @@ def _terminate_after(chain: list[psutil.Process]) -> None:
 def terminate_with_dvc() -> None:
     """Start a thread that ends this process when the DVC that started it ends.
 
-    A killed DVC leaves its stage running; a second `dvc repro` would then write the same files. Without
-    `DVC_STAGE` (a stage started by hand) nothing is started.
+    A killed DVC leaves its stage running; a second `dvc repro` would then write the same files.
+    Without `DVC_STAGE` (a stage started by hand) nothing is started.
     """
     if "DVC_STAGE" in os.environ:
         threading.Thread(target=_terminate_after, args=[ancestors_up_to_dvc()], daemon=True).start()

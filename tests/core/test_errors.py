@@ -9,7 +9,7 @@ import pytest
 import torch
 from synthetic import REPO
 
-from portrait18.core.errors import UserError, cli_errors, oom_hint
+from portrait18.core.errors import STOPPED, UserError, cli_errors, oom_hint
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def signal_handlers_as_before():
 
 
 def end_of(failure: BaseException, capsys) -> tuple[int, list[str]]:
-    """Exit status and lines on stderr of an entry point that fails so."""
+    """Return exit status and lines on stderr of an entry point that raises an error."""
 
     @cli_errors
     def main():
@@ -41,7 +41,7 @@ def test_user_error_becomes_one_line(capsys):
     )
 
 
-def test_several_problems_become_a_line_each_and_their_number(capsys):
+def test_several_problems_become_a_line_each_and_a_count(capsys):
     status, lines = end_of(UserError(line for line in ("first", "second", "third")), capsys)
     assert status == 1
     assert lines[:3] == ["error: first", "error: second", "error: third"]
@@ -49,15 +49,15 @@ def test_several_problems_become_a_line_each_and_their_number(capsys):
     assert lines[3].startswith("3 problems")
 
 
-def test_text_of_a_user_error_holds_all_problems():
+def test_text_of_a_user_error_contains_all_problems():
     assert str(UserError(["first", "second"])) == "first\nsecond"
     assert UserError("only").problems == ["only"]
 
 
-def test_interrupt_says_how_to_go_on(capsys):
+def test_an_interrupt_says_how_to_resume(capsys):
     status, lines = end_of(KeyboardInterrupt(), capsys)
     assert status == 130
-    assert lines == ["stopped; run the same command again to go on from here"]
+    assert lines == ["stopped; run the same command again to resume"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -75,10 +75,11 @@ def test_termination_ends_like_an_interrupt(capsys, number):
     assert "stopped" in capsys.readouterr().err
 
 
+# Sets the disposition of SIGINT itself: a shell's background jobs, and so their tests, ignore it.
 BEFORE_MAIN = """
 import os, signal, time
 from portrait18.core.errors import exit_on_signals
-{before}
+signal.signal(signal.SIGINT, signal.{disposition})
 exit_on_signals()
 os.kill(os.getpid(), signal.{name})
 time.sleep(1)
@@ -87,25 +88,22 @@ print("still here")
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-def test_before_an_entry_point_begins_signals_end_it_without_a_traceback(name):
-    code = BEFORE_MAIN.format(before="", name=name)
+def test_signals_during_imports_end_the_process_without_a_traceback(name):
+    code = BEFORE_MAIN.format(disposition="SIG_DFL", name=name)
     done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True)
-    said = "stopped; run the same command again to go on from here\n"
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", said)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", f"{STOPPED}\n")
 
 
-def test_a_background_command_stays_deaf_to_the_terminals_interrupt():
-    code = BEFORE_MAIN.format(before="signal.signal(signal.SIGINT, signal.SIG_IGN)", name="SIGINT")
+def test_a_background_job_keeps_ignoring_interrupts():
+    code = BEFORE_MAIN.format(disposition="SIG_IGN", name="SIGINT")
     done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "still here\n")
 
 
-def really(allocate) -> BaseException:
-    try:
+def error_of(allocate) -> BaseException:
+    with pytest.raises((RuntimeError, MemoryError)) as caught:
         allocate()
-    except BaseException as error:
-        return error
-    raise AssertionError("no machine has so much memory")
+    return caught.value
 
 
 OUT_OF_MEMORY = {
@@ -116,15 +114,15 @@ OUT_OF_MEMORY = {
     "cuBLAS": RuntimeError(
         "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
     ),
-    "CPU": really(lambda: torch.empty(2**60, dtype=torch.uint8)),
-    "NumPy": really(lambda: np.empty(2**60, np.uint8)),
+    "CPU": error_of(lambda: torch.empty(2**60, dtype=torch.uint8)),
+    "NumPy": error_of(lambda: np.empty(2**60, np.uint8)),
     "Python": MemoryError(),
     "map": OSError(errno.ENOMEM, "Cannot allocate memory"),
 }
 
 
 @pytest.mark.parametrize("failure", OUT_OF_MEMORY.values(), ids=OUT_OF_MEMORY)
-def test_memory_that_runs_out_becomes_one_line_with_the_params_to_lower(capsys, failure):
+def test_lack_of_memory_becomes_one_line_with_the_params_to_lower(capsys, failure):
     @cli_errors
     def main():
         with oom_hint("predict.batch_size"):
@@ -142,7 +140,7 @@ def test_memory_that_runs_out_becomes_one_line_with_the_params_to_lower(capsys, 
 
 
 @pytest.mark.parametrize("failure", OUT_OF_MEMORY.values(), ids=OUT_OF_MEMORY)
-def test_memory_that_runs_out_elsewhere_is_one_line_too(capsys, failure):
+def test_lack_of_memory_elsewhere_becomes_one_line(capsys, failure):
     status, lines = end_of(failure, capsys)
     assert status == 1
     assert len(lines) == 1
@@ -152,7 +150,7 @@ def test_memory_that_runs_out_elsewhere_is_one_line_too(capsys, failure):
 @pytest.mark.parametrize(
     "failure", [RuntimeError("mat1 and mat2 shapes cannot be multiplied"), KeyError("a")]
 )
-def test_other_errors_are_no_matter_of_memory(failure):
+def test_other_errors_get_no_memory_hint(failure):
     with pytest.raises(type(failure)) as caught, oom_hint("predict.batch_size"):
         raise failure
     assert caught.value is failure
@@ -161,14 +159,14 @@ def test_other_errors_are_no_matter_of_memory(failure):
 @pytest.mark.parametrize(
     "number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT, errno.EFBIG]
 )
-def test_full_or_closed_disk_becomes_one_line_with_the_file(capsys, number):
+def test_a_full_or_read_only_disk_becomes_one_line_with_the_file(capsys, number):
     status, lines = end_of(OSError(number, os.strerror(number), "data/crops.npy"), capsys)
     assert status == 1
     assert len(lines) == 1
     assert lines[0].startswith(f"error: {os.strerror(number)}: data/crops.npy; ")
 
 
-def test_full_disk_without_a_file_name_is_still_one_line(capsys):
+def test_a_full_disk_without_a_file_name_becomes_one_line(capsys):
     status, lines = end_of(OSError(errno.ENOSPC, "No space left on device"), capsys)
     assert status == 1
     assert lines[0].startswith("error: No space left on device; ")
@@ -198,6 +196,6 @@ def test_wrapped_function_keeps_name_arguments_and_result():
     assert add.__doc__ == "Sum."
 
 
-def test_what_breaks_a_line_or_steers_a_terminal_is_escaped():
+def test_line_breaks_and_control_characters_are_escaped():
     (line,) = UserError("a\nb\x1b[31m\udcff\u2028é ü").problems
     assert line == r"a\nb\x1b[31m\udcff\u2028é ü"

@@ -6,7 +6,7 @@ from portrait18.core.journal import Journal
 
 @pytest.fixture
 def path(tmp_path):
-    """Of a journal with two pieces, in a folder of its own."""
+    """Path of a journal with two pieces, in its own folder."""
     path = tmp_path / "folder/work.jsonl"
     written = Journal(path, ["crops", 3, {"flip": True}])
     written.add([1, "a"])
@@ -14,7 +14,7 @@ def path(tmp_path):
     return path
 
 
-def test_pieces_come_back_in_their_order_for_the_same_fingerprint(path):
+def test_pieces_are_read_back_in_order_for_the_same_fingerprint(path):
     again = Journal(path, ["crops", 3, {"flip": True}])
     assert again.pieces == [[1, "a"], {"b": 0.1}]
     again.add("c")
@@ -22,7 +22,7 @@ def test_pieces_come_back_in_their_order_for_the_same_fingerprint(path):
     assert journal.read(path) == (["crops", 3, {"flip": True}], [[1, "a"], {"b": 0.1}, "c"])
 
 
-def test_pieces_for_other_work_are_thrown_away_at_once(path):
+def test_pieces_of_another_fingerprint_are_discarded(path):
     assert Journal(path, ["crops", 4, {"flip": True}]).pieces == []
     assert Journal(path, ["crops", 3, {"flip": True}]).pieces == []
 
@@ -31,7 +31,7 @@ FINGERPRINT = ["crops", 3, {"flip": True}]
 
 
 @pytest.mark.parametrize("cut", [1, 5, 20])
-def test_what_a_kill_cut_off_costs_that_piece_alone(path, cut):
+def test_a_line_cut_off_by_a_kill_costs_only_that_piece(path, cut):
     Journal(path, FINGERPRINT).add("cut off")
     path.write_text(path.read_text()[:-cut])
     again = Journal(path, FINGERPRINT)
@@ -43,32 +43,30 @@ def test_what_a_kill_cut_off_costs_that_piece_alone(path, cut):
 @pytest.mark.parametrize(
     "line", ["\0\0\0", "[2, 0.5]", '{"b": 0.2} 0123456789abcdef', "\ufffd", ""]
 )
-def test_a_line_that_is_not_as_it_was_written_ends_what_is_gone_on_with(path, capsys, line):
+def test_pieces_end_at_a_damaged_line(path, capsys, line):
     lines = path.read_text().splitlines()
     Journal(path, FINGERPRINT).add("behind")
     path.write_text("\n".join([*path.read_text().splitlines()[:2], line, *lines[2:]]) + "\n")
     assert Journal(path, FINGERPRINT).pieces == [[1, "a"]]
-    assert (
-        f"{path} is damaged; what it holds from line 3 on is done again" in capsys.readouterr().out
-    )
+    assert f"{path} is damaged; redoing the work from its line 3 on" in capsys.readouterr().out
     assert Journal(path, FINGERPRINT).pieces == [[1, "a"]]
     assert capsys.readouterr().out == ""
 
 
-def test_a_changed_number_is_noticed(path):
+def test_a_changed_number_is_detected(path):
     path.write_text(path.read_text().replace("0.1", "0.2"))
     assert Journal(path, FINGERPRINT).pieces == [[1, "a"]]
 
 
 @pytest.mark.parametrize("content", ["", "\n", "no json\n1\n", '["crops"'])
-def test_a_journal_without_a_readable_fingerprint_holds_nothing(path, content):
+def test_a_journal_without_an_intact_fingerprint_is_empty(path, content):
     path.write_text(content)
     assert journal.read(path) == (None, [])
     assert Journal(path, None).pieces == []
     assert journal.read(path.with_name("none.jsonl")) == (None, [])
 
 
-def test_numbers_come_back_to_the_last_digit(path):
+def test_numbers_are_read_back_exactly(path):
     numbers = [0.1, 1 / 3, 2.0**-149, 3.4028234663852886e38]
     Journal(path, "numbers").add(numbers)
     assert Journal(path, "numbers").pieces == [numbers]

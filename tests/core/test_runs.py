@@ -6,7 +6,7 @@ from portrait18.core import runs
 from portrait18.core.params import MatrixParams, PseudoLabelParams
 
 
-def test_run_has_a_place_for_each_of_its_files():
+def test_a_run_has_a_path_for_each_of_its_files():
     run = runs.Run("age-class", 2, 7)
     assert str(run) == "age-class 2-7"
     assert run.weights == Path("models/trained/age-class/2-7.safetensors")
@@ -15,18 +15,18 @@ def test_run_has_a_place_for_each_of_its_files():
     assert run.checkpoint == Path(".resume/age-class-2-7.pt")
 
 
-def test_the_second_round_shares_no_file_with_the_first():
-    first, second = runs.Run.parse("age", "2", "7"), runs.Run.parse("age", "2", "7", "second")
-    assert (first.fold, first.seed, first.second, second.second) == (2, 7, False, True)
+def test_the_two_rounds_share_no_files():
+    first, second = runs.Run.parse("age", "2", "7"), runs.Run.parse("age", "2", "7", "2")
+    assert (first.fold, first.seed, first.round, second.round) == (2, 7, 1, 2)
     assert second.predictions == Path("data/predictions/round2/age/2-7.csv")
     assert second.pseudo_labels == Path("data/pseudo_labels/age-2.csv")
-    with pytest.raises(KeyError, match="third"):
-        runs.Run.parse("age", "2", "7", "third")
+    with pytest.raises(KeyError, match="3"):
+        runs.Run.parse("age", "2", "7", "3")
     for file in ("weights", "predictions", "live", "checkpoint", "name"):
         assert getattr(first, file) != getattr(second, file)
 
 
-def test_matrix_asks_for_each_model_fold_and_seed_in_each_round():
+def test_the_matrix_gives_each_model_fold_and_seed_in_each_round():
     matrix = MatrixParams(models=["mask", "age"], folds=[1, 0], seeds=[5, 6])
     wanted = runs.runs_by_model(matrix, PseudoLabelParams(models=["age"], confidence=0.9))
     assert list(wanted) == ["mask", "age", "age-round2"]
@@ -39,7 +39,7 @@ def test_matrix_asks_for_each_model_fold_and_seed_in_each_round():
     assert wanted["age-round2"] == [run._replace(round=2) for run in wanted["age"]]
 
 
-def test_outs_of_other_runs_are_forgotten(tmp_path, capsys):
+def test_outputs_of_other_runs_are_removed(tmp_path, capsys):
     for name in (
         "mask/0-0.csv",
         "mask/1-0.csv",
@@ -53,32 +53,30 @@ def test_outs_of_other_runs_are_forgotten(tmp_path, capsys):
     runs.remove_stale_outputs(tmp_path, [tmp_path / "mask/0-0.csv", tmp_path / "live/0-0"])
     left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*"))
     assert left == ["live", "live/0-0", "live/0-0/scores.csv", "mask", "mask/0-0.csv"]
-    assert capsys.readouterr().out.count("no longer in the params, removed") == 4
+    assert capsys.readouterr().out.count("the params no longer name it") == 4
 
 
-def test_forgetting_in_a_folder_that_is_not_there_is_no_error(tmp_path):
+def test_a_missing_folder_has_no_stale_outputs(tmp_path):
     runs.remove_stale_outputs(tmp_path / "none", [])
 
 
-def test_checkpoints_go_when_their_model_is_there_but_not_that_of_the_run_at_hand(
-    tmp_path, monkeypatch
-):
+def test_checkpoints_of_trained_models_are_removed_except_of_the_current_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done, again = runs.Run("age-class", 0, 0), runs.Run("age-class", 0, 0, round=2)
-    half, at_hand = runs.Run("age-value", 1, 10), runs.Run("mask", 0, 0)
-    for run in (done, again, half, at_hand):
+    half, current = runs.Run("age-value", 1, 10), runs.Run("mask", 0, 0)
+    for run in (done, again, half, current):
         run.checkpoint.parent.mkdir(exist_ok=True)
         run.checkpoint.touch()
-    for run in (done, again, at_hand):
+    for run in (done, again, current):
         run.weights.parent.mkdir(parents=True)
         run.weights.touch()
-    runs.remove_stale_progress(keep=[at_hand.checkpoint])
+    runs.remove_stale_progress(keep=[current.checkpoint])
     assert sorted(p.name for p in runs.RESUME.iterdir()) == ["age-value-1-10.pt", "mask-0-0.pt"]
     runs.remove_stale_progress()
     assert [p.name for p in runs.RESUME.iterdir()] == ["age-value-1-10.pt"]
 
 
-def test_journals_of_predictions_go_when_their_predictions_are_there(tmp_path, monkeypatch):
+def test_journals_of_finished_predictions_are_removed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done, again, half = (
         runs.Run("age-class", 0, 0),

@@ -64,3 +64,28 @@ def test_a_damaged_table_is_rejected_in_one_line(tmp_path, data):
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(UserError, match=r"t\.csv is missing; run dvc repro"):
         tables.read(tmp_path / "t.csv")
+
+
+def test_a_failed_write_leaves_the_old_table(tmp_path, monkeypatch):
+    target = tmp_path / "t.csv"
+    tables.write_csv(pd.DataFrame({"a": [1]}), target)
+
+    def fail(self, path, **kwargs):
+        path.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", fail)
+    with pytest.raises(OSError, match="No space"):
+        tables.write_csv(pd.DataFrame({"a": [2]}), target)
+    assert target.read_text() == "a\n1\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+
+
+def test_tables_have_the_same_bytes_every_time(tmp_path):
+    columns = {"photo": ["a,b", 'c"d', "한"], "p": np.array([0.1, 1 / 3, 1e-9]), "n": [1, -2, 3]}
+    table = pd.DataFrame(columns, index=[7, 5, 6])
+    for name in ("one.csv", "two.csv"):
+        tables.write_csv(table, tmp_path / name)
+    first = (tmp_path / "one.csv").read_bytes()
+    assert first == (tmp_path / "two.csv").read_bytes()
+    assert first == 'photo,p,n\n"a,b",0.1,1\n"c""d",0.3333333,-2\n한,1e-09,3\n'.encode()

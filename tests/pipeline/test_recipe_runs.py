@@ -109,7 +109,12 @@ def project(tmp_path):
         assert call(*command).returncode == 0
     call.root = tmp_path
     call.start = lambda command: subprocess.Popen(
-        command, cwd=tmp_path, env=env, start_new_session=True
+        command,
+        cwd=tmp_path,
+        env=env,
+        start_new_session=True,
+        # A shell's background jobs ignore SIGINT, and these tests may be one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     call.recipe = lambda *args, **changes: call(*LEDGER, "run", *args, **changes)
     call.params = lambda: yaml.safe_load((tmp_path / "params.yaml").read_text())
