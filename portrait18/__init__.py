@@ -28,7 +28,7 @@ def load(
 
     Args:
         folder: the bundle that `dvc repro export` writes.
-        device: where the networks run, such as `cpu` or `cuda:0`; by default the GPU if there is one.
+        device: where the networks run, such as `cpu` or `cuda:0`; by default a GPU if available.
         min_face: smallest face to look for, as a fraction of the photo's shorter side, above 0 and
             at most 1; by default the one that the training photos were cropped with.
 

@@ -1,4 +1,4 @@
-"""List the labels that are probably wrong, by the held-out predictions, with a contact sheet for each task."""
+"""List the labels that are probably wrong, with a contact sheet for each task."""
 
 from pathlib import Path
 
@@ -12,20 +12,17 @@ OUT = Path("reports/audit")
 
 
 def main() -> None:
-    found = audit.suspects(
-        tables.read("data/ensemble/validation.csv"), tables.read("data/labels.csv")
-    )
+    predictions = tables.read("data/ensemble/validation.csv")
+    found = audit.suspects(predictions, tables.read("data/labels.csv"))
     pixels, table = crop_store.load(Path("data/crops"), "train")
     for name, task in TASKS.items():
-        contact_sheets.contact_sheet(
-            pixels,
-            audit.captions(found, task, table.photo, contact_sheets.MAX_PHOTOS),
-            OUT / f"{name}.png",
-        )
+        captions = audit.captions(found, task, table.photo, contact_sheets.MAX_PHOTOS)
+        contact_sheets.contact_sheet(pixels, captions, OUT / f"{name}.png")
     write_csv(found, OUT / "suspects.csv")
     count = found.task.value_counts()
-    near = int((found.years_from_border <= audit.NEAR_BORDER).sum())
+    near = int((found.years_from_boundary <= audit.NEAR_BOUNDARY).sum())
     print(
-        f"suspect labels: mask {count.get('mask', 0)} photos, gender {count.get('gender', 0)} persons, "
-        f"age {count.get('age', 0)} persons ({near} of them within {audit.NEAR_BORDER} years of a border: no label errors)"
+        f"suspect labels: mask {count.get('mask', 0)} photos,"
+        f" gender {count.get('gender', 0)} persons, age {count.get('age', 0)} persons"
+        f" ({near} of them within {audit.NEAR_BOUNDARY} years of a boundary: no label errors)"
     )

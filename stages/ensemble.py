@@ -1,4 +1,4 @@
-"""Combine the predictions of all models into one per photo, with everything fitted on validation people."""
+"""Combine the predictions of all models; weights and offsets are fitted on validation people."""
 
 import pandas as pd
 
@@ -20,22 +20,23 @@ def main() -> None:
     models = _predictions(p)
     tasks = voting.tasks_of(models)
     voters = voting.models_by_task(models, tasks)
-    by_set = {which: {m: table.loc[which] for m, table in models.items()} for which in SETS}
+    by_set = {
+        which: {m: voting.select_set(table, which) for m, table in models.items()} for which in SETS
+    }
     votes = {which: voting.collect_votes(by_set[which], voters) for which in SETS}
     years = {which: voting.mean_years(by_set[which].values()) for which in SETS}
     photos = {which: next(iter(by_set[which].values())).index for which in SETS}
 
     labels = tables.read("data/labels.csv").set_index("photo").loc[photos["validation"]]
-    people = labels.person.to_numpy()
-    known = {
-        task.name: votes["validation"][task.name]._replace(
-            truth=class_index(task, labels, for_training=False).to_numpy()
-        )
-        for task in tasks
-    }
-    config = ensembling.fit(known, years["validation"], people, p.ensemble)
+    data = ensembling.ValidationVotes(
+        votes["validation"],
+        {task.name: class_index(task, labels, for_training=False).to_numpy() for task in tasks},
+        labels.person.to_numpy(),
+        years["validation"],
+    )
+    config = ensembling.fit(data, p.ensemble)
     predictions = {
-        "validation": ensembling.cross_fit(known, years["validation"], people, p.ensemble),
+        "validation": ensembling.cross_fit(data, p.ensemble),
         "eval": config.predict(votes["eval"], years["eval"]),
     }
     for which in SETS:
@@ -52,7 +53,7 @@ def _predictions(p: Params) -> dict[str, pd.DataFrame]:
     """Return model -> mean predictions of its members, index (set, photo)."""
     models = {
         model: voting.average_members(
-            [tables.read(run.predictions) for run in members], ["set", "photo"]
+            [tables.read(run.predictions) for run in members], voting.KEYS
         )
         for model, members in runs.runs_by_model(p.matrix, p.pseudo_label).items()
     }

@@ -1,4 +1,4 @@
-"""Score the blended answers on held-out people: figures for `dvc metrics`, tables and pictures for `dvc plots`."""
+"""Score the predictions of the validation people: metrics, tables and plots."""
 
 from pathlib import Path
 
@@ -19,93 +19,117 @@ OUT = Path("reports/evaluate")
 
 
 def main() -> None:
-    answers = tables.read("data/ensemble/validation.csv")
-    truth = tables.read("data/labels.csv").set_index("photo").loc[answers.photo].reset_index()
+    predictions = tables.read("data/ensemble/validation.csv")
+    truth = tables.read("data/labels.csv").set_index("photo").loc[predictions.photo].reset_index()
+    scores = _metrics(truth, predictions)
+    _write_confusion(truth, predictions)
+    _write_calibration(truth, predictions)
+    _write_age_errors(truth, predictions)
+    _write_mistakes(truth, predictions)
+    classes, predicted = truth["class"].to_numpy(), predictions["class"].to_numpy()
+    write_csv(analysis.class_report(classes, predicted), OUT / "classification_report.csv")
+    renamed = predictions[[*TASKS, "class"]].add_prefix("predicted_")
+    by_group = analysis.accuracy_by_group(pd.concat([truth, renamed], axis=1))
+    write_csv(by_group, OUT / "groups.csv")
+    _plot_learning_curves()
+    write_json(scores, "reports/metrics.json")
+    print(
+        f"validation: macro-F1 {scores['macro_f1']:.3f}, accuracy {scores['accuracy']:.3f}"
+        f" over 18 classes ({scores['people']} people)"
+    )
 
-    joint = voting.joint_of(answers)
-    true_class, decided = truth["class"].to_numpy(), answers["class"].to_numpy()
-    figures: dict = {
-        **metrics.scores(true_class, decided, joint),
+
+def _metrics(truth: pd.DataFrame, predictions: pd.DataFrame) -> dict:
+    """Return the content of reports/metrics.json."""
+    classes, predicted = truth["class"].to_numpy(), predictions["class"].to_numpy()
+    result: dict = {
+        **metrics.scores(classes, predicted, voting.joint_of(predictions)),
         "photos": len(truth),
         "people": truth.person.nunique(),
+        "baseline": analysis.baseline(classes, NUM_CLASSES),
     }
-    figures["baseline"] = analysis.baseline(true_class, NUM_CLASSES)
+    for name, task in TASKS.items():
+        classes, predicted = truth[task.label_column].to_numpy(), predictions[name].to_numpy()
+        probabilities = predictions[task.columns].to_numpy()
+        result[name] = {
+            **metrics.scores(classes, predicted, probabilities),
+            "calibration_error": analysis.expected_calibration_error(classes, probabilities),
+            "recall": analysis.recalls(classes, predicted, task.classes),
+            "baseline": analysis.baseline(classes, len(task.classes)),
+        }
+    if "years" in predictions:
+        error = np.abs(predictions.years.to_numpy() - truth.age.to_numpy())
+        result["age"]["mean_absolute_error_years"] = float(error.mean())
+    return result
+
+
+def _write_confusion(truth: pd.DataFrame, predictions: pd.DataFrame) -> None:
+    for name, task in TASKS.items():
+        classes, predicted = truth[task.label_column].to_numpy(), predictions[name].to_numpy()
+        counts = analysis.confusion(classes, predicted, len(task.classes))
+        plots.confusion(counts, task.classes, OUT / f"confusion_{name}.png")
+        _write_pairs(classes, predicted, task.classes, OUT / f"confusion_{name}.csv")
+    classes, predicted = truth["class"].to_numpy(), predictions["class"].to_numpy()
+    counts = analysis.confusion(classes, predicted, NUM_CLASSES)
+    names = [f"{i} {name}" for i, name in enumerate(CLASS_NAMES)]
+    plots.confusion(counts, names, OUT / "confusion.png")
+    _write_pairs(classes, predicted, CLASS_NAMES, OUT / "confusion.csv")
+
+
+def _write_pairs(
+    actual: np.ndarray, predicted: np.ndarray, names: tuple[str, ...] | list[str], path: Path
+) -> None:
+    """Write the two classes of each photo, as DVC's template `confusion` reads them."""
+    pairs = {"actual": np.take(names, actual), "predicted": np.take(names, predicted)}
+    write_csv(pd.DataFrame(pairs), path)
+
+
+def _write_calibration(truth: pd.DataFrame, predictions: pd.DataFrame) -> None:
     curves = {}
     for name, task in TASKS.items():
-        t = truth[task.label_column].to_numpy()
-        d, p = answers[name].to_numpy(), answers[task.columns].to_numpy()
-        figures[name] = {
-            **metrics.scores(t, d, p),
-            "calibration_error": analysis.expected_calibration_error(t, p),
-            "recall": analysis.recalls(t, d, task.classes),
-            "baseline": analysis.baseline(t, len(task.classes)),
-        }
-        plots.confusion(
-            analysis.confusion(t, d, len(task.classes)), task.classes, OUT / f"confusion_{name}.png"
-        )
-        write_csv(
-            pd.DataFrame(
-                {"actual": np.take(task.classes, t), "predicted": np.take(task.classes, d)}
-            ),
-            OUT / f"confusion_{name}.csv",
-        )
-        curves[name] = analysis.calibration(t, p)
+        probabilities = predictions[task.columns].to_numpy()
+        curves[name] = analysis.calibration(truth[task.label_column].to_numpy(), probabilities)
         write_csv(curves[name], OUT / f"calibration_{name}.csv")
-    years, age = answers.years.to_numpy() if "years" in answers else None, truth.age.to_numpy()
-    if years is not None:
-        figures["age"]["mean_absolute_error_years"] = float(np.abs(years - age).mean())
-    by_decade = analysis.age_by_decade(
-        age, truth.age_group.to_numpy(), answers.age.to_numpy(), years
-    )
+    plots.calibration(curves, OUT / "calibration.png")
+
+
+def _write_age_errors(truth: pd.DataFrame, predictions: pd.DataFrame) -> None:
+    age, group = truth.age.to_numpy(), truth.age_group.to_numpy()
+    years = predictions.years.to_numpy() if "years" in predictions else None
+    by_decade = analysis.age_by_decade(age, group, predictions.age.to_numpy(), years)
     write_csv(by_decade, OUT / "age_by_decade.csv")
     plots.age_error(by_decade, age, years, OUT / "age_error.png")
-    plots.confusion(
-        analysis.confusion(true_class, decided, NUM_CLASSES),
-        [f"{i} {name}" for i, name in enumerate(CLASS_NAMES)],
-        OUT / "confusion.png",
-    )
-    write_csv(
-        pd.DataFrame(
-            {"actual": np.take(CLASS_NAMES, true_class), "predicted": np.take(CLASS_NAMES, decided)}
-        ),
-        OUT / "confusion.csv",
-    )
-    plots.calibration(curves, OUT / "calibration.png")
-    write_csv(analysis.report(true_class, decided), OUT / "classification_report.csv")
-    predicted = answers[[*TASKS, "class"]].add_prefix("predicted_")
-    write_csv(analysis.groups(pd.concat([truth, predicted], axis=1)), OUT / "groups.csv")
-    mistakes = analysis.mistakes(truth, decided, joint)
+
+
+def _write_mistakes(truth: pd.DataFrame, predictions: pd.DataFrame) -> None:
+    joint = voting.joint_of(predictions)
+    mistakes = analysis.mistakes(truth, predictions["class"].to_numpy(), joint)
     write_csv(mistakes, OUT / "mistakes.csv")
     pixels, table = crop_store.load(Path("data/crops"), "train")
-    shown = analysis.captions(mistakes, table.photo, contact_sheets.MAX_PHOTOS)
+    captions = analysis.captions(mistakes, table.photo, contact_sheets.MAX_PHOTOS)
     contact_sheets.contact_sheet(
-        pixels, shown, OUT / "mistakes.png", contact_sheets.LARGE, empty_text="no mistakes"
+        pixels, captions, OUT / "mistakes.png", contact_sheets.LARGE, empty_text="no mistakes"
     )
+
+
+def _plot_learning_curves() -> None:
     p = params.load()
-    wanted = [
-        run
-        for of_model in runs.runs_by_model(p.matrix, p.pseudo_label).values()
-        for run in of_model
-    ]
-    plots.learning_curves(
-        {str(run): _history(run.live / "plots/metrics") for run in wanted},
-        OUT / "learning_curves.png",
-    )
-    write_json(figures, "reports/metrics.json")
-    print(
-        f"held out: macro-F1 {figures['macro_f1']:.3f}, accuracy {figures['accuracy']:.3f} over 18 classes ({figures['people']} people)"
-    )
+    histories = {
+        str(run): _history(run.live / "plots/metrics")
+        for members in runs.runs_by_model(p.matrix, p.pseudo_label).values()
+        for run in members
+    }
+    plots.learning_curves(histories, OUT / "learning_curves.png")
 
 
 def _history(folder: Path) -> pd.DataFrame:
+    """Return step, macro_f1, loss and train_loss of one training."""
     try:
         parts = {
             key: pd.read_csv(folder / f"{key}.tsv", sep="\t").set_index("step")[key].astype(float)
             for key in ("macro_f1", "loss", "train_loss")
         }
     except (FileNotFoundError, KeyError, ValueError) as error:
-        reason = str(error)
-        raise UserError(
-            f"{folder} is damaged ({' '.join(reason.split())}); {REPAIR_HINT}"
-        ) from None
+        reason = " ".join(str(error).split())
+        raise UserError(f"{folder} is corrupt ({reason}); {REPAIR_HINT}") from None
     return pd.DataFrame(parts).reset_index()

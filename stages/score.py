@@ -1,4 +1,4 @@
-"""Score the submission where the data set holds the answers, as the demo's does; no other stage reads them."""
+"""Score the submission if the data set has answers. No other stage reads them."""
 
 from pathlib import Path
 
@@ -9,12 +9,13 @@ from portrait18.evaluation import score
 
 def main() -> None:
     answers = params.load().data.root / "eval/answers.csv"
-    figures = {}
+    metrics = {}
     if answers.exists():
-        figures = score.compare(score.read(Path("data/submission.csv")), score.read(answers))
+        metrics = score.compare(score.read(Path("data/submission.csv")), score.read(answers))
         print(
-            f"photos to label: macro-F1 {figures['macro_f1']:.3f}, accuracy {figures['accuracy']:.3f} over 18 classes"
+            f"evaluation set: macro-F1 {metrics['macro_f1']:.3f},"
+            f" accuracy {metrics['accuracy']:.3f} over 18 classes"
         )
     else:
         print(f"no {answers}: the submission can't be scored here")
-    write_json(figures, "reports/score.json")
+    write_json(metrics, "reports/score.json")

@@ -63,7 +63,7 @@ def write_weights(run: Run, crop, **changes) -> None:
 
 @pytest.fixture
 def make_bundle(tmp_path, monkeypatch):
-    """make_bundle(ensemble=, crop=, onnx=, runs=, **predict) packs RUNS into tmp_path/bundle and returns the folder."""
+    """make_bundle(ensemble=, voters=, crop=, onnx=, runs=, **predict) writes and names a bundle."""
     monkeypatch.chdir(tmp_path)
 
     def make(ensemble=None, voters=VOTERS, crop=None, onnx=False, runs=RUNS, **predict):

@@ -17,7 +17,6 @@ from portrait18.core.errors import UserError
 from portrait18.core.files import file_digest
 from portrait18.core.params import CropParams, PredictParams
 from portrait18.core.validation import Section
-from portrait18.evaluation import ensemble_config
 
 MANIFEST = "bundle.json"
 
@@ -47,13 +46,14 @@ class Manifest(Section):
 
     Attributes:
         format: version of this format.
-        classes: task -> its classes, in the order of the probabilities; `all`: the 18 classes by id.
+        classes: task -> its classes, in the order of the probabilities; `all` -> names of the 18.
         crop: how photos are cropped.
         median_box: median x0, y0, x1, y1 of the training faces, as fractions of the photo's size.
         predict: batch size and test-time augmentation.
         networks: the trained networks.
         ensemble: fitted ensemble; see `portrait18.evaluation.ensemble_config.to_json`.
-        metrics: metrics on validation people; averaged over a person's photos if `params.group` says so.
+        metrics: content of reports/metrics.json; predictions are averaged over a person's photos
+            if `params.group` says so.
         params: crop, group, matrix, pseudo_label, predict, and train: params of each model.
         inputs: file, or `params` for all of the above -> sha256.
         versions: package -> version.
@@ -81,15 +81,13 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         manifest = Manifest.model_validate(json.loads(path.read_text()))
-        ensemble_config.from_json(manifest.ensemble)
     except FileNotFoundError:
         raise UserError(
-            f"{folder} holds no bundle ({MANIFEST}); make one with dvc repro export, or name its folder"
+            f"{folder} has no {MANIFEST}; name the folder of a bundle, or make one with"
+            " dvc repro export"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path} is corrupt or of another version ({_reason(error)}); run dvc repro export"
-        ) from None
+    except ValueError as error:
+        raise corrupt(folder, error) from None
     problems = []
     for entry in manifest.networks:
         weights = folder / entry.file
@@ -105,8 +103,12 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _reason(error: Exception) -> str:
+def corrupt(folder: Path, error: Exception) -> UserError:
+    """Return the error for a bundle.json that can't be used."""
+    reason = f"{type(error).__name__}: {error}"
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return f"{type(error).__name__}: {error}"
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return UserError(
+        f"{folder / MANIFEST} is corrupt or of another version ({reason}); run dvc repro export"
+    )

@@ -1,4 +1,7 @@
-"""A trained network as ONNX, for programs without PyTorch; equal networks give equal bytes."""
+"""Export a trained network to ONNX for programs without PyTorch.
+
+Equal networks give equal bytes.
+"""
 
 import logging
 import warnings
@@ -10,33 +13,34 @@ from torch import nn
 from portrait18.core.files import atomic_write
 from portrait18.models.inference import Model
 
-OPSET = 18  # what the exporter writes by itself; others cost a conversion
+OPSET = 18  # the exporter's own; another one needs a conversion
 
 
-class _Answering(nn.Module):
-    """Crops in, what `portrait18.models.inference.predict` says to them out, at one zoom."""
+class _ExportModule(nn.Module):
+    """From crops to class probabilities and years, as `inference.predict` with one scale."""
 
     def __init__(self, model: Model, flip: bool):
         super().__init__()
         self.network, self.target, self.flip = model.network, model.target, flip
 
     def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        seen = crops.permute(0, 3, 1, 2).float()
-        views = [seen, seen.flip(3)] if self.flip else [seen]
+        inputs = crops.permute(0, 3, 1, 2).float()
+        views = [inputs, inputs.flip(3)] if self.flip else [inputs]
         outputs = self.network(torch.cat(views))
-        kinds = [self.target.probabilities] + ([self.target.years] if self.target.years else [])
-        return tuple(of(outputs).unflatten(0, (len(views), -1)).mean(0) for of in kinds)
+        decoders = [self.target.probabilities] + ([self.target.years] if self.target.years else [])
+        return tuple(d(outputs).unflatten(0, (len(views), -1)).mean(0) for d in decoders)
 
 
 def write(model: Model, flip: bool, path: str | Path) -> None:
-    """Write one network, its target and the mean over both sides of a crop.
+    """Write one network with the decoding of its target and test-time flipping.
 
-    Input `crops`: uint8 (N, size, size, 3), RGB, N at will. Outputs `probabilities`: float (N, classes of the
-    task), and `years`: float (N,) where the target knows them.
+    Input `crops`: uint8 (N, size, size, 3), RGB, any N. Outputs `probabilities`: float (N, C) for
+    the C classes of the task, and `years`: float (N,) if the target predicts years.
 
     Args:
         model: on the CPU.
-        flip: average with the mirrored crop.
+        flip: average with the predictions of the mirrored crop.
+        path: file to write.
     """
     size = model.params.image_size
     crops = torch.zeros(2, size, size, 3, dtype=torch.uint8)
@@ -45,7 +49,7 @@ def write(model: Model, flip: bool, path: str | Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the exporter's own use of PyTorch
         program = torch.onnx.export(
-            _Answering(model, flip).eval(),
+            _ExportModule(model, flip).eval(),
             (crops,),
             input_names=["crops"],
             output_names=names,
@@ -55,12 +59,14 @@ def write(model: Model, flip: bool, path: str | Path) -> None:
             external_data=False,
             verbose=False,
         )
+    assert program is not None  # None is the return value of the old exporter only
     with atomic_write(path) as tmp_path:
-        tmp_path.write_bytes(_bare(program.model_proto).SerializeToString(deterministic=True))
+        proto = _remove_metadata(program.model_proto)
+        tmp_path.write_bytes(proto.SerializeToString(deterministic=True))
 
 
-def _bare(proto):
-    """Without what the exporter notes of how it went about it: the machine's paths among it, none needed to run."""
+def _remove_metadata(proto):
+    """Remove the exporter's notes. They contain paths of the machine, and nothing needs them."""
     graph = proto.graph
     for part in (
         proto,

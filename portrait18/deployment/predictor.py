@@ -1,4 +1,4 @@
-"""From photos to predictions with a bundle: the one path that Python, the command line and the server use."""
+"""Predict photos with a bundle. Python, the command line and the server all use `Predictor`."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -14,9 +14,8 @@ from portrait18.core.device import device as default_device
 from portrait18.cropping import faces
 from portrait18.cropping.faces import Face
 from portrait18.dataset import photos as photo_files
-from portrait18.dataset.classes import ALL, TASKS
 from portrait18.dataset.photos import PhotoError
-from portrait18.deployment.bundle import Manifest, read_manifest
+from portrait18.deployment.bundle import Manifest, corrupt, read_manifest
 from portrait18.deployment.results import (
     CropPredictions,
     Detection,
@@ -48,13 +47,17 @@ class Predictor:
         manifest: Manifest,
         networks: list[inference.Model],
         device: torch.device,
-        min_face: float,
+        min_face: float | None = None,
     ):
         self.manifest = manifest
         self.device = device
         self.crop_size = manifest.crop.image_size
         self._ensemble, self._voters = ensemble_config.from_json(manifest.ensemble)
         self._networks = networks
+        if min_face is None:
+            min_face = manifest.crop.min_face
+        if not 0 < min_face <= 1:
+            raise ValueError(f"min_face = {min_face} must be above 0 and at most 1")
         self._detector = faces.Detector(min_face, device)
 
     @overload
@@ -120,11 +123,12 @@ class Predictor:
         found_faces = faces.find(self._detector, photos, crop.batch_size)
         for photo, (found, source) in zip(photos, found_faces, strict=True):
             height, width = photo.shape[:2]
-            if source == "retry":
-                found = [faces.choose(found, width, height)]
+            if source == "retry" and (best := faces.choose(found, width, height)):
+                found = [best]
             elif not found and assume_face:
                 box = np.multiply(self.manifest.median_box, (width, height, width, height))
-                found, source = [Face(*box.round(2).tolist(), 0.0, 0.0)], "median"
+                x0, y0, x1, y1 = box.round(2).tolist()
+                found, source = [Face(x0, y0, x1, y1, 0.0, 0.0)], "median"
             found = sorted(found, key=lambda face: (-face.side, face))
             result.append([self._detection(photo, face, source) for face in found])
         return result
@@ -144,11 +148,7 @@ class Predictor:
                 f" (N, {self.crop_size}, {self.crop_size}, 3)"
             )
         if len(crops) == 0:
-            empty = {name: np.zeros((0, len(task.classes))) for name, task in TASKS.items()}
-            joint = np.zeros((0, len(ALL.classes)))
-            return CropPredictions(
-                **empty, joint=joint, years=None, class_ids=np.zeros(0, np.int64)
-            )
+            return CropPredictions.empty()
         members: dict[str, list[pd.DataFrame]] = {}
         for entry, model in zip(self.manifest.networks, self._networks, strict=True):
             members.setdefault(entry.model, []).append(self._member_table(model, crops))
@@ -187,9 +187,11 @@ def load(
     folder = Path(folder)
     device = default_device() if device is None else torch.device(device)
     manifest = read_manifest(folder)
+    try:
+        ensemble_config.from_json(manifest.ensemble)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise corrupt(folder, error) from None
     networks = [inference.load(folder / entry.file, device) for entry in manifest.networks]
-    if min_face is None:
-        min_face = manifest.crop.min_face
     return Predictor(manifest, networks, device, min_face)
 
 

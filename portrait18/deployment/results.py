@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from portrait18.cropping.faces import Face
-from portrait18.dataset.classes import CLASS_NAMES, TASKS, decode
+from portrait18.dataset.classes import CLASS_NAMES, NUM_CLASSES, TASKS, decode
 
 
 class Detection(NamedTuple):
@@ -43,6 +43,13 @@ class CropPredictions:
     joint: np.ndarray
     years: np.ndarray | None
     class_ids: np.ndarray
+
+    @classmethod
+    def empty(cls) -> "CropPredictions":
+        """Return predictions for no crops."""
+        parts = {name: np.zeros((0, len(task.classes))) for name, task in TASKS.items()}
+        joint = np.zeros((0, NUM_CLASSES))
+        return cls(**parts, joint=joint, years=None, class_ids=np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a report says beside the scores: baseline, calibration, recall, confusion, per group and decade, the mistakes."""
+"""Tables of the evaluation: baseline, calibration, recall, confusion, subgroups and mistakes."""
 
 import numpy as np
 import pandas as pd
@@ -9,27 +9,48 @@ from portrait18.models.metrics import macro_f1
 
 
 def baseline(truth: np.ndarray, count: int) -> dict[str, float]:
-    """Macro-F1 and accuracy of always answering the most frequent class."""
-    most = np.full_like(truth, np.bincount(truth, minlength=count).argmax())
-    return {"macro_f1": macro_f1(truth, most, count), "accuracy": float(np.mean(truth == most))}
+    """Return macro-F1 and accuracy of always predicting the most frequent class.
+
+    Args:
+        truth: class indices, int (N,).
+        count: number of classes.
+    """
+    most_frequent = np.full_like(truth, np.bincount(truth, minlength=count).argmax())
+    return {
+        "macro_f1": macro_f1(truth, most_frequent, count),
+        "accuracy": float(np.mean(truth == most_frequent)),
+    }
 
 
 def expected_calibration_error(
     truth: np.ndarray, probabilities: np.ndarray, bins: int = 15
 ) -> float:
-    """Mean gap between confidence and accuracy over equal-width bins, Guo et al. 2017; 0 is perfect."""
+    """Return the mean gap between confidence and accuracy over equal-width bins, 0 to 1.
+
+    Guo et al. 2017, "On Calibration of Modern Neural Networks".
+
+    Args:
+        truth: class indices, int (N,).
+        probabilities: float (N, C).
+        bins: number of bins.
+    """
     table = calibration(truth, probabilities, bins)
-    return float(
-        (table.photos * (table.confidence - table.accuracy).abs()).sum() / table.photos.sum()
-    )
+    gaps = (table.confidence - table.accuracy).abs()
+    return float((table.photos * gaps).sum() / table.photos.sum())
 
 
 def calibration(truth: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> pd.DataFrame:
-    """Per bin of confidence that has photos: mean confidence, accuracy, photos."""
+    """Return mean confidence, accuracy and number of photos of each bin that has photos.
+
+    Args:
+        truth: class indices, int (N,).
+        probabilities: float (N, C).
+        bins: number of equal-width bins of confidence.
+    """
     confidence = probabilities.max(1)
-    right = probabilities.argmax(1) == truth
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
-    table = pd.DataFrame({"bin": which, "confidence": confidence, "accuracy": right, "photos": 1})
+    correct = probabilities.argmax(1) == truth
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    table = pd.DataFrame({"bin": index, "confidence": confidence, "accuracy": correct, "photos": 1})
     return (
         table.groupby("bin", as_index=False)
         .agg({"confidence": "mean", "accuracy": "mean", "photos": "sum"})
@@ -38,15 +59,29 @@ def calibration(truth: np.ndarray, probabilities: np.ndarray, bins: int = 15) ->
 
 
 def recalls(truth: np.ndarray, predicted: np.ndarray, names: tuple[str, ...]) -> dict[str, float]:
-    """Recall of each class by its name."""
+    """Return name of a class -> recall.
+
+    Args:
+        truth: class indices, int (N,).
+        predicted: class indices, int (N,).
+        names: names of the classes, in the order of their indices.
+    """
     values = recall_score(truth, predicted, labels=range(len(names)), average=None, zero_division=0)
     return dict(zip(names, map(float, values), strict=True))
 
 
-def report(classes: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
-    """scikit-learn's classification report of the 18 classes: class, precision, recall, f1-score, support."""
+def class_report(truth: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
+    """Return scikit-learn's classification report of the 18 classes and their macro average.
+
+    Args:
+        truth: class ids, int (N,).
+        predicted: class ids, int (N,).
+
+    Returns:
+        class, precision, recall, f1-score, support.
+    """
     result = classification_report(
-        classes,
+        truth,
         predicted,
         labels=range(NUM_CLASSES),
         target_names=CLASS_NAMES,
@@ -58,26 +93,32 @@ def report(classes: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, count: int) -> np.ndarray:
-    """Counts (count, count); rows are the truth."""
+    """Return the confusion matrix, int (count, count); rows are the truth.
+
+    Args:
+        truth: class indices, int (N,).
+        predicted: class indices, int (N,).
+        count: number of classes.
+    """
     return confusion_matrix(truth, predicted, labels=range(count))
 
 
-def groups(table: pd.DataFrame) -> pd.DataFrame:
-    """Scores per gender, age decade and mask state.
+def accuracy_by_group(table: pd.DataFrame) -> pd.DataFrame:
+    """Return accuracies per gender, decade of age and mask state.
 
     Args:
-        table: one row a photo, with the truth (mask, gender, age in years, age_group, class), and what
-            was predicted (predicted_mask, predicted_gender, predicted_age, predicted_class).
+        table: one row per photo, with the truth (mask, gender, age in years, age_group, class) and
+            the predictions (predicted_mask, predicted_gender, predicted_age, predicted_class).
 
     Returns:
-        group, value, photos, then accuracy for each task and for the 18 classes.
+        group, value, photos, and the accuracy of each task and of the 18 classes.
     """
     keys = {
         "gender": table.gender.map(dict(enumerate(TASKS["gender"].classes))),
         "age decade": (table.age // 10 * 10).astype(str) + "s",
         "mask": table["mask"].map(dict(enumerate(TASKS["mask"].classes))),
     }
-    right = pd.DataFrame(
+    correct = pd.DataFrame(
         {
             "mask": table["mask"] == table.predicted_mask,
             "gender": table.gender == table.predicted_gender,
@@ -87,79 +128,84 @@ def groups(table: pd.DataFrame) -> pd.DataFrame:
     )
     parts = []
     for name, key in keys.items():
-        part = right.groupby(key.to_numpy()).mean().rename(columns=lambda c: f"{c}_accuracy")
-        part.insert(0, "photos", right.groupby(key.to_numpy()).size())
+        grouped = correct.groupby(key.to_numpy())
+        part = grouped.mean().rename(columns=lambda c: f"{c}_accuracy")
+        part.insert(0, "photos", grouped.size())
         parts.append(part.rename_axis("value").reset_index().assign(group=name))
-    together = pd.concat(parts, ignore_index=True)
-    return together[["group", "value", *[c for c in together if c not in ("group", "value")]]]
+    joined = pd.concat(parts, ignore_index=True)
+    return joined[["group", "value", *[c for c in joined if c not in ("group", "value")]]]
 
 
 def age_by_decade(
-    age: np.ndarray, group: np.ndarray, answered: np.ndarray, years: np.ndarray | None = None
+    age: np.ndarray, group: np.ndarray, predicted: np.ndarray, years: np.ndarray | None = None
 ) -> pd.DataFrame:
-    """How far off age is in each decade of recorded age.
+    """Return the errors of age in each decade of the recorded age.
 
     Args:
-        age: recorded, years (N,).
-        group, answered: index of the true age group and of the one answered (N,).
-        years: the age told (N,), where a model tells years.
+        age: recorded age in years, (N,).
+        group: true age group, int (N,).
+        predicted: predicted age group, int (N,).
+        years: expected age in years, (N,), if a model predicts years.
 
     Returns:
-        decade (`20s`), photos, wrong_group (share of photos, 0..1), mean_absolute_error_years and
-        mean_error_years (told minus recorded; over 0: taken for older); no number where no model tells years.
+        decade (`20s`), photos, wrong_group (share of photos, 0 to 1), mean_absolute_error_years and
+        mean_error_years (expected minus recorded; above 0: estimated too old). The last two are NaN
+        without `years`.
     """
     error = np.full(len(age), np.nan) if years is None else years - age
     table = pd.DataFrame(
         {
             "decade": age // 10 * 10,
             "photos": 1,
-            "wrong_group": group != answered,
+            "wrong_group": group != predicted,
             "mean_absolute_error_years": np.abs(error),
             "mean_error_years": error,
         }
     )
-    how = {"photos": "sum", **dict.fromkeys(table.columns[2:], "mean")}
-    by_decade = table.groupby("decade", as_index=False).agg(how)
+    columns = {"photos": "sum", **dict.fromkeys(table.columns[2:], "mean")}
+    by_decade = table.groupby("decade", as_index=False).agg(columns)
     return by_decade.assign(decade=by_decade.decade.astype(str) + "s")
 
 
-def mistakes(truth: pd.DataFrame, answered: np.ndarray, joint: np.ndarray) -> pd.DataFrame:
-    """The wrong answers, those furthest from the truth first, but each person once before anybody twice.
+def mistakes(truth: pd.DataFrame, predicted: np.ndarray, joint: np.ndarray) -> pd.DataFrame:
+    """Return the wrong predictions, least probability of the truth first.
+
+    Every person's worst mistake comes before anybody's second: otherwise one hard face would fill
+    the contact sheet with its seven photos.
 
     Args:
-        truth: photo, person, age, class of each photo, N rows.
-        answered: class numbers (N,).
-        joint: probabilities of the 18 classes (N, 18).
+        truth: photo, person, age and class of each photo, N rows.
+        predicted: class ids, int (N,).
+        joint: probabilities of the 18 classes, float (N, 18).
 
     Returns:
-        photo, person, age, truth and answer (names of classes), probability (of the answer), probability_of_truth,
-        wrong (the tasks answered wrongly, `gender+age`).
+        photo, person, age, truth and predicted (names of classes), probability (of the prediction),
+        probability_of_truth, wrong (the tasks that are wrong, such as `gender+age`).
     """
     classes, rows = truth["class"].to_numpy(), np.arange(len(truth))
-    true_parts, parts = decode(classes), decode(answered)
+    true_parts, parts = decode(classes), decode(predicted)
     table = truth[["photo", "person", "age"]].assign(
         truth=np.take(CLASS_NAMES, classes),
-        answer=np.take(CLASS_NAMES, answered),
-        probability=joint[rows, answered],
+        predicted=np.take(CLASS_NAMES, predicted),
+        probability=joint[rows, predicted],
         probability_of_truth=joint[rows, classes],
         wrong=["+".join(t for t in TASKS if true_parts[t][i] != parts[t][i]) for i in rows],
     )
-    table = table[classes != answered].sort_values(["probability_of_truth", "photo"])
-    turn = table.groupby(
-        "person"
-    ).cumcount()  # else one hard face fills the sheet with its seven photos
-    return table.iloc[turn.argsort(kind="stable")].reset_index(drop=True)
+    table = table[classes != predicted].sort_values(["probability_of_truth", "photo"])
+    rank = table.groupby("person").cumcount()
+    return table.iloc[rank.argsort(kind="stable")].reset_index(drop=True)
 
 
 def captions(mistakes: pd.DataFrame, photos: pd.Series, count: int) -> dict[int, str]:
-    """Row of the crop store -> truth, answer and probability of the answer, for the first `count` mistakes.
+    """Return row of the crop store -> caption of a mistake.
 
     Args:
-        mistakes: as from `mistakes`.
-        photos: photo names of the crop store, in its order.
+        mistakes: see `mistakes`.
+        photos: names of the photos in the crop store, in its order.
+        count: number of mistakes, from the first.
     """
     row_of = dict(zip(photos, range(len(photos)), strict=True))
     return {
-        row_of[m.photo]: f"{m.truth}\n-> {m.answer}\n{m.probability:.2f}"
+        row_of[m.photo]: f"{m.truth}\n-> {m.predicted}\n{m.probability:.2f}"
         for m in mistakes.head(count).itertuples()
     }

@@ -1,42 +1,47 @@
-"""From probabilities to a decision that macro-F1 likes: offsets for rare classes, thresholds between years."""
+"""Decisions that raise macro-F1: offsets for rare classes, thresholds for expected ages."""
+
+from collections.abc import Callable
 
 import numpy as np
 
-_GRID = np.linspace(-1.0, 1.0, 21)  # steps of 0.1 in log probability
-PARTS = (
-    5  # people are cut in so many parts wherever something is chosen on some and judged on others
-)
-_DRAWS = 200  # bootstrap draws of people
+NUM_PARTS = 5  # parts of the people in cross-fitting
+_OFFSET_GRID = np.linspace(-1.0, 1.0, 21)  # log probability, in steps of 0.1
+_BOOTSTRAP_DRAWS = 200
 
 
 def decide(probabilities: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Argmax of log probability + offset, int (N,)."""
+    """Return the argmax of log probability + offset, int (N,).
+
+    Args:
+        probabilities: float (N, C).
+        offsets: float (C,).
+    """
     return (np.log(probabilities.clip(1e-7)) + offsets).argmax(1)
 
 
 def choose_offsets(probabilities: np.ndarray, truth: np.ndarray, people: np.ndarray) -> np.ndarray:
-    """Offset of each class, (C,), the first 0, that raise macro-F1, by going over a grid class by class.
+    """Return offsets of the classes that raise macro-F1, float (C,); the first one is 0.
 
-    All are zero unless offsets chosen on four fifths of the people gain on the last fifth, in turn, by
-    more than the standard error of that gain: with few people the best offsets follow noise.
+    They are found by coordinate ascent over a grid. All are 0 unless cross-fitted offsets (fitted
+    on four fifths of the people, applied to the last fifth) gain more than the standard error of
+    that gain: with few people, the best offsets follow noise.
 
     Args:
-        probabilities: (N, C).
-        truth: int (N,).
-        people: (N,) whose photos they are: all photos of a person are drawn together.
+        probabilities: float (N, C).
+        truth: class indices, int (N,).
+        people: whose photos they are, (N,). All photos of a person are in the same part.
     """
     count = probabilities.shape[1]
     zero = np.zeros(count)
-    part = parts(people)
+    part = assign_parts(people)
     if part.max() == 0:
         return zero
-    unseen = np.empty(len(truth), np.int64)
+    cross_fitted = np.empty(len(truth), np.int64)
     for p in range(part.max() + 1):
-        unseen[part == p] = decide(
-            probabilities[part == p],
-            _best_offsets(probabilities[part != p], truth[part != p], count),
-        )
-    gains = _gains(truth, decide(probabilities, zero), unseen, people, count)
+        inside = part == p
+        offsets = _best_offsets(probabilities[~inside], truth[~inside], count)
+        cross_fitted[inside] = decide(probabilities[inside], offsets)
+    gains = _bootstrap_gains(truth, decide(probabilities, zero), cross_fitted, people, count)
     return _best_offsets(probabilities, truth, count) if gains.mean() > gains.std() else zero
 
 
@@ -44,37 +49,59 @@ def _best_offsets(probabilities: np.ndarray, truth: np.ndarray, count: int) -> n
     logs = np.log(probabilities.clip(1e-7))
 
     def score(offsets: np.ndarray) -> float:
-        # A hair against the size of the shift: among equal scores the smallest change wins.
-        return (
-            fast_macro_f1(truth, (logs + offsets).argmax(1), count) - 1e-3 * np.abs(offsets).sum()
-        )
+        # A small penalty: of equal scores the smallest offsets win.
+        predicted = (logs + offsets).argmax(1)
+        return fast_macro_f1(truth, predicted, count) - 1e-3 * np.abs(offsets).sum()
 
-    return climb(np.zeros(count), score, _GRID, first=1)
+    return coordinate_ascent(np.zeros(count), score, _OFFSET_GRID, first=1)
 
 
-def parts(people: np.ndarray) -> np.ndarray:
-    """Cut people into `PARTS` parts of equal size (fewer people: one each); number of each photo's part, int (N,)."""
+def assign_parts(people: np.ndarray) -> np.ndarray:
+    """Return the part of each photo for cross-fitting, int (N,), with parts of equal size.
+
+    There are `NUM_PARTS` parts, or one per person if there are fewer people.
+
+    Args:
+        people: whose photos they are, (N,).
+    """
     names, person = np.unique(people, return_inverse=True)
-    return np.random.default_rng(0).permutation(len(names))[person] % min(PARTS, len(names))
+    return np.random.default_rng(0).permutation(len(names))[person] % min(NUM_PARTS, len(names))
 
 
 def choose_thresholds(years: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """The two thresholds in years, at half-years, at which cutting expected ages (N,) gives the best macro-F1."""
+    """Return the two ages, float (2,), at which cutting expected ages gives the best macro-F1.
+
+    Args:
+        years: expected ages, float (N,).
+        truth: age groups, int (N,).
+    """
     best, best_score = np.array([29.5, 59.5]), -1.0
     for low in np.arange(22.0, 40.0, 0.5):
         for high in np.arange(45.0, 66.0, 0.5):
             score = fast_macro_f1(truth, np.digitize(years, [low, high]), 3)
-            # Of equal scores the thresholds nearest to the true ones.
+            # Of equal scores, the thresholds nearest to the true boundaries win.
             score -= 1e-5 * (abs(low - 29.5) + abs(high - 59.5))
             if score > best_score:
                 best, best_score = np.array([low, high]), score
     return best
 
 
-def climb(
-    start: np.ndarray, score, grid: np.ndarray, first: int = 0, rounds: int = 3
+def coordinate_ascent(
+    start: np.ndarray,
+    score: Callable[[np.ndarray], float],
+    grid: np.ndarray,
+    first: int = 0,
+    rounds: int = 3,
 ) -> np.ndarray:
-    """Coordinate ascent over a grid; deterministic."""
+    """Maximize `score` one coordinate at a time over a grid. Deterministic.
+
+    Args:
+        start: initial point, float (D,).
+        score: function to maximize.
+        grid: values that are tried for each coordinate.
+        first: coordinates before this one stay fixed.
+        rounds: passes over the coordinates at most; a pass without a gain is the last.
+    """
     best, best_score = start, score(start)
     for _ in range(rounds):
         before = best_score
@@ -90,31 +117,29 @@ def climb(
 
 
 def fast_macro_f1(truth: np.ndarray, predicted: np.ndarray, count: int) -> float:
-    """`portrait18.models.metrics.macro_f1` for the thousands of times that a search asks."""
-    return float(
-        _f1(np.bincount(truth * count + predicted, minlength=count * count).reshape(count, count))
-    )
+    """Return `portrait18.models.metrics.macro_f1`, fast enough for thousands of calls."""
+    confusion = np.bincount(truth * count + predicted, minlength=count * count)
+    return float(_macro_f1(confusion.reshape(count, count)))
 
 
-def _f1(confusion: np.ndarray) -> np.ndarray:
+def _macro_f1(confusion: np.ndarray) -> np.ndarray:
     """Macro-F1 of confusion matrices (..., C, C), rows the truth."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     return (2 * hits / np.maximum(confusion.sum(-1) + confusion.sum(-2), 1)).mean(-1)
 
 
-def _gains(
+def _bootstrap_gains(
     truth: np.ndarray, before: np.ndarray, after: np.ndarray, people: np.ndarray, count: int
 ) -> np.ndarray:
-    """Gain in macro-F1 from one decision to another, on bootstrap draws of the people, (draws,)."""
+    """Gains in macro-F1 on bootstrap draws of the people, float (draws,)."""
     names, person = np.unique(people, return_inverse=True)
-    # How often each person is drawn: the confusion matrix of a draw is the sum of theirs.
-    times = np.random.default_rng(0).multinomial(
-        len(names), np.full(len(names), 1 / len(names)), _DRAWS
-    )
+    uniform = np.full(len(names), 1 / len(names))
+    times = np.random.default_rng(0).multinomial(len(names), uniform, _BOOTSTRAP_DRAWS)
 
-    def drawn(decided: np.ndarray) -> np.ndarray:
-        of_person = np.zeros((len(names), count * count))
-        np.add.at(of_person, (person, truth * count + decided), 1)
-        return _f1((times @ of_person).reshape(_DRAWS, count, count))
+    def scores(predicted: np.ndarray) -> np.ndarray:
+        # The confusion matrix of a draw is the sum of those of the people drawn.
+        by_person = np.zeros((len(names), count * count))
+        np.add.at(by_person, (person, truth * count + predicted), 1)
+        return _macro_f1((times @ by_person).reshape(_BOOTSTRAP_DRAWS, count, count))
 
-    return drawn(after) - drawn(before)
+    return scores(after) - scores(before)

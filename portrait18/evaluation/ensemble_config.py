@@ -12,22 +12,6 @@ from portrait18.dataset.classes import ALL, TASKS, decode, encode, joint, margin
 from portrait18.evaluation import decisions
 
 
-class Votes(NamedTuple):
-    """Probabilities that the models of one task give to N photos.
-
-    Attributes:
-        stack: float (models, N, C).
-        truth: true class indices, int (N,), or None if they are unknown.
-    """
-
-    stack: np.ndarray
-    truth: np.ndarray | None = None
-
-    def select(self, rows: np.ndarray) -> "Votes":
-        """Return the votes of some photos; `rows` is an index or a mask."""
-        return Votes(self.stack[:, rows], None if self.truth is None else self.truth[rows])
-
-
 class TaskPredictions(NamedTuple):
     """Predictions of the ensemble for one task.
 
@@ -68,7 +52,7 @@ class Stacking(NamedTuple):
 
     @staticmethod
     def features(stack: np.ndarray) -> np.ndarray:
-        """Return the inputs of the regression, float (N, models * C), for a stack (models, N, C)."""
+        """Return the features of a stack (models, N, C), float (N, models * C)."""
         return np.log(stack.clip(1e-4)).transpose(1, 0, 2).reshape(stack.shape[1], -1)
 
     def probabilities(self, stack: np.ndarray) -> np.ndarray:
@@ -87,7 +71,7 @@ class TaskEnsemble(NamedTuple):
 
     Attributes:
         vote: how the models are combined.
-        weights: weight of each model, float (models,); of a stacking, its share of the coefficients.
+        weights: weight of each model, float (models,); in a stacking, its share of coefficients.
         offsets: added to the log probability of each class before the argmax, float (C,).
         stacking: the regression if `vote` is `stacking`, else None.
     """
@@ -123,27 +107,32 @@ class EnsembleConfig(NamedTuple):
     thresholds: np.ndarray | None = None
 
     def predict(
-        self, votes: dict[str, Votes], years: np.ndarray | None
+        self, votes: dict[str, np.ndarray], years: np.ndarray | None
     ) -> dict[str, TaskPredictions]:
         """Return the predictions for each task.
 
         Args:
-            votes: task -> probabilities of its models.
-            years: expected age, float (N,); only used with thresholds.
+            votes: task -> probabilities of its models, float (models, N, C).
+            years: expected age, float (N,); required with thresholds.
         """
-        found = {name: task.predict(votes[name].stack) for name, task in self.tasks.items()}
+        found = {name: task.predict(votes[name]) for name, task in self.tasks.items()}
         if self.joint_offsets is not None:
             class_ids = decisions.decide(joint_probabilities(found), self.joint_offsets)
             parts = {ALL.name: class_ids} if ALL.name in found else decode(class_ids)
             found = {n: TaskPredictions(p.probabilities, parts[n]) for n, p in found.items()}
         if self.thresholds is not None:
+            if years is None:
+                raise ValueError("thresholds need expected ages, but years is None")
             group = np.digitize(years, self.thresholds)
             found["age"] = TaskPredictions(found["age"].probabilities, group)
         return found
 
 
 def joint_probabilities(predictions: dict[str, TaskPredictions]) -> np.ndarray:
-    """Return probabilities of the 18 classes, float (N, 18), from those of three tasks or of `all`."""
+    """Return the probabilities of the 18 classes, float (N, 18).
+
+    They are those of the task `all`, or the products of the three tasks' probabilities.
+    """
     if ALL.name in predictions:
         return predictions[ALL.name].probabilities
     return joint(*(predictions[name].probabilities for name in TASKS))

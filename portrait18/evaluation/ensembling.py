@@ -6,6 +6,8 @@ validation metrics are cross-fitted: for each fifth of the people everything is 
 four fifths, so that fitting can't inflate the score.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
@@ -18,7 +20,6 @@ from portrait18.evaluation.ensemble_config import (
     Stacking,
     TaskEnsemble,
     TaskPredictions,
-    Votes,
     blend,
     hard_votes,
     joint_probabilities,
@@ -41,10 +42,10 @@ def choose_weights(stack: np.ndarray, truth: np.ndarray, method: str) -> np.ndar
     if method == "log-loss":
         return _log_loss_weights(stack[:, np.arange(len(truth)), truth].clip(1e-7))
 
-    def score(w):
+    def score(w: np.ndarray) -> float:
         return decisions.fast_macro_f1(truth, blend(stack, w / w.sum()).argmax(1), stack.shape[2])
 
-    weights = decisions.climb(equal, score, np.linspace(0.05, 1, 20))
+    weights = decisions.coordinate_ascent(equal, score, np.linspace(0.05, 1, 20))
     return weights / weights.sum()
 
 
@@ -52,14 +53,17 @@ def _log_loss_weights(true_class: np.ndarray) -> np.ndarray:
     """Minimize the log loss; `true_class`: probabilities of the true class, float (models, N)."""
     count = len(true_class)
 
-    def loss(w):
-        return -np.log(w @ true_class).mean()
+    def loss(w: np.ndarray) -> float:
+        return float(-np.log(w @ true_class).mean())
+
+    def excess(w: np.ndarray) -> float:
+        return w.sum() - 1
 
     found = minimize(
         loss,
         np.full(count, 1 / count),
         bounds=[(0, 1)] * count,
-        constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
+        constraints={"type": "eq", "fun": excess},
         method="SLSQP",
     )
     # Further digits are the solver's and differ between machines.
@@ -67,22 +71,25 @@ def _log_loss_weights(true_class: np.ndarray) -> np.ndarray:
     return weights / weights.sum()
 
 
-def fit_task(votes: Votes, people: np.ndarray, params: EnsembleParams) -> TaskEnsemble:
+def fit_task(
+    stack: np.ndarray, truth: np.ndarray, people: np.ndarray, params: EnsembleParams
+) -> TaskEnsemble:
     """Fit the vote of a task's models, then the offsets of its classes.
 
     Args:
-        votes: probabilities with the truth.
-        people: whose photos they are, (N,). Offsets must gain more than a resampling of people would.
+        stack: probabilities, float (models, N, C).
+        truth: class indices, int (N,).
+        people: whose photos they are, (N,). Offsets must gain more than resampling people would.
         params: the `ensemble` section.
     """
-    stack, truth = votes
     if params.vote == "stacking" and len(np.unique(truth)) > 1:
         ensemble = _fit_stacking(stack, truth)
+    elif params.vote == "hard":
+        weights = choose_weights(hard_votes(stack), truth, params.weights)
+        ensemble = TaskEnsemble("hard", weights, np.zeros(stack.shape[2]))
     else:
-        vote = "hard" if params.vote == "hard" else "soft"
-        voting = hard_votes(stack) if vote == "hard" else stack
-        weights = choose_weights(voting, truth, params.weights)
-        ensemble = TaskEnsemble(vote, weights, np.zeros(stack.shape[2]))
+        weights = choose_weights(stack, truth, params.weights)
+        ensemble = TaskEnsemble("soft", weights, np.zeros(stack.shape[2]))
     if params.decision == "offsets":
         probabilities = ensemble.probabilities(stack)
         return ensemble._replace(offsets=decisions.choose_offsets(probabilities, truth, people))
@@ -97,56 +104,76 @@ def _fit_stacking(stack: np.ndarray, truth: np.ndarray) -> TaskEnsemble:
     return TaskEnsemble("stacking", size / size.sum(), np.zeros(classes), stacking)
 
 
-def fit(
-    votes: dict[str, Votes], years: np.ndarray | None, people: np.ndarray, params: EnsembleParams
-) -> EnsembleConfig:
+class ValidationVotes(NamedTuple):
+    """Out-of-fold predictions of N validation photos, with the truth.
+
+    Attributes:
+        votes: task -> probabilities of its models, float (models, N, C).
+        truth: task -> class indices, int (N,).
+        people: whose photos they are, (N,).
+        years: expected age, float (N,); required if `decision` is `thresholds`.
+    """
+
+    votes: dict[str, np.ndarray]
+    truth: dict[str, np.ndarray]
+    people: np.ndarray
+    years: np.ndarray | None = None
+
+    def select(self, rows: np.ndarray) -> "ValidationVotes":
+        """Return the votes of some photos; `rows` is a mask, bool (N,)."""
+        return ValidationVotes(
+            {name: stack[:, rows] for name, stack in self.votes.items()},
+            {name: truth[rows] for name, truth in self.truth.items()},
+            self.people[rows],
+            None if self.years is None else self.years[rows],
+        )
+
+
+def fit(data: ValidationVotes, params: EnsembleParams) -> EnsembleConfig:
     """Fit the ensemble of all tasks.
 
     Args:
-        votes: task -> probabilities of its models, with the truth.
-        years: expected age, float (N,); only used if `decision` is `thresholds`.
-        people: whose photos they are, (N,).
+        data: out-of-fold predictions to fit on.
         params: the `ensemble` section.
     """
-    config = EnsembleConfig({name: fit_task(v, people, params) for name, v in votes.items()})
+    votes, truth, people, years = data
+    config = EnsembleConfig(
+        {name: fit_task(votes[name], truth[name], people, params) for name in votes}
+    )
     if params.decision == "joint":
-        predictions = config.predict(votes, years)
-        if ALL.name in votes:
-            truth = votes[ALL.name].truth
-        else:
-            truth = encode(*(votes[name].truth for name in TASKS))
-        offsets = decisions.choose_offsets(joint_probabilities(predictions), truth, people)
+        probabilities = joint_probabilities(config.predict(votes, years))
+        joint = truth.get(ALL.name)
+        if joint is None:
+            joint = encode(*(truth[name] for name in TASKS))
+        offsets = decisions.choose_offsets(probabilities, joint, people)
         return config._replace(joint_offsets=offsets)
     if params.decision == "thresholds":
-        return config._replace(thresholds=decisions.choose_thresholds(years, votes["age"].truth))
+        if years is None:
+            raise ValueError("decision thresholds needs expected ages, but years is None")
+        return config._replace(thresholds=decisions.choose_thresholds(years, truth["age"]))
     return config
 
 
-def cross_fit(
-    votes: dict[str, Votes], years: np.ndarray | None, people: np.ndarray, params: EnsembleParams
-) -> dict[str, TaskPredictions]:
+def cross_fit(data: ValidationVotes, params: EnsembleParams) -> dict[str, TaskPredictions]:
     """Predict validation photos, each person's with an ensemble that was fitted on other people.
 
-    Args and types as for `fit`.
+    Args:
+        data: out-of-fold predictions.
+        params: the `ensemble` section.
     """
-    part = decisions.parts(people)
+    part = decisions.assign_parts(data.people)
     predictions = {
-        name: TaskPredictions(np.empty(v.stack.shape[1:]), np.empty(len(people), np.int64))
-        for name, v in votes.items()
+        name: TaskPredictions(np.empty(stack.shape[1:]), np.empty(len(part), np.int64))
+        for name, stack in data.votes.items()
     }
     for p in np.unique(part):
         inside, outside = part == p, part != p
         if not outside.any():  # a single person: there is nobody else to fit on
             outside = inside
             params = EnsembleParams(vote="soft", weights="equal", decision="argmax")
-
-        def years_of(rows: np.ndarray) -> np.ndarray | None:
-            return None if years is None else years[rows]
-
-        others = {n: v.select(outside) for n, v in votes.items()}
-        fitted = fit(others, years_of(outside), people[outside], params)
-        found = fitted.predict({n: v.select(inside) for n, v in votes.items()}, years_of(inside))
-        for name, (probabilities, predicted) in found.items():
-            predictions[name].probabilities[inside] = probabilities
-            predictions[name].predicted[inside] = predicted
+        config = fit(data.select(outside), params)
+        selected = data.select(inside)
+        for name, found in config.predict(selected.votes, selected.years).items():
+            predictions[name].probabilities[inside] = found.probabilities
+            predictions[name].predicted[inside] = found.predicted
     return predictions

@@ -1,6 +1,5 @@
-"""Pseudo-labels (Lee 2013): what the first round is sure of on the photos to label, as labels for a second round."""
+"""Pseudo-labels (Lee 2013): confident predictions of round 1 on the evaluation photos."""
 
-import numpy as np
 import pandas as pd
 
 from portrait18.core.model_params import ModelParams
@@ -8,61 +7,63 @@ from portrait18.dataset.classes import TASKS, age_group, encode
 from portrait18.evaluation import voting
 
 
-def first_answers(models: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """What the models of one fold answer to the photos to label, blended with equal weights.
+def predict(models: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the predictions of one fold's models for the evaluation photos, with equal weights.
 
-    A fold's answers come from its own models alone: nothing of the people whom it holds out, not even a
-    choice made on them, gets into what its second round is trained on.
+    A fold uses its own models only. So nothing about its validation people, not even a fitted
+    weight, gets into the training data of its round 2.
 
     Args:
-        models: name -> predictions of its members that hold out this fold, averaged: index photo (those to
-            label), see `average`.
+        models: name -> mean predictions of its members that were trained on this fold, index photo.
 
     Returns:
-        photo; mask, gender and age_group, each with its probability in `*_confidence`; years where a
-        model tells them.
+        photo; mask, gender and age_group (indices), each with its probability in `*_confidence`;
+        years if a model predicts them.
     """
-    photos = next(iter(models.values())).index
-    table = pd.DataFrame({"photo": photos})
-    for task in TASKS.values():
-        told = [p for m in models.values() if (p := voting.task_probabilities(task, m)) is not None]
-        mean = np.mean(told, axis=0)
-        column = task.label_column
-        table[column], table[f"{column}_confidence"] = mean.argmax(1), mean.max(1)
+    table = pd.DataFrame({"photo": next(iter(models.values())).index})
+    votes = voting.collect_votes(models, voting.models_by_task(models, TASKS.values()))
+    for name, task in TASKS.items():
+        mean = votes[name].mean(0)
+        table[task.label_column] = mean.argmax(1)
+        table[f"{task.label_column}_confidence"] = mean.max(1)
     if (years := voting.mean_years(models.values())) is not None:
         table["years"] = years
     return table
 
 
 def labels(
-    answers: pd.DataFrame, seen: pd.Series, params: ModelParams, confidence: float
+    predictions: pd.DataFrame, decoded: pd.Series, params: ModelParams, confidence: float
 ) -> pd.DataFrame:
-    """Labels, like `data/labels.csv`, for a model: a row for each photo to label, `train` where it is sure enough.
+    """Return labels for one model's round 2, in the columns of `data/labels.csv`.
 
     Args:
-        answers: of `first_answers`, from the fold that the model holds out.
-        seen: index photo: whether it could be decoded; a grey crop teaches nothing, however sure the answer.
-        params: of the model; its task decides which answers must be sure.
-        confidence: the least probability of these.
+        predictions: of `predict`, from the model's fold.
+        decoded: index photo, whether the photo could be decoded. Otherwise its crop is plain gray,
+            whatever the confidence.
+        params: params of the model; its task decides which predictions must be confident.
+        confidence: minimum probability of these predictions.
+
+    Returns:
+        One row per evaluation photo; `train` is 1 if the photo is used.
     """
     tasks = TASKS.values() if params.task == "all" else [TASKS[params.task]]
-    needed = [task.label_column for task in tasks]
-    sure = (answers[[f"{c}_confidence" for c in needed]] >= confidence).all(axis=1)
-    sure &= seen.loc[answers.photo].to_numpy()
-    years = answers.years.round().astype(int) if "years" in answers else 0
+    needed = [f"{task.label_column}_confidence" for task in tasks]
+    used = (predictions[needed] >= confidence).all(axis=1)
+    used &= decoded.loc[predictions.photo].to_numpy()
+    years = predictions.years.round().astype(int) if "years" in predictions else 0
     if params.target.predicts_years:
-        # Years that contradict the group would teach the opposite of what was sure.
-        sure &= age_group(years) == answers.age_group
+        # Years outside the predicted group would contradict the confident prediction.
+        used &= age_group(years) == predictions.age_group
     return pd.DataFrame(
         {
-            **dict.fromkeys(("photo", "folder", "person"), answers.photo),
+            **dict.fromkeys(("photo", "folder", "person"), predictions.photo),
             "extra": 1,
-            "mask": answers["mask"],
-            "gender": answers.gender,
+            "mask": predictions["mask"],
+            "gender": predictions.gender,
             "age": years,
-            "age_group": answers.age_group,
-            "class": encode(answers["mask"], answers.gender, answers.age_group),
-            "age_target": answers.age_group,
-            "train": sure.astype(int),
+            "age_group": predictions.age_group,
+            "class": encode(predictions["mask"], predictions.gender, predictions.age_group),
+            "age_target": predictions.age_group,
+            "train": used.astype(int),
         }
     )

@@ -1,17 +1,21 @@
 """Shared arithmetic of the ensemble: from the predictions of many models to votes and to a table.
 
-The stages `ensemble` and `pseudo_label` and `portrait18.deployment.predictor.Predictor` use the same
-functions, so that a bundle predicts as the pipeline does. A table of predictions has the probability
-columns of its model's task (`Task.columns`) and, if the model predicts years, `years`.
+The stages `ensemble` and `pseudo_label` and `portrait18.deployment.predictor.Predictor` use the
+same functions, so that a bundle predicts as the pipeline does. A table of predictions has the
+probability columns of its model's task (`Task.columns`) and, if the model predicts years, `years`.
 """
 
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 import numpy as np
 import pandas as pd
 
 from portrait18.dataset.classes import ALL, TASKS, Task, joint, marginals
-from portrait18.evaluation.ensemble_config import TaskPredictions, Votes, by_task
+from portrait18.evaluation.ensemble_config import TaskPredictions, by_task
+
+#: Columns that identify a photo in `data/predictions`.
+KEYS = ["set", "photo"]
 
 
 def average_members(members: list[pd.DataFrame], keys: list[str]) -> pd.DataFrame:
@@ -23,6 +27,11 @@ def average_members(members: list[pd.DataFrame], keys: list[str]) -> pd.DataFram
         keys: columns that identify a photo; they become the index, which is sorted.
     """
     return pd.concat(members).groupby(keys, sort=True).mean()
+
+
+def select_set(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the rows of one set (`validation` or `eval`), index photo, of averaged predictions."""
+    return cast(pd.DataFrame, table.xs(name, level="set"))
 
 
 def tasks_of(models: Mapping[str, pd.DataFrame]) -> list[Task]:
@@ -58,8 +67,8 @@ def models_by_task(
 
 def collect_votes(
     models: Mapping[str, pd.DataFrame], voters: Mapping[str, list[str]]
-) -> dict[str, Votes]:
-    """Return task -> probabilities of its models, without the truth.
+) -> dict[str, np.ndarray]:
+    """Return task -> probabilities of its models, float (models, N, C).
 
     Args:
         models: name -> table of predictions, all with the same photos in the same order.
@@ -67,13 +76,23 @@ def collect_votes(
     """
     tasks = {**TASKS, ALL.name: ALL}
     return {
-        name: Votes(np.stack([task_probabilities(tasks[name], models[m]) for m in members]))
+        name: np.stack([_require(tasks[name], member, models[member]) for member in members])
         for name, members in voters.items()
     }
 
 
+def _require(task: Task, model: str, table: pd.DataFrame) -> np.ndarray:
+    probabilities = task_probabilities(task, table)
+    if probabilities is None:
+        raise ValueError(f"model {model} votes on {task.name} but has no probabilities for it")
+    return probabilities
+
+
 def mean_years(models: Iterable[pd.DataFrame]) -> np.ndarray | None:
-    """Return the mean expected age, float (N,), over the models that predict years; None if none does."""
+    """Return the mean expected age over the models that predict years, float (N,).
+
+    None if no model does.
+    """
     years = [table.years for table in models if "years" in table]
     return np.mean(years, axis=0) if years else None
 
@@ -85,7 +104,7 @@ def assemble(
 
     Returns:
         photo, the probabilities of the three tasks (and of the 18 classes if they were predicted
-        jointly), `years` if given, then the predicted mask, gender, age (indices) and class (0..17).
+        jointly), `years` if given, then the predicted mask, gender, age (indices), class (0 to 17).
     """
     table = pd.DataFrame({"photo": photos})
     if ALL.name in predictions:

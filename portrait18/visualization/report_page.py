@@ -78,7 +78,7 @@ def photos(path: Path, captions: Iterable[tuple[str, ...]], layout: Layout) -> l
 def mistake_captions(table: pd.DataFrame) -> list[tuple[str, ...]]:
     """Return a caption for each row of `analysis.mistakes`."""
     return [
-        (f"true: {m.truth}", f"predicted: {m.answer}", f"p = {m.probability:.2f}")
+        (f"true: {m.truth}", f"predicted: {m.predicted}", f"p = {m.probability:.2f}")
         for m in table.itertuples()
     ]
 

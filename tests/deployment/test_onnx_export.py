@@ -17,7 +17,7 @@ from portrait18.models import backbones, inference
 from portrait18.models.inference import PredictOptions
 from portrait18.models.targets import make_target
 
-#: Every way to pose a task, and what more it needs.
+#: Every target with the params that it needs.
 TARGETS = {
     "classes": {},
     "heads": {"task": "all", "target": "heads"},
@@ -29,7 +29,7 @@ SIZE = 32
 
 
 class Small(nn.Module):
-    """Takes the place of a network: quick to export, and its outputs lie as far apart as they can."""
+    """A stand-in for a network: quick to export, with outputs that differ a lot."""
 
     def __init__(self, outputs: int):
         super().__init__()
@@ -56,7 +56,7 @@ def real(**changes) -> inference.Model:
     return inference.Model(network.eval(), target, params, crop_params())
 
 
-def told(path, crops) -> list[np.ndarray]:
+def run_onnx(path, crops) -> list[np.ndarray]:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return session.run(None, {"crops": crops})
 
@@ -70,36 +70,34 @@ def expected(model, crops, flip):
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_onnx_says_what_torch_says_for_any_number_of_crops(tmp_path, name):
+def test_onnx_predicts_as_torch_for_any_number_of_crops(tmp_path, name):
     model, path = small(**TARGETS[name]), tmp_path / "small.onnx"
     onnx_export.write(model, True, path)
     for count in (1, 2, 5):
         crops = noise(count, 40)[:, :SIZE, :SIZE]
-        pairs = list(zip(told(path, crops), expected(model, crops, True), strict=True))
+        pairs = list(zip(run_onnx(path, crops), expected(model, crops, True), strict=True))
         assert len(pairs) == (2 if model.target.years else 1)
         for found, wanted in pairs:
             np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
-    assert np.ptp(found, axis=0).max() > 0.01, "crops that differ must be told apart"
+    assert np.ptp(found, axis=0).max() > 0.01, "the crops must differ"
 
 
 def test_a_real_network_without_flip(tmp_path):
     model, path = real(), tmp_path / "real.onnx"
     onnx_export.write(model, False, path)
     crops = noise(3, 40)[:, :SIZE, :SIZE]
-    [found], [wanted] = told(path, crops), expected(model, crops, False)
+    [found], [wanted] = run_onnx(path, crops), expected(model, crops, False)
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
-    assert np.abs(wanted - expected(model, crops, True)[0]).max() > 1e-4, (
-        "with flip it would be another"
-    )
+    assert np.abs(wanted - expected(model, crops, True)[0]).max() > 1e-4, "flip must matter"
     onnx.checker.check_model(str(path), full_check=True)
     proto = onnx.load(path)
     assert [value.name for value in proto.graph.input] == ["crops"]
     assert [value.name for value in proto.graph.output] == ["probabilities"]
     assert proto.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
-    assert_nothing_of_this_machine(path)
+    assert_no_paths(path)
 
 
-def assert_nothing_of_this_machine(path):
+def assert_no_paths(path):
     written = path.read_bytes()
     for part in (str(REPO), sys.prefix, "site-packages", ".py"):
         assert part.encode() not in written, part
@@ -108,12 +106,13 @@ def assert_nothing_of_this_machine(path):
 def test_equal_networks_have_equal_bytes_in_every_process(tmp_path):
     onnx_export.write(small(), True, tmp_path / "here.onnx")
     code = (
-        f"import sys; sys.path[:0] = {[str(REPO), str(REPO / 'tests'), str(REPO / 'tests/deployment')]}\n"
+        f"import sys; sys.path[:0] = {[str(REPO / p) for p in ('', 'tests', 'tests/deployment')]}\n"
         + (
-            "from test_onnx_export import onnx_export, small; onnx_export.write(small(), True, 'there.onnx')"
+            "from test_onnx_export import onnx_export, small\n"
+            "onnx_export.write(small(), True, 'there.onnx')"
         )
     )
     env = {**os.environ, "PYTHONHASHSEED": "7"}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, check=True)
     assert (tmp_path / "here.onnx").read_bytes() == (tmp_path / "there.onnx").read_bytes()
-    assert_nothing_of_this_machine(tmp_path / "here.onnx")
+    assert_no_paths(tmp_path / "here.onnx")

@@ -17,7 +17,7 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_the_folder_holds_the_networks_as_they_were_trained_and_says_what_they_are(make_bundle):
+def test_the_folder_holds_the_trained_networks_and_describes_them(make_bundle):
     folder = make_bundle()
     names = [f"{run.name}-{run.fold}-{run.seed}.safetensors" for run in RUNS]
     assert sorted(contents(folder)) == sorted([*names, "bundle.json"])
@@ -39,7 +39,7 @@ def test_the_folder_holds_the_networks_as_they_were_trained_and_says_what_they_a
     assert manifest["median_box"] == [0.2, 0.1, 0.7, 0.6]
 
 
-def test_the_folder_says_what_it_was_made_of(make_bundle):
+def test_the_manifest_names_the_inputs(make_bundle):
     manifest = json.loads((make_bundle() / "bundle.json").read_text())
     assert manifest["metrics"] == {"macro_f1": 0.5}
     assert manifest["params"]["group"] == {"by": "none"}
@@ -54,22 +54,22 @@ def test_the_folder_says_what_it_was_made_of(make_bundle):
     assert other["inputs"]["params"] != before
 
 
-def test_equal_networks_give_equal_bytes_and_nothing_of_before_stays(make_bundle):
+def test_equal_networks_give_equal_bytes_and_old_files_are_removed(make_bundle):
     folder = make_bundle()
     before = contents(folder)
-    (folder / "gone-0-0.safetensors").write_bytes(b"of a model that was")
+    (folder / "gone-0-0.safetensors").write_bytes(b"of an old model")
     assert contents(make_bundle()) == before
 
 
-def test_onnx_files_are_written_and_named_where_asked_for(make_bundle, monkeypatch):
-    asked = []
+def test_onnx_files_are_written_if_asked_for(make_bundle, monkeypatch):
+    written = []
     monkeypatch.setattr(
         packing.onnx_export,
         "write",
-        lambda model, flip, path: asked.append((model.params.task, flip, path.name)),
+        lambda model, flip, path: written.append((model.params.task, flip, path.name)),
     )
     folder = make_bundle(onnx=True, flip=False, runs=RUNS[2:4])
-    assert asked == [("gender", False, "gender-0-0.onnx"), ("age", False, "years-0-0.onnx")]
+    assert written == [("gender", False, "gender-0-0.onnx"), ("age", False, "years-0-0.onnx")]
     manifest = json.loads((folder / "bundle.json").read_text())
     assert [network["onnx"] for network in manifest["networks"]] == [
         "gender-0-0.onnx",
@@ -77,7 +77,7 @@ def test_onnx_files_are_written_and_named_where_asked_for(make_bundle, monkeypat
     ]
 
 
-def test_networks_that_saw_other_crops_do_not_go_together(make_bundle, monkeypatch):
+def test_networks_trained_on_different_crops_are_refused(make_bundle, monkeypatch):
     load = inference.load
 
     def other_for_gender(path, device):
@@ -90,7 +90,7 @@ def test_networks_that_saw_other_crops_do_not_go_together(make_bundle, monkeypat
         make_bundle()
 
 
-def test_the_median_box_is_of_the_faces_that_were_found_as_shares_of_their_photos():
+def test_the_median_box_is_a_fraction_of_the_photo_over_the_faces_found():
     table = pd.DataFrame(
         {
             "x0": [10.0, 40.0, 0.0, 30.0],

@@ -6,14 +6,14 @@ from portrait18.dataset.classes import CLASS_NAMES, encode
 from portrait18.evaluation import analysis
 
 
-def test_baseline_answers_the_most_frequent_class():
+def test_baseline_always_predicts_the_most_frequent_class():
     assert analysis.baseline(np.array([1, 1, 1, 0]), 2) == {
         "accuracy": 0.75,
         "macro_f1": pytest.approx(6 / 7 / 2),
     }
 
 
-def test_sure_and_right_is_perfectly_calibrated():
+def test_confident_and_correct_is_perfectly_calibrated():
     assert analysis.expected_calibration_error(np.array([0, 1]), np.eye(2)) == 0
 
 
@@ -34,7 +34,7 @@ def test_recall_of_each_class_by_name():
 
 
 def test_report_has_a_row_for_every_class_and_the_mean():
-    table = analysis.report(np.array([0, 17]), np.array([0, 16]))
+    table = analysis.class_report(np.array([0, 17]), np.array([0, 16]))
     assert table["class"].tolist() == [*CLASS_NAMES, "macro avg"]
     assert list(table) == ["class", "precision", "recall", "f1-score", "support"]
     assert table["f1-score"].iloc[-1] == pytest.approx(1 / 18)
@@ -59,7 +59,7 @@ def test_groups_score_each_gender_decade_and_mask_state():
             "predicted_class": [0, 0, 5],
         }
     )
-    found = analysis.groups(table)
+    found = analysis.accuracy_by_group(table)
     accuracies = ["mask_accuracy", "gender_accuracy", "age_accuracy", "all_accuracy"]
     assert list(found) == ["group", "value", "photos", *accuracies]
     found = found.set_index(["group", "value"])
@@ -70,9 +70,9 @@ def test_groups_score_each_gender_decade_and_mask_state():
     assert ("mask", "incorrect") not in found.index
 
 
-def test_age_is_judged_by_decade_with_years_off_and_which_way():
-    age, group, answered = np.array([25, 29, 61]), np.array([0, 0, 2]), np.array([0, 1, 2])
-    found = analysis.age_by_decade(age, group, answered, np.array([28.0, 27.0, 51.0]))
+def test_age_errors_are_listed_by_decade_with_mean_and_mean_absolute_years():
+    age, group, predicted = np.array([25, 29, 61]), np.array([0, 0, 2]), np.array([0, 1, 2])
+    found = analysis.age_by_decade(age, group, predicted, np.array([28.0, 27.0, 51.0]))
     assert list(found) == [
         "decade",
         "photos",
@@ -83,25 +83,25 @@ def test_age_is_judged_by_decade_with_years_off_and_which_way():
     assert found.to_numpy().tolist() == [["20s", 2, 0.5, 2.5, 0.5], ["60s", 1, 0.0, 10.0, -10.0]]
 
 
-def test_without_years_only_the_groups_are_judged():
+def test_without_years_only_age_groups_are_scored():
     found = analysis.age_by_decade(np.array([25]), np.array([0]), np.array([2]))
     assert found.wrong_group.tolist() == [1]
     assert found.mean_absolute_error_years.isna().all()
 
 
-def photo_of(people: str, answered: list[int], of_truth: list[float]):
-    """Mistakes of a set of photos of class 0, each of the person named by a letter."""
+def mistakes_of(people: str, predicted: list[int], truth_probabilities: list[float]):
+    """Mistakes on photos of class 0, each of the person named by a letter."""
     truth = pd.DataFrame(
         {"photo": [f"{i}.jpg" for i in range(len(people))], "person": list(people), "age": 25}
     )
     joint = np.zeros((len(people), 18))
-    joint[np.arange(len(people)), answered] = 0.6
-    joint[:, 0] = of_truth
-    return analysis.mistakes(truth.assign(**{"class": 0}), np.array(answered), joint)
+    joint[np.arange(len(people)), predicted] = 0.6
+    joint[:, 0] = truth_probabilities
+    return analysis.mistakes(truth.assign(**{"class": 0}), np.array(predicted), joint)
 
 
-def test_mistakes_are_the_wrong_answers_and_say_what_is_wrong():
-    found = photo_of("abcd", [0, 6, encode(0, 1, 2), 1], [0.9, 0.3, 0.1, 0.2])
+def test_mistakes_are_the_wrong_predictions_with_the_tasks_that_are_wrong():
+    found = mistakes_of("abcd", [0, 6, encode(0, 1, 2), 1], [0.9, 0.3, 0.1, 0.2])
     assert found.photo.tolist() == ["2.jpg", "3.jpg", "1.jpg"], (
         "the truth given least probability comes first"
     )
@@ -110,14 +110,14 @@ def test_mistakes_are_the_wrong_answers_and_say_what_is_wrong():
         "person": "c",
         "age": 25,
         "truth": "worn male <30",
-        "answer": "worn female >=60",
+        "predicted": "worn female >=60",
         "probability": 0.6,
         "probability_of_truth": 0.1,
     }
 
 
-def test_each_person_s_worst_mistake_comes_before_anybody_s_second():
-    assert photo_of("aaab", [1, 1, 1, 1], [0.1, 0.3, 0.2, 0.4]).photo.tolist() == [
+def test_the_worst_mistake_of_each_person_comes_before_anybodys_second():
+    assert mistakes_of("aaab", [1, 1, 1, 1], [0.1, 0.3, 0.2, 0.4]).photo.tolist() == [
         "0.jpg",
         "3.jpg",
         "2.jpg",
@@ -125,11 +125,11 @@ def test_each_person_s_worst_mistake_comes_before_anybody_s_second():
     ]
 
 
-def test_no_mistake_is_a_table_without_rows():
-    assert len(photo_of("ab", [0, 0], [0.9, 0.8])) == 0
+def test_without_mistakes_the_table_has_no_rows():
+    assert len(mistakes_of("ab", [0, 0], [0.9, 0.8])) == 0
 
 
 def test_captions_of_mistakes_name_the_rows_of_the_crop_store():
-    found = photo_of("ab", [6, 1], [0.1, 0.2])
+    found = mistakes_of("ab", [6, 1], [0.1, 0.2])
     captions = analysis.captions(found, pd.Series(["x.jpg", "1.jpg", "0.jpg"]), 1)
     assert captions == {2: "worn male <30\n-> incorrect male <30\n0.60"}

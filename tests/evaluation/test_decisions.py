@@ -8,7 +8,7 @@ RNG = np.random.default_rng(0)
 
 
 def skewed(seed=1, strength=3.0):
-    """One photo in twelve is of a rare class, and the model is shy of saying so; probabilities, truth, people."""
+    """Probabilities, truth and people; the third class is rare and underestimated."""
     truth = np.repeat([0, 1, 2], [500, 400, 80])
     logits = np.random.default_rng(seed).normal(0, 1, (len(truth), 3))
     logits[np.arange(len(truth)), truth] += strength
@@ -23,7 +23,7 @@ def test_offsets_shift_the_decision():
     assert decisions.decide(probabilities, np.array([0, 0, 2.0])).tolist() == [2, 1]
 
 
-def test_offsets_raise_macro_f1_where_a_rare_class_is_missed():
+def test_offsets_raise_macro_f1_if_a_rare_class_is_missed():
     probabilities, truth, people = skewed()
     offsets = decisions.choose_offsets(probabilities, truth, people)
     before, after = (
@@ -34,12 +34,12 @@ def test_offsets_raise_macro_f1_where_a_rare_class_is_missed():
     assert after > before + 0.05
 
 
-def test_offsets_are_zero_where_nothing_is_to_gain():
+def test_offsets_are_zero_if_there_is_nothing_to_gain():
     truth = RNG.integers(0, 3, 300)
     assert not decisions.choose_offsets(np.eye(3)[truth], truth, np.arange(300)).any()
 
 
-def test_a_gain_that_is_noise_is_not_taken():
+def test_offsets_stay_zero_if_the_gain_is_noise():
     taken = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -49,21 +49,21 @@ def test_a_gain_that_is_noise_is_not_taken():
     assert taken <= 4
 
 
-def test_the_photos_of_one_person_are_one_piece_of_evidence():
+def test_photos_of_one_person_count_as_one_observation():
     probabilities, truth, people = skewed()
     assert decisions.choose_offsets(probabilities, truth, people).any()
     assert not decisions.choose_offsets(probabilities, truth, people * 0).any()
 
 
-def test_parts_are_of_whole_people_and_equal():
+def test_parts_keep_people_together_and_have_equal_sizes():
     people = RNG.permutation(np.repeat(np.arange(50), 7))
-    part = decisions.parts(people)
+    part = decisions.assign_parts(people)
     assert np.bincount(part).tolist() == [70] * 5
     assert all(len(set(part[people == p])) == 1 for p in range(50))
-    assert decisions.parts(np.array(["b", "a", "b"])).tolist() in ([0, 1, 0], [1, 0, 1])
+    assert decisions.assign_parts(np.array(["b", "a", "b"])).tolist() in ([0, 1, 0], [1, 0, 1])
 
 
-def test_borders_are_found_where_the_years_part():
+def test_thresholds_are_found_between_the_age_groups():
     years = np.concatenate([RNG.normal(25, 2, 200), RNG.normal(45, 3, 200), RNG.normal(58, 2, 60)])
     low, high = decisions.choose_thresholds(years, np.repeat([0, 1, 2], [200, 200, 60]))
     assert 29 <= low <= 38
@@ -74,7 +74,7 @@ def test_borders_are_found_where_the_years_part():
 
 
 @pytest.mark.parametrize("count", [2, 3, 18])
-def test_the_quick_macro_f1_is_the_slow_one(count):
+def test_fast_macro_f1_equals_macro_f1(count):
     for n in (5, 300):
         truth, predicted = RNG.integers(0, count, n), RNG.integers(0, count, n)
         assert decisions.fast_macro_f1(truth, predicted, count) == pytest.approx(

@@ -12,7 +12,6 @@ from portrait18.evaluation.ensemble_config import (
     Stacking,
     TaskEnsemble,
     TaskPredictions,
-    Votes,
 )
 
 RNG = np.random.default_rng(5)
@@ -22,14 +21,15 @@ def votes(count=90, classes=3, models=2, truth=None):
     truth = RNG.integers(0, classes, count) if truth is None else truth
     stack = RNG.dirichlet(np.ones(classes), (models, len(truth)))
     stack[0, np.arange(len(truth)), truth] += 0.5
-    return Votes(stack / stack.sum(2, keepdims=True), truth)
+    return stack / stack.sum(2, keepdims=True), truth
 
 
 @pytest.mark.parametrize("seen", [[0, 1, 2], [0, 2], [1, 2]])
 def test_stacking_equals_the_fitted_regression(seen):
     stack, truth = votes(truth=RNG.choice(seen, 90))
     stacking = ensembling.fit_task(
-        Votes(stack, truth),
+        stack,
+        truth,
         np.arange(90),
         EnsembleParams(vote="stacking", weights="equal", decision="argmax"),
     ).stacking
@@ -54,10 +54,11 @@ def test_a_task_ensemble_predicts_by_its_vote_and_its_offsets():
 @pytest.mark.parametrize("vote", ["soft", "hard", "stacking"])
 @pytest.mark.parametrize("decision", ["argmax", "offsets", "joint", "thresholds"])
 def test_a_config_read_back_predicts_the_same(vote, decision):
-    of_task = {name: votes(classes=len(task.classes)) for name, task in TASKS.items()}
-    years = RNG.uniform(18, 80, 90)
+    parts = {name: votes(classes=len(task.classes)) for name, task in TASKS.items()}
+    stacks, truth = ({name: part[i] for name, part in parts.items()} for i in (0, 1))
+    data = ensembling.ValidationVotes(stacks, truth, np.arange(90), RNG.uniform(18, 80, 90))
     params = EnsembleParams(vote=vote, weights="log-loss", decision=decision)
-    chosen = ensembling.fit(of_task, years, np.arange(90), params)
+    chosen = ensembling.fit(data, params)
     if decision == "joint":  # no digit may be lost
         chosen = chosen._replace(joint_offsets=RNG.normal(0, 1, 18))
     models = {name: ["a", "b"] for name in TASKS}
@@ -66,7 +67,7 @@ def test_a_config_read_back_predicts_the_same(vote, decision):
     )
     assert voters == models
     assert all(read.tasks[name].vote == vote for name in TASKS)
-    before, after = chosen.predict(of_task, years), read.predict(of_task, years)
+    before, after = (c.predict(data.votes, data.years) for c in (chosen, read))
     for name in TASKS:
         np.testing.assert_array_equal(before[name].probabilities, after[name].probabilities)
         np.testing.assert_array_equal(before[name].predicted, after[name].predicted)

@@ -26,11 +26,11 @@ def test_perfect_submission_in_another_order(tmp_path, answers, capsys):
     assert lines["majority"] == ["0.006", "0.056"]  # 1 of 18 right; F1 2/19 of one class, over 18
 
 
-def test_figures_of_a_submission_that_mistakes_the_genders(answers):
+def test_scores_of_a_submission_that_swaps_the_genders(answers):
     truth = score.read(answers)
-    figures = score.compare(truth.map(lambda c: c - 3 if c % 6 >= 3 else c + 3), truth)
-    assert figures["macro_f1"] == figures["accuracy"] == figures["gender"]["accuracy"] == 0
-    assert figures["mask"]["macro_f1"] == figures["age"]["macro_f1"] == 1
+    metrics = score.compare(truth.map(lambda c: c - 3 if c % 6 >= 3 else c + 3), truth)
+    assert metrics["macro_f1"] == metrics["accuracy"] == metrics["gender"]["accuracy"] == 0
+    assert metrics["mask"]["macro_f1"] == metrics["age"]["macro_f1"] == 1
 
 
 def test_every_bad_row_is_named(tmp_path):
@@ -53,23 +53,23 @@ def test_other_photos_are_refused(tmp_path, answers):
     submission = write(
         tmp_path / "s.csv", [(f"{i}.jpg", i) for i in range(17)] + [("other.jpg", 1)]
     )
-    with pytest.raises(UserError, match="1 missing, 1 too many, first 17.jpg"):
+    with pytest.raises(UserError, match=r"1 missing, 1 too many, first 17\.jpg"):
         score.compare(score.read(submission), score.read(answers))
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [("id,ans\na,1\n", "missing"), ("", "not a readable CSV")]
+    ("content", "message"), [("id,ans\na,1\n", "missing"), ("", "not a readable CSV")]
 )
-def test_a_file_of_another_kind_is_refused_in_one_line(tmp_path, answers, content, says, capsys):
+def test_another_kind_of_file_is_refused_with_one_line(tmp_path, answers, content, message, capsys):
     (tmp_path / "s.csv").write_text(content)
     with pytest.raises(SystemExit):
         score.main([str(tmp_path / "s.csv"), str(answers)])
     (line,) = capsys.readouterr().err.splitlines()
-    assert says in line
+    assert message in line
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(UserError, match="none.csv: no such file"):
+    with pytest.raises(UserError, match=r"none\.csv: no such file"):
         score.read(tmp_path / "none.csv")
 
 

@@ -68,7 +68,7 @@ def test_images_keep_their_size_and_charts_their_bytes(sheet):
 
 def test_captions_show_truth_prediction_and_probability():
     wrong = pd.DataFrame(
-        {"truth": ["worn male <30"], "answer": ["none male <30"], "probability": [0.876]}
+        {"truth": ["worn male <30"], "predicted": ["none male <30"], "probability": [0.876]}
     )
     assert report_page.mistake_captions(wrong) == [
         ("true: worn male <30", "predicted: none male <30", "p = 0.88")

@@ -1,0 +1,91 @@
+import cv2
+import numpy as np
+from bundling import BOX, CPU
+from tiny import crop_params, demo_photo
+
+from portrait18.cropping import faces
+
+
+def test_every_face_of_every_photo_is_cropped_the_largest_first(load_bundle):
+    loaded = load_bundle()
+    near = demo_photo()
+    far = cv2.resize(near, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
+    height, width = far.shape[:2]
+    far = cv2.copyMakeBorder(far, near.shape[0] - height, 0, 0, 0, cv2.BORDER_REPLICATE)
+    pair = np.concatenate([far, near], axis=1)
+    two, one, none = loaded.detect([pair, near, np.full_like(near, 90)])
+    assert [len(found) for found in (two, one, none)] == [2, 1, 0]
+    large, small = (found.face for found in two)
+    assert large.side > 1.2 * small.side
+    assert large.x0 > width > small.x1
+    assert [found.found for found in two] == ["mtcnn", "mtcnn"]
+    (single,) = one
+    [found] = faces.Detector(0.2, CPU)(near[None])
+    np.testing.assert_allclose(single.face, found[0], atol=0.05)
+    np.testing.assert_array_equal(single.crop, faces.crop(near, single.face, 40, 0.4, True))
+    for found in two:
+        np.testing.assert_array_equal(found.crop, faces.crop(pair, found.face, 40, 0.4, True))
+
+
+def test_a_face_found_at_the_lower_thresholds_is_the_one_that_the_pipeline_takes(load_bundle):
+    photo = demo_photo("mask1", "000005_male_Black_79")
+    [[found]] = load_bundle().detect([photo])
+    candidates = faces.Detector(0.2, CPU)(photo[None], retry=True)[0]
+    assert found.found == "retry"
+    np.testing.assert_allclose(
+        found.face, faces.choose(candidates, photo.shape[1], photo.shape[0]), atol=0.05
+    )
+
+
+def test_at_the_lower_thresholds_only_the_most_plausible_face_counts(load_bundle):
+    loaded = load_bundle()
+    edge, middle = (
+        faces.Face(0.0, 0.0, 60.0, 60.0, 0.0, 0.5),
+        faces.Face(70.0, 70.0, 130.0, 130.0, 0.0, 0.5),
+    )
+    photo = np.zeros((200, 200, 3), np.uint8)
+    for first, wanted in ((False, [middle]), (True, [edge, middle])):
+        loaded._detector = lambda batch, retry, first=first: [
+            [edge, middle] if retry or first else []
+        ]
+        assert [found.face for found in loaded.detect([photo])[0]] == wanted
+
+
+def test_a_photo_without_a_face_is_predicted_at_the_median_box_only_if_asked(load_bundle):
+    loaded, photo = (
+        load_bundle(),
+        np.random.default_rng(0).integers(0, 256, (200, 100, 3), np.uint8),
+    )
+    assert loaded.detect([photo]) == [[]]
+    [[found]] = loaded.detect([photo], assume_face=True)
+    assert found.found == "median"
+    assert found.face[:4] == (20.0, 20.0, 70.0, 120.0)
+    assert found.face.score == 0
+    assert BOX == (0.2, 0.1, 0.7, 0.6)
+    np.testing.assert_array_equal(found.crop, faces.crop(photo, found.face, 40, 0.4, True))
+    [[face]] = loaded.detect([demo_photo()], assume_face=True)
+    assert face.found == "mtcnn"
+
+
+def test_a_bundle_trained_on_middle_squares_crops_those(load_bundle):
+    loaded, photo = load_bundle(crop=crop_params(image_size=40, method="center")), demo_photo()
+    [[found]] = loaded.detect([photo])
+    height, width = photo.shape[:2]
+    edge = (height - width) // 2
+    assert found.found == "center"
+    middle = cv2.resize(photo[edge : edge + width], (40, 40), interpolation=cv2.INTER_AREA)
+    assert np.abs(found.crop.astype(int) - middle).mean() < 3
+
+
+def test_a_smaller_min_face_finds_smaller_faces(load_bundle):
+    photo = np.full((512, 384, 3), 128, np.uint8)
+    photo[200:328, 140:236] = cv2.resize(demo_photo(), (96, 128), interpolation=cv2.INTER_AREA)
+    assert all(
+        found.found != "mtcnn"
+        for found in load_bundle(crop=crop_params(image_size=40, min_face=0.5)).detect([photo])[0]
+    )
+    [[found]] = load_bundle(crop=crop_params(image_size=40, min_face=0.5), min_face=0.1).detect(
+        [photo]
+    )
+    assert found.found == "mtcnn"
+    assert 140 < found.face.x0 < found.face.x1 < 236
