@@ -34,7 +34,7 @@ def corrupt(folder, fault):
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("no folder", "nowhere holds no bundle"),
+        ("no folder", "nowhere has no bundle"),
         ("truncated", r"bundle\.json is corrupt"),
         ("format", "another version .*format"),
         ("file outside the folder", "networks.0.file"),

@@ -185,7 +185,7 @@ def test_a_file_name_that_is_not_utf8_is_printed_unchanged(folder):
         (["photos", "--draw", "photos/pair.png"], 1, "is a file; name a folder"),
         (["nowhere.jpg", "x*.jpg"], 1, "nowhere.jpg: no such file"),
         (["x" * 300], 1, "use a shorter name"),
-        (["photos", "--bundle", "elsewhere"], 1, "elsewhere holds no bundle"),
+        (["photos", "--bundle", "elsewhere"], 1, "elsewhere has no bundle"),
         (["photos", "--min-face", "2"], 2, "2 must be a share"),
         (["photos", "--min-face", "abc"], 2, "abc must be a share"),
         (["photos", "--max-pixels", "0"], 2, "0 must be a number of pixels"),
