@@ -4,6 +4,8 @@ import io
 import re
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -45,11 +47,30 @@ def decode(data: bytes, max_pixels: int = 50_000_000) -> np.ndarray:
     Raises:
         PhotoError: not decodable, truncated, too large, too small or too slow.
     """
+    with _photo_errors(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        _check_header(image, max_pixels)
+        if _has_many_scans(data):
+            raise PhotoError(
+                f"has more than {MAX_SCANS} scans and would decode slowly;"
+                " save it again as JPEG or PNG"
+            )
+        image.load()
+        return _to_rgb(image)
+
+
+def from_image(image: Image.Image, max_pixels: int = 50_000_000) -> np.ndarray:
+    """Convert a PIL image, with the checks and the result of `decode`."""
+    with _photo_errors():
+        _check_header(image, max_pixels)
+        image.load()
+        return _to_rgb(image)
+
+
+@contextmanager
+def _photo_errors() -> Iterator[None]:
+    """Turn whatever Pillow raises into a PhotoError."""
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _check_header(image, data, max_pixels)
-            image.load()
-            return _to_rgb(image)
+        yield
     except PhotoError:
         raise
     except Exception as error:  # Pillow raises a dozen kinds for broken files
@@ -59,8 +80,8 @@ def decode(data: bytes, max_pixels: int = 50_000_000) -> np.ndarray:
         raise PhotoError(f"cannot be decoded ({reason}); replace the file") from None
 
 
-def _check_header(image: Image.Image, data: bytes, max_pixels: int) -> None:
-    """Raise PhotoError if the header promises a photo that is too large, too small or too slow."""
+def _check_header(image: Image.Image, max_pixels: int) -> None:
+    """Raise PhotoError if the header promises a photo that is too large or too small."""
     width, height = image.size
     for across, down in ((width, height), _tile_size(image)):
         if across * down > max_pixels:
@@ -71,10 +92,6 @@ def _check_header(image: Image.Image, data: bytes, max_pixels: int) -> None:
     if min(width, height) < MIN_SIDE:
         raise PhotoError(
             f"has {width}x{height} px, each side must have at least {MIN_SIDE}; use a larger photo"
-        )
-    if _has_many_scans(data):
-        raise PhotoError(
-            f"has more than {MAX_SCANS} scans and would decode slowly; save it again as JPEG or PNG"
         )
 
 

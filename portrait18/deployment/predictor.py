@@ -216,6 +216,8 @@ def _decode(photo: Photo, index: int, max_pixels: int) -> np.ndarray:
     try:
         if isinstance(photo, np.ndarray):
             return _check_array(photo)
+        if isinstance(photo, Image.Image):
+            return photo_files.from_image(photo, max_pixels)
         if isinstance(photo, bytes):
             return photo_files.decode(photo, max_pixels)
         if isinstance(photo, str | os.PathLike):

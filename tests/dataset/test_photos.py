@@ -247,3 +247,14 @@ def test_probe_of_no_photos_is_empty(tmp_path):
     assert len(found) == 0
     assert {"width", "height", "digest"} <= set(found)
     assert bad == []
+
+
+def test_a_pil_image_is_converted_as_its_file_is_decoded():
+    out, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 4), np.uint8)
+    Image.fromarray(pixels).save(out, "PNG", exif=exif)
+    with Image.open(io.BytesIO(out.getvalue())) as image:
+        np.testing.assert_array_equal(photos.from_image(image), photos.decode(out.getvalue()))
+    with pytest.raises(photos.PhotoError, match="at most 100 px"):
+        photos.from_image(Image.new("RGB", (30, 30)), max_pixels=100)

@@ -145,7 +145,7 @@ def test_a_face_prediction_holds_labels_and_probabilities_and_converts_to_json()
     assert face_prediction(detection, without_years, 1).to_dict()["years"] is None
 
 
-def test_predict_takes_paths_bytes_and_arrays_one_or_many(load_bundle, tmp_path):
+def test_predict_takes_paths_bytes_images_and_arrays_one_or_many(load_bundle, tmp_path):
     loaded, photo = load_bundle(), demo_photo()
     path = tmp_path / "portrait.png"
     Image.fromarray(photo).save(path)
@@ -156,6 +156,7 @@ def test_predict_takes_paths_bytes_and_arrays_one_or_many(load_bundle, tmp_path)
     assert face == face_prediction(detection, loaded.classify(detection.crop[None]), 0)
     assert loaded.predict(str(path)) == loaded.predict(path) == one
     assert loaded.predict(path.read_bytes()) == one
+    assert loaded.predict(Image.fromarray(photo)) == one
     assert loaded.predict([path]) == [one]
     assert one.to_dict()["faces"] == [face.to_dict()]
     noise_photo = np.random.default_rng(0).integers(0, 256, (200, 100, 3), np.uint8)
@@ -185,6 +186,7 @@ def test_many_photos_are_predicted_in_batches_of_limited_memory(load_bundle, mon
     ("photo", "message"),
     [
         ("nowhere.jpg", "^nowhere.jpg is missing"),
+        (Image.new("RGB", (50, 10)), "^photo 1 has 50x10 px, each side must have at least 20"),
         (b"no photo", r"^photo 1 cannot be decoded \(not an image\)"),
         (
             np.zeros((50, 50), np.uint8),
