@@ -1,8 +1,7 @@
 import os
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # two test processes, two cores: more threads than cores stall PyTorch
+# Two test processes on two cores: PyTorch stalls with more threads than cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 import synthetic
@@ -16,25 +15,25 @@ from portrait18.core.errors import UserError
 
 @pytest.fixture
 def make_dataset():
-    """make_dataset(root, people=folder names, eval_photos=file names) writes a data set and returns its root."""
+    """make_dataset(root, people=folder names, eval_photos=file names) writes a data set."""
     return synthetic.make_dataset
 
 
 @pytest.fixture
 def write_params():
-    """write_params(path, {"check.problems": "skip"}) copies the repository's params.yaml with such changes."""
+    """write_params(path, {"check.problems": "skip"}) copies params.yaml with these changes."""
     return synthetic.write_params
 
 
 @pytest.fixture
 def load(tmp_path, write_params):
-    """load({"label.fixes": "high_confidence"}) loads the repository's params.yaml with such changes."""
+    """load({"label.fixes": "high_confidence"}) loads params.yaml with these changes."""
     return lambda changes=None: params.load(write_params(tmp_path / "params.yaml", changes))
 
 
 @pytest.fixture
 def problems(load):
-    """problems(changes) gives the lines of the error that such changes cause."""
+    """problems(changes) returns the lines of the error that these changes cause."""
 
     def caught_by(changes) -> list[str]:
         with pytest.raises(UserError) as caught:

@@ -1,4 +1,4 @@
-"""Small made-up data sets in the competition's layout, and params.yaml with a few values changed."""
+"""Small synthetic data sets in the competition's layout, and params.yaml with changes."""
 
 import io
 from pathlib import Path
@@ -38,7 +38,7 @@ def write_info_csv(root: Path, names) -> None:
 
 
 def make_dataset(root: Path, people=PEOPLE, eval_photos=EVAL_PHOTOS) -> Path:
-    """Write a data set of people (folder names) and photos to label (file names); returns its root."""
+    """Write a data set of people (folder names) and evaluation photos (file names) to `root`."""
     seed = 0
     for name in people:
         folder = root / "train/images" / name

@@ -43,7 +43,7 @@ def mix(name: str, **changes) -> dict:
     return variant(MixParams, name, **changes)
 
 
-STILL = {"flip": 0, "rotate": 0, "scale": 0, "color": 0, "blur": 0, "erase": 0}
+NO_AUGMENTATION = {"flip": 0, "rotate": 0, "scale": 0, "color": 0, "blur": 0, "erase": 0}
 VARIANTS = {
     "schedule": ScheduleParams,
     "loss": LossParams,
@@ -81,7 +81,10 @@ _SMALL = {
 
 
 def model_params(**changes) -> ModelParams:
-    """Params of a small mask model without pretrained weights; names of variants get usual values."""
+    """Params of a small mask model without pretrained weights.
+
+    A bare name of a variant stands for it with usual values.
+    """
     common = yaml.safe_load((REPO / "params.yaml").read_text())["train"]["common"]
     raw = {**common, **_SMALL, **changes}
     for key, params in VARIANTS.items():
@@ -107,9 +110,10 @@ def demo_photo(state: str = "normal", person: str = "000018_male_Asian_64") -> n
 
 
 def colored_people(people: int = 10, side: int = 40) -> tuple[np.ndarray, pd.DataFrame, np.ndarray]:
-    """Crops whose color tells the mask state and whose brightness tells the age; labels; folds 0 and 1.
+    """Crops uint8 (N, side, side, 3), their labels, and their folds, 0 or 1.
 
-    Six crops a person, two of each state; every other person is in fold 0.
+    The color shows the mask state, the brightness the age. Each person has six crops, two of each
+    state; every other person is in fold 0.
     """
     rng = np.random.default_rng(0)
     rows, crops = [], []
@@ -127,22 +131,22 @@ def colored_people(people: int = 10, side: int = 40) -> tuple[np.ndarray, pd.Dat
     return np.stack(crops), labels, labels.person.str[1:].astype(int).to_numpy() % 2
 
 
-AROUND_SHAPE, AROUND_BOX = (120, 96), (30.0, 20.0, 66.0, 70.0)
+CONTEXT_SHAPE, CONTEXT_BOX = (120, 96), (30.0, 20.0, 66.0, 70.0)
 
 
 def sitting(person: int) -> np.ndarray:
-    """A place and clothes: coarse patches of color, float (H, W, 3)."""
+    """Background and clothes of a person: coarse patches of color, float (H, W, 3)."""
     patches = np.random.default_rng([1, person]).uniform(30, 220, (6, 6, 3))
-    return patches.repeat(AROUND_SHAPE[0] // 6, 0).repeat(AROUND_SHAPE[1] // 6, 1)
+    return patches.repeat(CONTEXT_SHAPE[0] // 6, 0).repeat(CONTEXT_SHAPE[1] // 6, 1)
 
 
 def shot(person: int, n: int) -> np.ndarray:
-    """One photo of a sitting: its own light, noise and, where the face is, anything at all."""
+    """One photo of a sitting, with its own light, noise and face."""
     rng = np.random.default_rng([2, person, n])
     photo = (
         sitting(person) * rng.uniform(0.9, 1.1)
         + rng.uniform(-8, 8)
-        + rng.normal(0, 4, (*AROUND_SHAPE, 3))
+        + rng.normal(0, 4, (*CONTEXT_SHAPE, 3))
     )
     photo[20:70, 30:66] = rng.uniform(0, 255, 3)
     return photo.clip(0, 255).astype(np.uint8)

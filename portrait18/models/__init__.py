@@ -1,1 +1,1 @@
-"""What is trained: backbones, heads, how a task is posed and its loss; and from crops to probabilities."""
+"""Networks: backbones, heads, targets, losses, metrics, and inference from crops."""

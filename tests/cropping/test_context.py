@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from tiny import AROUND_BOX, AROUND_SHAPE, shot
+from tiny import CONTEXT_BOX, CONTEXT_SHAPE, shot
 
 from portrait18.cropping import context
 
-HEIGHT, WIDTH = AROUND_SHAPE
-BOX = AROUND_BOX
+HEIGHT, WIDTH = CONTEXT_SHAPE
+BOX = CONTEXT_BOX
 
 
 def test_the_descriptor_ignores_the_face_and_depends_on_its_surroundings():

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from tiny import AROUND_BOX, shot
+from tiny import CONTEXT_BOX, shot
 
 from portrait18.core import params
 from portrait18.core.errors import UserError
@@ -60,7 +60,7 @@ def people(sizes):
     """Descriptors of shuffled photos of people, and the person of each photo."""
     who = [(person, n) for person, size in enumerate(sizes) for n in range(size)]
     order = np.random.default_rng(3).permutation(len(who))
-    descriptors = np.stack([context.descriptor(shot(*who[at]), AROUND_BOX) for at in order])
+    descriptors = np.stack([context.descriptor(shot(*who[at]), CONTEXT_BOX) for at in order])
     return descriptors, np.array([who[at][0] for at in order])
 
 

@@ -4,7 +4,7 @@ import albumentations as A
 import cv2
 import numpy as np
 import pytest
-from tiny import STILL
+from tiny import NO_AUGMENTATION
 
 from portrait18.core.model_params import AugmentParams
 from portrait18.training import augmentation
@@ -13,7 +13,7 @@ CROP = cv2.resize(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
 
 
 def transform(size=64, **strengths):
-    return augmentation.make(AugmentParams(**{**STILL, **strengths}), size)
+    return augmentation.make(AugmentParams(**{**NO_AUGMENTATION, **strengths}), size)
 
 
 def spot(side=128, edge=32):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from fitting import CROPS, LABELS, LEARNS, RANDOM, VALIDATION, same
-from tiny import STILL, crop_params, loss, mix, model_params, sampling
+from tiny import NO_AUGMENTATION, crop_params, loss, mix, model_params, sampling
 
 from portrait18.core.errors import UserError
 from portrait18.models import backbones, inference
@@ -43,7 +43,7 @@ def test_training_learns_the_mask_state(fit):
 
 def test_training_learns_ages(fit):
     params = {"task": "age", "target": "value", "loss": "gaussian"}
-    network, _ = fit(**params, epochs=16, ema_decay=0.9, augment=STILL, dropout=0.0, monitor="loss")
+    network, _ = fit(**params, epochs=16, ema_decay=0.9, augment=NO_AUGMENTATION, dropout=0.0, monitor="loss")
     rows = np.flatnonzero(VALIDATION)
     _, years = inference.predict(
         network, make_target(model_params(**params)), CROPS, rows, PredictOptions(32, 16)
