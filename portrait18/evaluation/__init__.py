@@ -1,1 +1,1 @@
-"""From the predictions of many models to one decision, and how good it is."""
+"""Combine the predictions of many models, and evaluate the result."""

@@ -24,9 +24,9 @@ def votes(count=90, classes=3, models=2, truth=None):
     return stack / stack.sum(2, keepdims=True), truth
 
 
-@pytest.mark.parametrize("seen", [[0, 1, 2], [0, 2], [1, 2]])
-def test_stacking_equals_the_fitted_regression(seen):
-    stack, truth = votes(truth=RNG.choice(seen, 90))
+@pytest.mark.parametrize("present", [[0, 1, 2], [0, 2], [1, 2]])
+def test_stacking_equals_the_fitted_regression(present):
+    stack, truth = votes(truth=RNG.choice(present, 90))
     stacking = ensembling.fit_task(
         stack,
         truth,
@@ -37,8 +37,8 @@ def test_stacking_equals_the_fitted_regression(seen):
     regression = LogisticRegression(C=0.1, max_iter=1000).fit(inputs, truth)
     found = stacking.probabilities(stack)
     np.testing.assert_allclose(found.sum(1), 1)
-    np.testing.assert_allclose(found[:, seen], regression.predict_proba(inputs), rtol=1e-5)
-    assert (found[:, [c for c in range(3) if c not in seen]] < 1e-5).all()
+    np.testing.assert_allclose(found[:, present], regression.predict_proba(inputs), rtol=1e-5)
+    assert (found[:, [c for c in range(3) if c not in present]] < 1e-5).all()
 
 
 def test_a_task_ensemble_predicts_by_its_vote_and_its_offsets():
@@ -58,16 +58,16 @@ def test_a_config_read_back_predicts_the_same(vote, decision):
     stacks, truth = ({name: part[i] for name, part in parts.items()} for i in (0, 1))
     data = ensembling.ValidationVotes(stacks, truth, np.arange(90), RNG.uniform(18, 80, 90))
     params = EnsembleParams(vote=vote, weights="log-loss", decision=decision)
-    chosen = ensembling.fit(data, params)
+    fitted = ensembling.fit(data, params)
     if decision == "joint":  # no digit may be lost
-        chosen = chosen._replace(joint_offsets=RNG.normal(0, 1, 18))
+        fitted = fitted._replace(joint_offsets=RNG.normal(0, 1, 18))
     models = {name: ["a", "b"] for name in TASKS}
     read, voters = ensemble_config.from_json(
-        json.loads(json.dumps(ensemble_config.to_json(chosen, models)))
+        json.loads(json.dumps(ensemble_config.to_json(fitted, models)))
     )
     assert voters == models
     assert all(read.tasks[name].vote == vote for name in TASKS)
-    before, after = (c.predict(data.votes, data.years) for c in (chosen, read))
+    before, after = (c.predict(data.votes, data.years) for c in (fitted, read))
     for name in TASKS:
         np.testing.assert_array_equal(before[name].probabilities, after[name].probabilities)
         np.testing.assert_array_equal(before[name].predicted, after[name].predicted)
@@ -75,19 +75,19 @@ def test_a_config_read_back_predicts_the_same(vote, decision):
 
 def test_by_task_gives_the_same_from_three_tasks_as_from_18_classes():
     parts = {name: RNG.dirichlet(np.ones(len(task.classes)), 20) for name, task in TASKS.items()}
-    decided = {name: p.argmax(1) for name, p in parts.items()}
-    three, number = ensemble_config.by_task(
-        {name: TaskPredictions(parts[name], decided[name]) for name in TASKS}
+    predicted = {name: p.argmax(1) for name, p in parts.items()}
+    three, class_ids = ensemble_config.by_task(
+        {name: TaskPredictions(parts[name], predicted[name]) for name in TASKS}
     )
     eighteen = joint(*parts.values())
-    np.testing.assert_array_equal(number, eighteen.argmax(1))
-    of_all, same = ensemble_config.by_task({"all": TaskPredictions(eighteen, number)})
-    np.testing.assert_array_equal(same, number)
+    np.testing.assert_array_equal(class_ids, eighteen.argmax(1))
+    from_joint, same = ensemble_config.by_task({"all": TaskPredictions(eighteen, class_ids)})
+    np.testing.assert_array_equal(same, class_ids)
     for name in TASKS:
-        np.testing.assert_allclose(of_all[name], three[name])
+        np.testing.assert_allclose(from_joint[name], three[name])
     np.testing.assert_allclose(
         ensemble_config.joint_probabilities(
-            {n: TaskPredictions(parts[n], decided[n]) for n in TASKS}
+            {n: TaskPredictions(parts[n], predicted[n]) for n in TASKS}
         ),
         eighteen,
     )

@@ -84,13 +84,13 @@ def test_a_hard_vote_counts_models_and_probabilities_break_ties():
     assert blend(votes, equal).argmax(1) == 0
     np.testing.assert_allclose(votes.sum(2), 1)
     assert blend(votes[[0, 2]], np.array([0.5, 0.5])).argmax(1) == 1
-    chosen = ensembling.fit_task(
+    fitted = ensembling.fit_task(
         stack.repeat(3, 1),
         np.array([0, 0, 1]),
         np.arange(3),
         params(vote="hard", weights="equal"),
     )
-    assert chosen.predict(stack).predicted.tolist() == [0]
+    assert fitted.predict(stack).predicted.tolist() == [0]
 
 
 def test_stacking_corrects_a_model_that_swaps_two_classes():
@@ -225,26 +225,28 @@ def three(count=50):
 
 def test_assemble_puts_three_tasks_into_class_numbers():
     parts = three()
-    decided = {name: RNG.integers(0, p.shape[1], 50) for name, p in parts.items()}
+    predicted = {name: RNG.integers(0, p.shape[1], 50) for name, p in parts.items()}
     photos, years = pd.Index([f"{i}.jpg" for i in range(50)]), np.linspace(20, 70, 50)
     table = voting.assemble(
-        {n: TaskPredictions(parts[n], decided[n]) for n in parts}, photos, years
+        {n: TaskPredictions(parts[n], predicted[n]) for n in parts}, photos, years
     )
     assert table.photo.tolist() == photos.tolist()
     assert (table.years == years).all()
     for name, task in TASKS.items():
         assert (table[task.columns].to_numpy() == parts[name]).all()
-        assert (table[name] == decided[name]).all()
-    assert (table["class"] == encode(decided["mask"], decided["gender"], decided["age"])).all()
+        assert (table[name] == predicted[name]).all()
+    assert (
+        table["class"] == encode(predicted["mask"], predicted["gender"], predicted["age"])
+    ).all()
     np.testing.assert_allclose(voting.joint_of(table), joint(*parts.values()))
 
 
 def test_assemble_splits_predictions_of_18_classes():
-    eighteen, decided = lean_towards(RNG.integers(0, 18, 50), 1, 6, 18), RNG.permutation(50) % 18
-    table = voting.assemble({"all": TaskPredictions(eighteen, decided)}, pd.RangeIndex(50), None)
+    eighteen, predicted = lean_towards(RNG.integers(0, 18, 50), 1, 6, 18), RNG.permutation(50) % 18
+    table = voting.assemble({"all": TaskPredictions(eighteen, predicted)}, pd.RangeIndex(50), None)
     assert "years" not in table
-    assert (table["class"] == decided).all()
-    assert (encode(table["mask"], table.gender, table.age) == decided).all()
+    assert (table["class"] == predicted).all()
+    assert (encode(table["mask"], table.gender, table.age) == predicted).all()
     assert (voting.joint_of(table) == eighteen).all()
     np.testing.assert_allclose(table[MASK.columns[2]], eighteen[:, 12:].sum(1))
     np.testing.assert_allclose(table[AGE.columns[0]], eighteen[:, ::3].sum(1))

@@ -22,9 +22,9 @@ def first_round(tmp_path, monkeypatch, write_params):
         tmp_path / "params.yaml",
         {"matrix.models": list(CONFIDENT), "pseudo_label.models": ["mask", "age-class"]},
     )
-    for model, (task, answer) in CONFIDENT.items():
+    for model, (task, predicted) in CONFIDENT.items():
         columns = TASKS[task].columns
-        table = pd.DataFrame(np.tile(np.eye(len(columns))[answer], (3, 1)), columns=columns)
+        table = pd.DataFrame(np.tile(np.eye(len(columns))[predicted], (3, 1)), columns=columns)
         write_csv(table.assign(set="eval", photo=PHOTOS), runs.Run(model, 0, 0).predictions)
     found = pd.DataFrame({"photo": PHOTOS, "found": ["mtcnn", "none", "median"]})
     write_csv(found, "data/crops/eval.csv")
