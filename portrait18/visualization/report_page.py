@@ -144,10 +144,15 @@ def run_rows(
 
 
 def _settings(model: ModelParams) -> dict:
-    """Return the params that distinguish models; variants such as losses by their names."""
-    keys = ("task", "target", "loss", "backbone", "image_size", "lr")
-    values = {key: getattr(model, key) for key in keys}
-    return {key: getattr(value, "name", value) for key, value in values.items()}
+    """Return the params that distinguish models."""
+    return {
+        "task": model.task,
+        "target": model.target.name,
+        "loss": model.loss.name,
+        "backbone": model.backbone,
+        "image_size": model.image_size,
+        "lr": model.lr,
+    }
 
 
 def render(**content) -> str:
