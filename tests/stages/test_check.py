@@ -199,7 +199,7 @@ def test_folders_may_be_links():
 def test_a_misspelt_param_fails_before_photos_are_read(rejected, write_params):
     write_params(Path("params.yaml"), {"data.root": "nowhere", "check.problem": "skip"})
     text = str(rejected())
-    assert "check.problem is not a param; did you mean problems?" in text
+    assert "check.problem is unknown; did you mean problems?" in text
     assert "nowhere" not in text
 
 
