@@ -87,7 +87,7 @@ def test_networks_get_few_different_batch_sizes(cascade, net):
     assert all(count % multiple == 0 for count in seen), seen
 
 
-def test_of_two_nested_boxes_the_one_with_the_higher_score_stays(cascade):
+def test_no_box_lies_inside_another(cascade):
     for found in cascade(collage(), 20, RETRY_THRESHOLDS):
         for i, (x0, y0, x1, y1) in enumerate(found.boxes):
             inside = (found.boxes[:, :2] >= [x0, y0]).all(1) & (found.boxes[:, 2:] <= [x1, y1]).all(
