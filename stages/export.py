@@ -13,8 +13,6 @@ SOURCES = [
     Path("data") / name
     for name in ("photos/train.csv", "crops/train.csv", "labels.csv", "folds.csv")
 ]
-#: Sections of params.yaml that the bundle keeps.
-SECTIONS = ("group", "matrix", "pseudo_label", "predict")
 
 
 def main() -> None:
@@ -32,7 +30,12 @@ def main() -> None:
         median_box=box,
         predict=p.predict,
         export=p.export,
-        params={name: getattr(p, name).model_dump() for name in SECTIONS},
+        params={
+            "group": p.group.model_dump(),
+            "matrix": p.matrix.model_dump(),
+            "pseudo_label": p.pseudo_label.model_dump(),
+            "predict": p.predict.model_dump(),
+        },
         metrics=read_json("reports/metrics.json"),
         sources=SOURCES,
     )

@@ -72,11 +72,10 @@ def test_code_dependencies_match_the_imports(name):
 @pytest.mark.parametrize("name", STAGES)
 def test_params_match_the_sections_that_the_stage_reads(name):
     tree = ast.parse((REPO / module(name)).read_text())
+    sources = ("p", "params.load()")
     attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
-    params = [
-        a for a in attributes if isinstance(a.value, ast.Call) or getattr(a.value, "id", "") == "p"
-    ]
-    read = {a.attr for a in params if a.attr in Params.model_fields}
+    read = {a.attr for a in attributes if ast.unparse(a.value) in sources}
+    read &= set(Params.model_fields)
     listed = set(STAGES[name].get("params", []))
     one_model = {"train.common", "train.${item.model}"}  # the only part of `train` that it may read
     if module(name).stem in ("train", "pseudo_label"):

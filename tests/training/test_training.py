@@ -43,7 +43,9 @@ def test_training_learns_the_mask_state(fit):
 
 def test_training_learns_ages(fit):
     params = {"task": "age", "target": "value", "loss": "gaussian"}
-    network, _ = fit(**params, epochs=16, ema_decay=0.9, augment=NO_AUGMENTATION, dropout=0.0, monitor="loss")
+    network, _ = fit(
+        **params, epochs=16, ema_decay=0.9, augment=NO_AUGMENTATION, dropout=0.0, monitor="loss"
+    )
     rows = np.flatnonzero(VALIDATION)
     _, years = inference.predict(
         network, make_target(model_params(**params)), CROPS, rows, PredictOptions(32, 16)
