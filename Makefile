@@ -6,6 +6,7 @@
 # make report     write reports/report.html, one page with all metrics and plots of the run
 # make recipe NAME=bench-cpu   run a recipe of recipes/ as a DVC experiment and add its metrics to
 #                 reports/runs.csv; SEED=1 trains with another seed
+# make gpu-check   run everything that needs a GPU in nine minutes; summary in reports/gpu_check.md
 # make ledger     write reports/ledger.md, the table of all recipes that were run
 # make parallel JOBS=2   run the pipeline with two trainings at a time; they share the cores
 # make benchmarks measure speed and memory versus other tools, 1 to 2 hours on two idle cores;
@@ -18,7 +19,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON ?= python3
 JOBS ?= 2
 
-.PHONY: demo test lint serve screenshot report recipe ledger parallel benchmarks repair current \
+.PHONY: gpu-check demo test lint serve screenshot report recipe ledger parallel benchmarks repair current \
 	clean
 
 demo: .venv/installed
@@ -91,6 +92,10 @@ PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-chec
 	$(PIP_INSTALL) --requirement requirements.txt
 	$(PIP_INSTALL) --no-build-isolation --editable .
 	touch $@
+
+# Not in .venv: it also runs where PyTorch is installed already and nothing can be downloaded.
+gpu-check:
+	$(PYTHON) -m benchmarks.gpu_check $(ARGS)
 
 clean:
 	rm -rf .venv

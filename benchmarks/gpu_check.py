@@ -231,7 +231,7 @@ def benchmark_crop(settings: Settings) -> dict:
 @step(120)
 def benchmark_train(settings: Settings) -> dict:
     """Measure the training rows of the benchmark."""
-    return _benchmark(settings, 0.4, ["train-input", "train-fed", "train-loop"])
+    return _benchmark(settings, 0.4, ["train-input", "train-cached", "train-loop"])
 
 
 @step(120)

@@ -93,7 +93,7 @@ def install_ieee_sqrt() -> None:
     _LIBRARY = library
 
 
-_LIBRARY = None  # PyTorch removes the kernels when this object is deleted
+_LIBRARY: object | None = None  # PyTorch removes the kernels when this object is deleted
 
 
 def unsupported() -> str:
