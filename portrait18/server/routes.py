@@ -162,7 +162,7 @@ _PREDICT_ERRORS = {
     408: "the upload took too long",
     413: "too many bytes",
     415: "the body is not a form",
-    422: "too many photos, or unusable ones, which `photos` lists; no photo was processed",
+    422: "too many photos, or unusable ones, which the field photos lists; no photo was processed",
     500: "the server failed",
     503: "too many photos or bytes in progress; retry after the seconds in Retry-After",
     504: "the prediction took too long",
