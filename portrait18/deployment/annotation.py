@@ -42,7 +42,7 @@ def annotate(photo: np.ndarray, boxes: Sequence[Box], labels: list[list[str]]) -
 def place_label(
     box: Box, size: tuple[float, float], photo: tuple[float, float], taken: Sequence[Box]
 ) -> Box:
-    """Return the rectangle of a label: above, below, beside or inside its box, within the photo.
+    """Return the rectangle of a label: above, below, next to or inside its box, within the photo.
 
     The first position wins that overlaps neither other labels nor the box. If there is none, the
     box may be covered, and at last other labels too.

@@ -25,7 +25,7 @@ DESCRIPTION = """\
 Predicts photos over HTTP, with a web page at / and an API reference at /docs. Photos of concurrent
 requests share a batch. Photos and their names are neither written to disk nor logged.
 """
-#: Seconds that requests in progress get when the server is told to stop.
+#: Seconds that requests in progress get when the server shuts down.
 SHUTDOWN_TIMEOUT = 10
 
 

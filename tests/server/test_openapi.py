@@ -66,8 +66,8 @@ test_metrics_with_a_key = conforms("/metrics", api_key="secret")
 
 
 def test_generated_requests_included_successes_and_errors():
-    answered = {name for name, status in seen if status == 200}
-    assert answered == {
+    succeeded = {name for name, status in seen if status == 200}
+    assert succeeded == {
         *("/predict", "/health", "/metrics", "/predict with key", "/metrics with key"),
         *("/health without", "/health with key"),
     }
