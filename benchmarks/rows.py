@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -136,4 +136,12 @@ class Row:
 
 def versions(*packages: str) -> str:
     """Return the installed versions of a peer's packages, e.g. `torch 2.14.1, timm 1.0.31`."""
-    return ", ".join(f"{package} {version(package)}" for package in packages)
+    return ", ".join(f"{package} {_version(package)}" for package in packages)
+
+
+def _version(package: str) -> str:
+    """Return a package's version; rows of a package that is not installed are still listed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

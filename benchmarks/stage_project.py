@@ -4,7 +4,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import yaml
@@ -12,6 +11,16 @@ import yaml
 REPO = Path(__file__).resolve().parents[1]
 SOURCES = ("portrait18", "stages", "dvc.yaml", "data/label_fixes.csv", "data/extra")
 DATA = "data/photos-to-measure"
+SECONDS = "seconds of the stage:"
+#: Run the stages named by the arguments one after the other and print the seconds of each.
+RUN_STAGES = f"""
+import importlib, sys, time
+for stage in sys.argv[1:]:
+    start = time.monotonic()
+    name, *arguments = stage.split()
+    importlib.import_module("stages." + name).main(*arguments)
+    print("{SECONDS}", time.monotonic() - start, flush=True)
+"""
 
 
 def merge(base: dict, changes: dict) -> dict:
@@ -64,22 +73,20 @@ class StageProject:
         return len(rows) - 1, len(names) - 1
 
     def run(self, *stages: str) -> dict[str, float]:
-        """Run stages such as `train mask 0 0` in order; return the seconds of each.
+        """Run stages such as `train mask 0 0` in one process; return the seconds of each.
+
+        One process, because importing PyTorch and starting CUDA take longer than small stages.
 
         Raises:
             RuntimeError: a stage failed; the message ends with its output.
         """
-        seconds = {}
-        for stage in stages:
-            start = time.monotonic()
-            command = [sys.executable, "-m", "stages", *stage.split()]
-            done = subprocess.run(
-                command, cwd=self.root, env=self.env, capture_output=True, text=True
-            )
-            if done.returncode:
-                raise RuntimeError(f"{stage} failed:\n{(done.stdout + done.stderr)[-2500:]}")
-            seconds[stage] = time.monotonic() - start
-        return seconds
+        command = [sys.executable, "-c", RUN_STAGES, *stages]
+        env = {**self.env, "PYTHONPATH": os.pathsep.join([str(self.root), *sys.path])}
+        done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"a stage failed:\n{(done.stdout + done.stderr)[-2500:]}")
+        times = [line for line in done.stdout.splitlines() if line.startswith(SECONDS)]
+        return {stage: float(line.split()[-1]) for stage, line in zip(stages, times, strict=True)}
 
     def digests(self, *folders: str) -> dict[str, str]:
         """Return the SHA-256 of each file that the stages wrote in these folders."""

@@ -2,6 +2,8 @@
 
 import ctypes
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -29,6 +31,20 @@ def set_deterministic() -> None:
     # (PyTorch replaces the module's class to define this attribute, which mypy cannot see.)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Compute convolutions in float32 on GPUs, not in TF32, which is PyTorch's default.
+
+    TF32 keeps 10 of 23 bits of the mantissa: on an H100 it moved MTCNN's boxes by up to 19 pixels.
+    """
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def tune_malloc() -> bool:

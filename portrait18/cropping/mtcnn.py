@@ -17,6 +17,7 @@ from facenet_pytorch import ONet, PNet, RNet
 from facenet_pytorch.models.utils.detect_face import nms_numpy
 from torch import nn
 
+from portrait18.core.device import full_precision
 from portrait18.cropping.boxes import apply_offsets, batched_nms, to_squares
 from portrait18.cropping.integral import area_pool, integral_images
 
@@ -132,6 +133,7 @@ class Mtcnn:
             _pad_batch(layer, 16)
 
     @torch.inference_mode()
+    @full_precision()
     def __call__(
         self, photos: np.ndarray, smallest: float, thresholds: tuple[float, float, float]
     ) -> list[Faces]:

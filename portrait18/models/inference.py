@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import nn
 
+from portrait18.core.device import full_precision
 from portrait18.core.errors import REPAIR_HINT, UserError
 from portrait18.core.files import write_bytes
 from portrait18.core.model_params import ModelParams
@@ -154,6 +155,7 @@ def to_device(photos: np.ndarray, device: torch.device) -> torch.Tensor:
 
 
 @torch.inference_mode()
+@full_precision()
 def predict(
     network: nn.Module,
     target: Target,

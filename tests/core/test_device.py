@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from portrait18.core.device import set_deterministic
+from portrait18.core.device import full_precision, set_deterministic
 
 FAULTS = """
 import resource, sys
@@ -44,3 +44,10 @@ def test_deterministic_mode_does_not_fill_new_tensors():
     set_deterministic()
     assert torch.are_deterministic_algorithms_enabled()
     assert not torch.utils.deterministic.fill_uninitialized_memory
+
+
+def test_full_precision_switches_tf32_off_and_back():
+    before = torch.backends.cudnn.allow_tf32
+    with full_precision():
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 == before

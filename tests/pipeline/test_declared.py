@@ -45,7 +45,8 @@ def watched(finished, tmp_path_factory):
 def is_exempt(mode: str, path: str) -> bool:
     """Return whether an opened file needs no declaration.
 
-    .resume holds the progress of killed runs. DVCLive reads .git and .dvc. dvc.yaml and the sources are the stage's fingerprint; test_dvc_yaml.py compares them with the imports. Files are first
+    .resume holds the progress of killed runs. dvc.yaml and the sources
+    are the stage's fingerprint; test_dvc_yaml.py compares them with the imports. Files are first
     written under a temporary name that starts with a dot.
     """
     if path.startswith((".resume/", ".dvc/", ".git/", "__editable__")):

@@ -29,7 +29,7 @@ def module(name: str) -> Path:
 
 
 def imported_modules(path: Path) -> set[Path]:
-    """Return the project's modules that a file imports, directly or through others, itself included."""
+    """Return the project's modules that a file imports, directly or not, and itself."""
     found: set[Path] = set()
     todo = [path]
     while todo:

@@ -147,7 +147,7 @@ def read_only(tmp_path):
 
 def test_a_read_only_folder_fails_before_the_work(read_only):
     folder, make_writable = read_only
-    with pytest.raises(OSError, match="Read-only|Permission") as caught:
+    with pytest.raises(OSError, match=r"Read-only|Permission") as caught:
         files.check_writable(folder / "0-0.safetensors")
     assert caught.value.errno in (errno.EROFS, errno.EACCES)
     assert caught.value.filename.startswith(str(folder))

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end `dvc repro` and its stage promptly, with a line that says how to resume."""
+"""SIGINT and SIGTERM end `dvc repro` and its stage promptly, and say how to resume."""
 
 import os
 import re

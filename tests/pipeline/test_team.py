@@ -31,7 +31,7 @@ def bucket():
 
 @pytest.fixture(scope="module")
 def shell(finished, bucket, tmp_path_factory):
-    """shell(folder, commands) runs commands in a folder; where the team's git is is in shell.origin."""
+    """shell(folder, commands) runs commands; shell.origin is the team's git repository."""
     home = tmp_path_factory.mktemp("home")  # with nobody's keys and nobody's git settings
     origin = tmp_path_factory.mktemp("team") / "portrait18.git"
     env = {"HOME": str(home), "NO_PROXY": "127.0.0.1", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -48,7 +48,7 @@ def shell(finished, bucket, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def team(finished, shell, tmp_path_factory):
-    """Two clones: `first`, whose owner shared the finished project, and `second`, with what the commands said."""
+    """Two clones: `first` shared the finished project, `second` pulled it; and its output."""
     project = type(finished)
     first = project(tmp_path_factory.mktemp("first") / "portrait18")
     shutil.copytree(finished.root, first.root, symlinks=True)
