@@ -4,17 +4,30 @@ import argparse
 import os
 import sys
 
+from portrait18.core import arithmetic
 from portrait18.core.errors import cli_errors
-from portrait18.deployment import predict_command
-from portrait18.server import command
 
 DESCRIPTION = """\
 Predicts from portrait photos whether a mask is worn, worn incorrectly or not worn, the gender and
 the age group (under 30, 30 to 59, 60 and over), with a trained bundle: the folder that the
 pipeline's stage export writes.
 """
+
+
+def _add_predict(commands: argparse._SubParsersAction) -> None:
+    from portrait18.deployment import predict_command  # imports NumPy, after the environment is set
+
+    predict_command.add_command(commands)
+
+
+def _add_serve(commands: argparse._SubParsersAction) -> None:
+    from portrait18.server import command
+
+    command.add_command(commands)
+
+
 #: Each adds a sub-parser whose `run` takes the parsed arguments and returns the exit status.
-COMMANDS = (predict_command.add_command, command.add_command)
+COMMANDS = (_add_predict, _add_serve)
 
 
 @cli_errors
@@ -27,6 +40,10 @@ def main(argv: list[str] | None = None) -> int:
     # By default OpenMP's threads spin while they wait. That multiplies the CPU time while another
     # process uses a core. OpenMP reads this variable once, when PyTorch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # As in the pipeline's stages, so that predictions are the same bytes. A program that has
+    # imported NumPy or PyTorch before it calls this function keeps its own arithmetic.
+    if not arithmetic.imported_packages():
+        arithmetic.set_environment(os.environ.get("PORTRAIT18_ARITHMETIC", "portable"))
     parser = argparse.ArgumentParser(prog="portrait18", description=DESCRIPTION)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in COMMANDS:

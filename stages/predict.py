@@ -11,7 +11,7 @@ import timm
 import torch
 from tqdm import tqdm
 
-from portrait18.core import params, processes
+from portrait18.core import arithmetic, params, processes
 from portrait18.core.device import device, set_deterministic, tune_malloc
 from portrait18.core.errors import oom_hint
 from portrait18.core.files import check_writable, file_digest
@@ -79,6 +79,7 @@ def _inputs(split: str, run: Run, rows: np.ndarray, p: PredictParams) -> list:
     code = code_fingerprint("predict_round2" if run.round == 2 else "predict")
     return [
         *[torch.__version__, timm.__version__, cv2.__version__, device().type, code],
+        arithmetic.description(),
         file_digest(run.weights),
         file_digest(CROPS / f"{split}.npy"),
         rows.tolist(),

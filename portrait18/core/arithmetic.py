@@ -4,16 +4,21 @@ Numerical libraries choose their kernels by the CPU, and kernels of different ve
 differently. Portable arithmetic fixes all of them to AVX2. Measured with PyTorch 2.14: outputs,
 gradients and trained weights are then identical on a native AVX-512 machine and on an emulated
 Haswell, Rome and Icelake (tests/pipeline/test_portability.py). What environment variables cannot
-fix is the square root of PyTorch on CPUs, which MKL computes to 1 ulp; `install_ieee_sqrt` replaces
-it.
+fix are some elementary functions of PyTorch on CPUs, which MKL computes to 1 ulp;
+`replace_kernels` replaces them.
 """
 
 import os
 import platform
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 #: Variable -> value; each library reads its own when it is first imported.
 PORTABLE = {
@@ -28,21 +33,27 @@ PORTABLE = {
 NUMERICAL = ("numpy", "torch", "cv2", "scipy")
 
 
-def set_environment(arithmetic: str, threads: int) -> None:
+def imported_packages() -> list[str]:
+    """Return the numerical packages that are imported already and would ignore the variables."""
+    return [name for name in NUMERICAL if name in sys.modules]
+
+
+def set_environment(arithmetic: str, threads: int | None = None) -> None:
     """Set the environment variables of a kind of arithmetic, before numerical packages load.
 
     Args:
         arithmetic: `portable`, or `native` for the CPU's widest vectors.
-        threads: of PyTorch, OpenBLAS and OpenMP. The number decides how sums are split, so it is a
-            param and not the machine's number of cores.
+        threads: of PyTorch, OpenBLAS and OpenMP; None leaves their number to them. It decides how
+            sums are split, so stages take it from the params and not from the machine.
 
     Raises:
         RuntimeError: a package that would ignore the variables is imported already.
     """
-    if imported := [name for name in NUMERICAL if name in sys.modules]:
+    if imported := imported_packages():
         raise RuntimeError(f"{', '.join(imported)} imported before the arithmetic was chosen")
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(threads)
+    if threads is not None:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ[name] = str(threads)
     if arithmetic == "portable":
         os.environ.update(PORTABLE)
 
@@ -52,48 +63,90 @@ def is_portable() -> bool:
     return all(os.environ.get(name) == value for name, value in PORTABLE.items())
 
 
-def install_ieee_sqrt() -> None:
-    """Replace PyTorch's CPU kernels of the square root by correctly rounded ones, in this process.
+def description() -> list:
+    """Return the arithmetic and the number of threads of this process, for fingerprints of work."""
+    import torch
 
-    All optimizers that divide by a running second moment use them. IEEE 754 demands a correctly
-    rounded square root, NumPy's uses the CPU's instruction, so it is the same everywhere.
+    return ["portable" if is_portable() else "native", torch.get_num_threads()]
+
+
+def replace_kernels() -> None:
+    """Replace PyTorch's CPU kernels that still depend on the CPU, in this process.
+
+    MKL's vector math computes them, which no environment variable limits to AVX2. The replacements
+    are NumPy's: IEEE 754 demands a correctly rounded square root, the others are computed in
+    float64 and rounded. All optimizers that divide by a running second moment use the root.
     """
-    global _LIBRARY
-    if _LIBRARY is not None:
+    if _LIBRARIES:
         return
     import numpy as np
     import torch
 
-    def sqrt(values: torch.Tensor) -> torch.Tensor:
-        exact = values.dtype in (torch.float32, torch.float64)
-        array = (values if exact else values.float()).detach().numpy()
-        return torch.from_numpy(np.asarray(np.sqrt(array))).to(values.dtype)
-
-    def sqrt_(values: torch.Tensor) -> torch.Tensor:
-        return values.copy_(sqrt(values))
-
-    def sqrt_out(values: torch.Tensor, *, out: torch.Tensor) -> torch.Tensor:
-        return out.resize_(values.shape).copy_(sqrt(values))
-
-    def foreach_sqrt(tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-        return [sqrt(values) for values in tensors]
-
-    def foreach_sqrt_(tensors: Sequence[torch.Tensor]) -> None:
-        for values in tensors:
-            sqrt_(values)
-
+    functions = {
+        "sqrt": np.sqrt,
+        "log": np.log,
+        "log2": np.log2,
+        "log10": np.log10,
+        "tan": np.tan,
+        "asin": np.arcsin,
+        "acos": np.arccos,
+        "atan": np.arctan,
+    }
     library = torch.library.Library("aten", "IMPL")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about overriding a kernel: that is the purpose
-        library.impl("sqrt", sqrt, "CPU")
-        library.impl("sqrt_", sqrt_, "CPU")
-        library.impl("sqrt.out", sqrt_out, "CPU")
-        library.impl("_foreach_sqrt", foreach_sqrt, "CPU")
-        library.impl("_foreach_sqrt_", foreach_sqrt_, "CPU")
-    _LIBRARY = library
+        for name, function in functions.items():
+            compute = partial(_compute, function)
+            library.impl(name, compute, "CPU")
+            library.impl(f"{name}_", partial(_compute_in_place, compute), "CPU")
+            library.impl(f"{name}.out", partial(_compute_out, compute), "CPU")
+        root = partial(_compute, np.sqrt)
+        _replace_power(library, "pow.Tensor_Scalar", root)
+        _replace_power(library, "pow_.Scalar", partial(_compute_in_place, root))
+        _replace_power(library, "pow.Tensor_Scalar_out", partial(_compute_out, root))
+    _LIBRARIES.append(library)
 
 
-_LIBRARY: object | None = None  # PyTorch removes the kernels when this object is deleted
+def _replace_power(library: "torch.library.Library", name: str, root: Callable) -> None:
+    """Compute powers of 0.5 as square roots; PyTorch's own kernel does so too, with MKL's root."""
+    import torch
+
+    original = torch.library.get_kernel(f"aten::{name}", "CPU")
+
+    def power(keys: Any, values: "torch.Tensor", exponent: float, **kwargs: Any) -> Any:
+        if exponent == 0.5 and values.is_floating_point():
+            return root(values, **kwargs)
+        return original.call_boxed(keys, values, exponent, **kwargs)
+
+    library.impl(name, power, "CPU", with_keyset=True)
+
+
+def _compute(function: Callable, values: "torch.Tensor") -> "torch.Tensor":
+    """Apply a NumPy function; integers give PyTorch's default type, as its own kernels do."""
+    import numpy as np
+    import torch
+
+    dtype = values.dtype if values.dtype.is_floating_point else torch.get_default_dtype()
+    if values.is_complex():
+        dtype = values.dtype
+    elif function is not np.sqrt or dtype not in (torch.float32, torch.float64):
+        values = values.double()
+    with np.errstate(all="ignore"):  # PyTorch does not warn about the root of -1 either
+        result = function(values.detach().resolve_conj().resolve_neg().numpy())
+    return torch.from_numpy(np.asarray(result)).to(dtype)
+
+
+def _compute_in_place(compute: Callable, values: "torch.Tensor") -> "torch.Tensor":
+    return values.copy_(compute(values))
+
+
+def _compute_out(
+    compute: Callable, values: "torch.Tensor", *, out: "torch.Tensor"
+) -> "torch.Tensor":
+    return out.resize_(values.shape).copy_(compute(values))
+
+
+_LIBRARIES: list = []  # PyTorch removes the kernels when their library is deleted
 
 
 def unsupported() -> str:

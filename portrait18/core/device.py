@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
+from portrait18.core import arithmetic
+
 #: Parameters of mallopt, from malloc.h of the GNU C library.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 
@@ -19,10 +21,12 @@ def device() -> torch.device:
 
 
 def set_deterministic() -> None:
-    """Use deterministic kernels, so that equal runs on one machine give equal bytes.
+    """Use deterministic kernels, and portable ones if the process started with portable arithmetic.
 
     PyTorch warns about CUDA operations that have no deterministic kernel.
     """
+    if arithmetic.is_portable():
+        arithmetic.replace_kernels()
     # Without it, the order in which cuBLAS sums depends on timing.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)

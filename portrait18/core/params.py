@@ -79,6 +79,13 @@ def _command(value: object) -> object:
 Numbers = Annotated[list[Annotated[Int, Field(ge=0)]], Field(min_length=1), AfterValidator(_unique)]
 
 
+class ComputeParams(Section):
+    """How floating-point numbers are computed."""
+
+    arithmetic: Literal["portable", "native"]
+    threads: Int = Field(ge=1, le=1024)
+
+
 class MatrixParams(Section):
     """Which trainings run: model x fold x seed."""
 
@@ -149,6 +156,7 @@ class Params(Section):
     crop: CropParams
     group: GroupParams
     launch: Annotated[str, BeforeValidator(_command)]
+    compute: ComputeParams
     matrix: MatrixParams
     pseudo_label: PseudoLabelParams
     train: dict[str, ModelParams]

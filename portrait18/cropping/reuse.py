@@ -22,7 +22,7 @@ import PIL
 import torch
 import torchvision
 
-from portrait18.core import journal
+from portrait18.core import arithmetic, journal
 from portrait18.core.files import atomic_write
 from portrait18.core.params import CropParams
 
@@ -219,4 +219,5 @@ def _settings(params: CropParams, device: torch.device, code: str) -> str:
     """Return a hash of everything but the photos that crops depend on."""
     libraries = [module.__version__ for module in (torch, torchvision, np, cv2, PIL)]
     libraries.append(importlib.metadata.version("facenet-pytorch"))
-    return _hash(repr(params), device.type, code, *libraries)
+    computation = [device.type, *map(str, arithmetic.description())]
+    return _hash(repr(params), *computation, code, *libraries)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from portrait18.core import processes
+from portrait18.core import arithmetic, processes
 from portrait18.core.device import device, set_deterministic
 from portrait18.core.errors import UserError
 from portrait18.core.model_params import ModelParams
@@ -71,7 +71,7 @@ def fit(
     _require_photos(data, run.fold)
     trainer = Trainer(data, params, run)
     settings = params.model_dump(exclude={"num_workers"})  # does not affect the result
-    platform = [processes.world_size(), device().type]
+    platform = [processes.world_size(), device().type, *arithmetic.description()]
     fingerprint = checkpoints.fingerprint(data, settings, run.fold, run.seed, platform, code)
     history, best_state = checkpoints.resume(
         run.checkpoint, fingerprint, trainer.parts, trainer.eval_model

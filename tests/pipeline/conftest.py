@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from filelock import FileLock
+from small_params import SMALL, merge
 from synthetic import REPO
 
 SOURCES = (
@@ -20,33 +21,7 @@ SOURCES = (
     "data/label_fixes.csv",
     "data/extra",
 )
-#: Quick to train, with every kind of model: these tests are about the pipeline, not the scores.
-SMALL = {
-    "crop": {"image_size": 64, "batch_size": 2},  # a dozen people give several chunks
-    "train": {
-        "common": {
-            "weights": "none",
-            "backbone": "mobilenetv3_small_050",
-            "image_size": 32,
-            "sampling": {"balance": 0.0, "per_person": 3},
-        },
-        "mask": {"epochs": 2},
-        "age-class": {"epochs": 1},
-        "age-value": {"epochs": 1},
-        "all": {"epochs": 1},
-    },
-    "predict": {"batch_size": 4},  # and several batches
-}
 PEOPLE, EVAL_PHOTOS = 12, 10
-
-
-def merge(base: dict, changes: dict) -> dict:
-    """Return `base` with `changes` merged into its nested mappings."""
-    merged = dict(base)
-    for key, value in changes.items():
-        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = merge(base[key], value) if nested else value
-    return merged
 
 
 class Project:

@@ -1,0 +1,29 @@
+"""Params of the small projects that the pipeline tests run."""
+
+#: Quick to train, with every kind of model: these tests are about the pipeline, not the scores.
+SMALL = {
+    "compute": {"threads": 1},  # two test processes share two cores
+    "crop": {"image_size": 64, "batch_size": 2},  # a dozen people give several chunks
+    "train": {
+        "common": {
+            "weights": "none",
+            "backbone": "mobilenetv3_small_050",
+            "image_size": 32,
+            "sampling": {"balance": 0.0, "per_person": 3},
+        },
+        "mask": {"epochs": 2},
+        "age-class": {"epochs": 1},
+        "age-value": {"epochs": 1},
+        "all": {"epochs": 1},
+    },
+    "predict": {"batch_size": 4},  # and several batches
+}
+
+
+def merge(base: dict, changes: dict) -> dict:
+    """Return `base` with `changes` merged into its nested mappings."""
+    merged = dict(base)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = merge(base[key], value) if nested else value
+    return merged
