@@ -4,13 +4,30 @@ import importlib
 import sys
 from pathlib import Path
 
+import yaml
+
+from portrait18.core import arithmetic
 from portrait18.core.errors import UserError, cli_errors, exit_on_signals
 from portrait18.core.supervision import terminate_with_dvc
+from stages import _provenance
 
 
 def names() -> list[str]:
     """Return the names of all stage modules."""
     return sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
+
+
+def set_arithmetic() -> None:
+    """Set the arithmetic of params.yaml before numerical packages are imported.
+
+    A file without a valid `compute` section is reported by the stage, which validates all of it.
+    """
+    try:
+        compute = yaml.safe_load(Path("params.yaml").read_text())["compute"]
+        kind, threads = str(compute["arithmetic"]), int(compute["threads"])
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, yaml.YAMLError):
+        return
+    arithmetic.set_environment(kind, threads)
 
 
 @cli_errors
@@ -21,7 +38,10 @@ def main(argv: list[str]) -> None:
         raise UserError(
             f"{name!r} is not a stage; run python -m stages NAME with one of {', '.join(names())}"
         )
+    snapshot = _provenance.start(name)
+    set_arithmetic()
     importlib.import_module(f"stages.{name}").main(*arguments)
+    _provenance.verify(snapshot)
 
 
 if __name__ == "__main__":

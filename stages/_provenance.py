@@ -3,11 +3,13 @@
 DVC records params and dependencies when a stage ends. An edit during a long training would be
 recorded with a network that was trained without it, and `dvc repro` would then skip the training.
 So each stage that DVC started takes a snapshot of its dependencies first and fails if one has
-changed at the end. Progress files keep the finished work for a run with the old state.
+changed at the end. Its outputs are then removed: they belong to no recorded state. Progress files
+keep the finished work for a run with the old state.
 """
 
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,11 @@ class Snapshot:
         deps = [_fill(dep, values, params) for dep in entry["deps"]]
         inputs = [dep for dep in deps if dep.split("/")[0] not in SOURCE_FOLDERS]
         self.inputs = {dep: _stat(Path(dep)) for dep in inputs}
+        outs = [*entry.get("outs", []), *entry.get("metrics", [])]
+        self.outputs = [
+            Path(_fill(out if isinstance(out, str) else next(iter(out)), values, params))
+            for out in outs
+        ]
         self.code = {path.as_posix(): path.read_bytes() for path in code_files(name)}
 
     def changes(self, later: "Snapshot") -> list[str]:
@@ -110,10 +117,20 @@ def _differences(key: str, old: Any, new: Any) -> list[tuple[str, Any, Any]]:
     return [] if old == new else [(key, old, new)]
 
 
-def start() -> Snapshot | None:
-    """Return a snapshot if DVC started this process and it is the one that writes, else None."""
+def start(module: str) -> Snapshot | None:
+    """Return a snapshot if DVC started this process and it is the one that writes, else None.
+
+    Args:
+        module: name of the stage's module. `prune` changes the inputs of the stage that runs it
+            first, and has nothing to record.
+    """
     stage = os.environ.get("DVC_STAGE")
-    return Snapshot(stage) if stage and os.environ.get("RANK", "0") == "0" else None
+    if not stage or os.environ.get("RANK", "0") != "0" or module == "prune":
+        return None
+    try:
+        return Snapshot(stage)
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, yaml.YAMLError):
+        return None  # the stage validates params.yaml and its inputs, with better messages
 
 
 def verify(snapshot: Snapshot | None) -> None:
@@ -126,11 +143,15 @@ def verify(snapshot: Snapshot | None) -> None:
         return
     try:
         lines = snapshot.changes(Snapshot(snapshot.stage))
-    except (OSError, KeyError, ValueError, yaml.YAMLError) as error:
-        lines = [f"params.yaml or dvc.yaml changed while the stage ran ({error!r})"]
+    except (OSError, LookupError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        lines = [f"params.yaml or dvc.yaml changed while the stage ran and is invalid: {reason}"]
     if lines:
+        for path in snapshot.outputs:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         raise UserError(
             lines,
-            f"{snapshot.stage} was not recorded. Undo the edit and run dvc repro: finished work is"
-            " resumed. Then edit again, or run dvc repro with the edit to start anew.",
+            f"{snapshot.stage} was not recorded: DVC would pair the new state with the old result;"
+            " undo the edit and run dvc repro to keep the finished work, or run dvc repro to start"
+            " again with the edit",
         )
