@@ -1,4 +1,5 @@
-# make demo       install, run the pipeline on the demo photos, print the scores
+# make demo       install, run the pipeline on the demo photos, print the scores, and compare the
+#                 outputs with the committed dvc.lock
 # make test       install what is missing, run all tests
 # make lint       check style, formatting and types (ruff, mypy)
 # make serve      serve models/bundle over HTTP, with a page at http://127.0.0.1:8000/;
@@ -12,15 +13,17 @@
 # make benchmarks measure speed and memory versus other tools, 1 to 2 hours on two idle cores;
 #                 ARGS="crop-loop --rounds 3" passes options to benchmarks.run (--help lists them)
 # make repair     remove damaged files after a disk error or a killed DVC; dvc repro restores them
-# make current    check that dvc.lock is up to date, as CI does
+# make portability   run the stages on emulated CPUs of other kinds and compare all outputs; needs
+#                 qemu-user, takes an hour on two idle cores
+# make current    check that dvc.lock is up to date, without running anything
 # make clean      remove the virtual environment
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON ?= python3
 JOBS ?= 2
 
-.PHONY: gpu-check demo test lint serve screenshot report recipe ledger parallel benchmarks repair current \
-	clean
+.PHONY: gpu-check demo test lint serve screenshot report recipe ledger parallel benchmarks repair \
+	portability current clean
 
 demo: .venv/installed
 	dvc repro
@@ -34,9 +37,14 @@ demo: .venv/installed
 	@echo "plots           reports/evaluate/        (dvc plots show)"
 	@echo "report          reports/report.html"
 	@echo "contact sheets  reports/crop/"
+	@echo
+	@python .dvc/compare.py
 
 test: .venv/installed
 	python -m pytest
+
+portability: .venv/installed
+	python -m pytest --numprocesses 1 -m portability tests/pipeline/test_portability.py
 
 lint: .venv/installed
 	ruff check
@@ -64,7 +72,6 @@ ledger: .venv/installed
 # The matrix stages run one by one under `dvc repro`, so xargs starts one DVC for each training.
 parallel: .venv/installed
 	dvc repro label split crop
-	export OMP_NUM_THREADS=$$(python -c 'import os; print(max(1, os.cpu_count() // $(JOBS)))'); \
 	dvc stage list --name-only | grep '^train@' | xargs -P $(JOBS) -n 1 dvc --wait-for-lock repro -s
 	dvc repro
 
