@@ -27,7 +27,7 @@ PORTABLE = {
     "MKL_CBWR": "COMPATIBLE",  # matrix products; AVX2 would still differ between Intel and AMD
     "OPENBLAS_CORETYPE": "Haswell",  # NumPy's and SciPy's matrix products
     "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",  # exp, log, power
-    "OPENCV_CPU_DISABLE": "AVX512_SKX",
+    "OPENCV_CPU_DISABLE": "AVX512-SKX",
 }
 #: Packages that read these variables at import.
 NUMERICAL = ("numpy", "torch", "cv2", "scipy")
