@@ -72,7 +72,8 @@ def gpu_tests(settings: Settings) -> dict:
     done = subprocess.run(command, cwd=REPO, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stdout[-3000:] + done.stderr[-1000:])
-    return {"summary": done.stdout.strip().splitlines()[-1]}
+    (summary,) = re.findall(r"^=*\s*(\d+ passed.*?)\s*=*$", done.stdout, re.MULTILINE)
+    return {"summary": summary}
 
 
 @step(60)
@@ -217,7 +218,8 @@ def training_memory(settings: Settings) -> dict:
 
 def _benchmark(settings: Settings, minutes: float, rows: list[str]) -> dict:
     command = [sys.executable, "-m", "benchmarks.run", "--device", settings.device]
-    command += ["--data", str(settings.data), "--rounds", "2", "--minutes", str(minutes)]
+    command += ["--data", str(settings.data), "--photos", "48", "--rounds", "2"]
+    command += ["--minutes", str(minutes)]
     report = REPO / "reports/benchmarks.json"
     before = report.read_text()
     done = subprocess.run([*command, *rows], cwd=REPO, capture_output=True, text=True)
@@ -231,29 +233,29 @@ def _benchmark(settings: Settings, minutes: float, rows: list[str]) -> dict:
     return {name: stored[name] for name in measured} | {"not_measured": missing}
 
 
-@step(150)
+@step(100)
 def benchmark_crop(settings: Settings) -> dict:
-    """Measure the crop rows of the benchmark."""
-    return _benchmark(settings, 0.8, ["crop-loop", "crop-batched", "detect"])
+    """Measure face detection and cropping versus batched MTCNN."""
+    return _benchmark(settings, 0.5, ["detect", "crop-batched"])
 
 
-@step(120)
+@step(60)
 def benchmark_train(settings: Settings) -> dict:
-    """Measure the training rows of the benchmark."""
-    return _benchmark(settings, 0.6, ["train-input", "train-cached", "train-loop"])
+    """Measure the training loop versus a plain one."""
+    return _benchmark(settings, 0.5, ["train-loop"])
 
 
-@step(120)
-def benchmark_variants(settings: Settings) -> dict:
-    """Measure variants of the training loop: precision, memory format, compile, CUDA graphs."""
-    rows = ["with-contiguous", "with-precision", "with-compiled"]
-    return _benchmark(settings, 0.5, rows + ["with-graphs"] * (settings.device == "cuda"))
-
-
-@step(90)
+@step(60)
 def benchmark_predict(settings: Settings) -> dict:
-    """Measure the prediction rows of the benchmark."""
-    return _benchmark(settings, 0.6, ["predict", "predict-stored"])
+    """Measure predictions of stored crops versus network by network."""
+    return _benchmark(settings, 0.5, ["predict-stored"])
+
+
+@step(100)
+def benchmark_variants(settings: Settings) -> dict:
+    """Measure variants of the training loop: precision, memory format, CUDA graphs."""
+    rows = ["with-precision", "with-contiguous"]
+    return _benchmark(settings, 0.4, rows + ["with-graphs"] * (settings.device == "cuda"))
 
 
 def machine(device: str) -> dict:
