@@ -43,8 +43,8 @@ def set_environment(arithmetic: str, threads: int | None = None) -> None:
 
     Args:
         arithmetic: `portable`, or `native` for the CPU's widest vectors.
-        threads: of PyTorch, OpenBLAS and OpenMP; None leaves their number to them. It decides how
-            sums are split, so stages take it from the params and not from the machine.
+        threads: of PyTorch and OpenMP; None leaves their number to them. It decides how sums are
+            split, so stages take it from the params and not from the machine.
 
     Raises:
         RuntimeError: a package that would ignore the variables is imported already.
@@ -52,8 +52,11 @@ def set_environment(arithmetic: str, threads: int | None = None) -> None:
     if imported := imported_packages():
         raise RuntimeError(f"{', '.join(imported)} imported before the arithmetic was chosen")
     if threads is not None:
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ[name] = str(threads)
+        # More threads than cores must work too, because the number is part of the result.
+        os.environ["MKL_DYNAMIC"] = "FALSE"  # else MKL, and PyTorch with it, uses fewer
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"  # it uses fewer without a way to forbid it
     if arithmetic == "portable":
         os.environ.update(PORTABLE)
 
