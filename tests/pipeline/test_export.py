@@ -22,30 +22,30 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def told(finished):
-    """photo -> faces, as `portrait18 predict` tells them of the photos to label."""
+def faces_by_photo(finished):
+    """Return the faces that `portrait18 predict` finds, by evaluation photo."""
     command = (sys.executable, "-m", "portrait18", "predict", "data/demo/eval/images", "--json")
     lines = [json.loads(line) for line in finished.run(*command).splitlines()]
     return {line["photo"].rsplit("/", 1)[1]: line["faces"] for line in lines}
 
 
-def chosen(told: list[dict], width: int, height: int) -> dict:
+def choose_portrait(found: list[dict], width: int, height: int) -> dict:
     """The face of a portrait that the pipeline takes."""
-    candidates = [faces.Face(*face["box"], 0.0, face["score"]) for face in told]
-    return told[candidates.index(faces.choose(candidates, width, height))]
+    candidates = [faces.Face(*face["box"], 0.0, face["score"]) for face in found]
+    return found[candidates.index(faces.choose(candidates, width, height))]
 
 
-def test_the_command_line_answers_for_each_portrait_as_the_submission_does(finished, told):
+def test_the_command_line_predicts_each_portrait_like_the_submission(finished, faces_by_photo):
     root = finished.root
     crops = pd.read_csv(root / "data/crops/eval.csv").set_index("photo")
     sizes = pd.read_csv(root / "data/photos/eval.csv").set_index("photo")
     submission = pd.read_csv(root / "data/submission.csv").set_index("ImageID").ans
     blended = pd.read_csv(root / "data/ensemble/eval.csv").set_index("photo")
-    assert sorted(told) == sorted(submission.index)
+    assert sorted(faces_by_photo) == sorted(submission.index)
     portraits = crops.index[crops.found == "mtcnn"]
     assert len(portraits) >= 5
     for photo in portraits:
-        face = chosen(told[photo], sizes.width[photo], sizes.height[photo])
+        face = choose_portrait(faces_by_photo[photo], sizes.width[photo], sizes.height[photo])
         assert face["box"] == pytest.approx(
             crops.loc[photo, ["x0", "y0", "x1", "y1"]].tolist(), abs=0.05
         )
@@ -115,4 +115,4 @@ def test_the_networks_that_the_stage_writes_as_onnx_say_the_same(project):
         found = session.run(None, {"crops": crops})
         for one, other in zip(found, [part for part in wanted if part is not None], strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4, err_msg=network.onnx)
-            assert np.ptp(other, axis=0).max() > 0.01, "crops that differ must be told apart"
+            assert np.ptp(other, axis=0).max() > 0.01, "different crops must give different outputs"
