@@ -36,7 +36,7 @@ demo: .venv/installed
 	@echo "metrics         reports/metrics.json     (dvc metrics show)"
 	@echo "plots           reports/evaluate/        (dvc plots show)"
 	@echo "report          reports/report.html"
-	@echo "contact sheets  reports/crop/"
+	@echo "contact sheets  reports/contact_sheets/"
 	@echo
 	@python .dvc/compare.py
 

@@ -7,7 +7,7 @@ from portrait18.cropping.summary import examples, fallbacks, summarize
 from portrait18.dataset import crop_store, tables
 from portrait18.visualization import contact_sheets
 
-REPORTS = Path("reports/crop")
+REPORTS, SHEETS = Path("reports/crop"), Path("reports/contact_sheets")
 
 
 def main() -> None:
@@ -19,5 +19,5 @@ def main() -> None:
             (split, examples(table, contact_sheets.MAX_PHOTOS)),
             (f"{split}_fallbacks", fallbacks(table, contact_sheets.MAX_PHOTOS)),
         ):
-            contact_sheets.contact_sheet(pixels, rows, REPORTS / f"{name}.png")
+            contact_sheets.contact_sheet(pixels, rows, SHEETS / f"{name}.png")
         print(f"{split}: face detected in {summary['detection_rate']:.1%} of {len(table)} photos")

@@ -91,7 +91,7 @@ def _sheets() -> list[dict]:
     kinds = {"": "face crops", "_fallbacks": "photos where the first search found no face"}
     return [
         report_page.sheet(
-            REPORTS / f"crop/{split}{suffix}.png", f"Contact sheet: {kind}, set {split}"
+            REPORTS / f"contact_sheets/{split}{suffix}.png", f"Contact sheet: {kind}, set {split}"
         )
         for split in ("train", "eval")
         for suffix, kind in kinds.items()

@@ -79,7 +79,7 @@ def test_a_second_clone_has_all_and_nothing_to_do(team):
     for name in (
         "data/submission.csv",
         "models/trained/mask/0-0.safetensors",
-        "reports/crop/train.png",
+        "reports/contact_sheets/train.png",
     ):
         assert (team.second.root / name).read_bytes() == (team.first.root / name).read_bytes()
     mine, theirs = (
