@@ -7,14 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from portrait18.core.loss_params import LossParams, losses_for
 from portrait18.core.validation import Float, Fraction, Int, Section, named, short
 from portrait18.core.variants import (
     HeadParams,
-    LossParams,
     MixParams,
     ScheduleParams,
     TargetParams,
-    losses_for,
 )
 
 #: Backbones whose ImageNet weights an installed package contains.
@@ -163,7 +162,7 @@ def _check_source(name: str, source: str) -> None:
 
 #: Keys that each model sets itself ("": the whole section); others may come from train.common.
 _PER_MODEL = ("task", "target", "lr", "epochs", "")
-#: Keys that select a variant by its name, see `portrait18.core.variants`.
+#: Keys that select a variant by its name, see `portrait18.core.variants` and `loss_params`.
 _SELECTING = ("target", "schedule", "loss", "head", "mix")
 
 

@@ -46,7 +46,7 @@ def choose_weights(stack: np.ndarray, truth: np.ndarray, method: str) -> np.ndar
         return decisions.fast_macro_f1(truth, blend(stack, w / w.sum()).argmax(1), stack.shape[2])
 
     weights = decisions.coordinate_ascent(equal, score, np.linspace(0.05, 1, 20))
-    return weights / weights.sum()
+    return _normalize(weights)
 
 
 def _log_loss_weights(true_class: np.ndarray) -> np.ndarray:
@@ -67,8 +67,13 @@ def _log_loss_weights(true_class: np.ndarray) -> np.ndarray:
         method="SLSQP",
     )
     # Further digits are the solver's and differ between machines.
-    weights = np.round(found.x.clip(0), 4)
-    return weights / weights.sum()
+    return _normalize(np.round(found.x.clip(0), 4))
+
+
+def _normalize(sizes: np.ndarray) -> np.ndarray:
+    """Scale sizes (models,), at least 0, to sum 1; equal weights if all are 0 or one is NaN."""
+    total = sizes.sum()
+    return sizes / total if total > 0 else np.full(len(sizes), 1 / len(sizes))
 
 
 def fit_task(
@@ -101,7 +106,7 @@ def _fit_stacking(stack: np.ndarray, truth: np.ndarray) -> TaskEnsemble:
     regression = LogisticRegression(C=0.1, max_iter=1000).fit(Stacking.features(stack), truth)
     size = np.abs(regression.coef_).reshape(len(regression.coef_), len(stack), classes).sum((0, 2))
     stacking = Stacking(regression.classes_, regression.coef_, regression.intercept_)
-    return TaskEnsemble("stacking", size / size.sum(), np.zeros(classes), stacking)
+    return TaskEnsemble("stacking", _normalize(size), np.zeros(classes), stacking)
 
 
 class ValidationVotes(NamedTuple):

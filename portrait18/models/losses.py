@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn import functional as F
 
+from portrait18.core.loss_params import ClassLoss
 from portrait18.core.model_params import ModelParams
-from portrait18.core.variants import ClassLoss
 from portrait18.models.registry import Registry
 from portrait18.models.targets import LOG_VARIANCE, Target
 
@@ -98,10 +98,10 @@ def soft_f1(outputs, targets, params, context):
 
     All photos get the same value.
     """
-    p = outputs.softmax(1)
+    present = targets.sum(0) > 0  # of an absent class p may be 0, and the gradient of 0 / 0 is NaN
+    p, targets = outputs.softmax(1)[:, present], targets[:, present]
     f1 = 2 * (p * targets).sum(0) / (p + targets).sum(0)
-    present = targets.sum(0) > 0
-    return (1 - f1[present].mean()).expand(len(outputs))
+    return (1 - f1.mean()).expand(len(outputs))
 
 
 @LOSSES.register("cosine")

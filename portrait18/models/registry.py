@@ -2,8 +2,8 @@
 
 To add a loss, head, target or mixing method `NAME`:
 
-1. `portrait18/core/variants.py`: write a class with `name: Literal["NAME"]` and its keys, and
-   list it in the union below it.
+1. `portrait18/core/variants.py`, or `loss_params.py` there: write a class with
+   `name: Literal["NAME"]` and its keys, and list it in the union below it.
 2. `portrait18/models/losses.py`, `heads.py`, `targets.py` or `portrait18/training/mixing.py`:
    write the function or class, decorated with the file's registry, e.g. `@LOSSES.register("NAME")`.
 """

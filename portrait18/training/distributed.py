@@ -8,9 +8,9 @@ from torch import nn
 
 from portrait18.core.device import device
 from portrait18.core.errors import UserError
+from portrait18.core.loss_params import losses_for
 from portrait18.core.model_params import ModelParams
 from portrait18.core.processes import gather, rank, world_size
-from portrait18.core.variants import losses_for
 
 
 def validate(params: ModelParams) -> None:

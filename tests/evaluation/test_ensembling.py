@@ -115,6 +115,23 @@ def test_stacking_works_without_validation_photos_of_a_class():
     assert (probabilities[:, 1] < 1e-3).all()
 
 
+def test_stacking_weighs_models_equally_if_none_tells_two_people_apart():
+    truth, same = np.repeat([0, 1], 7), np.full((2, 14, 2), 0.5)
+    fitted = ensembling.fit_task(same, truth, truth, params(vote="stacking"))
+    assert fitted.weights.tolist() == [0.5, 0.5]
+    np.testing.assert_allclose(fitted.predict(same).probabilities, 0.5)
+
+
+@pytest.mark.parametrize("vote", ["soft", "hard", "stacking"])
+@pytest.mark.parametrize("method", ["equal", "log-loss", "macro-f1"])
+@pytest.mark.parametrize("value", [0.0, 1e-9, 1 / 3, 1.0])
+def test_weights_are_finite_if_every_model_says_the_same_of_everyone(vote, method, value):
+    truth, same = np.repeat([0, 1, 2], 2), np.full((2, 6, 3), value)
+    fitted = ensembling.fit_task(same, truth, truth, params(vote=vote, weights=method))
+    assert fitted.weights.sum() == pytest.approx(1)
+    assert np.isfinite(fitted.probabilities(same)).all()
+
+
 def three_votes(count=400):
     """Votes of three tasks with expected ages; old people are rare and underestimated."""
     people = np.arange(count)

@@ -6,8 +6,8 @@ import torch
 from tiny import loss, model_params
 from torch.nn import functional as F
 
+from portrait18.core.loss_params import LossParams
 from portrait18.core.validation import tagged
-from portrait18.core.variants import LossParams
 from portrait18.models.losses import LOSSES, LossContext, make_loss
 from portrait18.models.targets import make_target
 
@@ -120,6 +120,12 @@ def test_soft_f1_ignores_classes_that_are_not_in_the_batch():
     decided = torch.tensor([0, 1, 1])
     value = loss_of("soft-f1", 100 * F.one_hot(decided, 3).float(), TARGETS[[0, 1, 1]])
     assert value.max() < 1e-5
+
+
+def test_soft_f1_has_a_gradient_if_a_class_is_neither_present_nor_predicted():
+    outputs = torch.tensor([[100.0, 0, -200], [0, 100, -200]], requires_grad=True)
+    loss_of("soft-f1", outputs, TARGETS[:2]).sum().backward()
+    assert outputs.grad.isfinite().all()
 
 
 UNIT = 16 * F.normalize(OUTPUTS, dim=1)
