@@ -16,7 +16,7 @@ class _Loss(Section):
         whole_batch: it is a function of the whole batch, not a mean over photos.
     """
 
-    targets: ClassVar[tuple[str, ...]] = ("classes", "heads")
+    targets: ClassVar[tuple[str, ...]] = ("classes", "heads", "bins")
     head: ClassVar[str] = ""
     whole_batch: ClassVar[bool] = False
 
@@ -94,6 +94,14 @@ class SoftCrossEntropyLoss(_Loss):
     name: Literal["soft-cross-entropy"]
 
 
+class DLDLv2Loss(_Loss):
+    """Cross-entropy of a distribution over years plus the error of the expected age."""
+
+    targets: ClassVar[tuple[str, ...]] = ("distribution",)
+    name: Literal["dldl-v2"]
+    weight: Float = Field(ge=0, examples=[1.0])
+
+
 _AnyLoss = (
     CrossEntropyLoss
     | FocalLoss
@@ -104,6 +112,7 @@ _AnyLoss = (
     | GaussianLoss
     | CumulativeLoss
     | SoftCrossEntropyLoss
+    | DLDLv2Loss
 )
 LossParams = Annotated[_AnyLoss, Field(discriminator="name"), BeforeValidator(named)]
 

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from portrait18.core.loss_params import LossParams, losses_for
 from portrait18.core.validation import Float, Fraction, Int, Section, named, short
 from portrait18.core.variants import (
+    CLASS_TARGETS,
     HeadParams,
     MixParams,
     ScheduleParams,
@@ -100,9 +101,9 @@ class ModelParams(Section):
             raise ValueError(
                 f"target: {target.name} needs task: {target.task}, not {task}; use target: classes"
             )
-        if head.name != "linear" and target.name not in ("classes", "heads"):
+        if head.name != "linear" and not target.classes:
             raise ValueError(
-                f"head: {head.name} needs target: classes or heads, not {target.name};"
+                f"head: {head.name} needs target: {' or '.join(CLASS_TARGETS)}, not {target.name};"
                 " use head: linear"
             )
         if target.name not in loss.targets:

@@ -275,6 +275,6 @@ def _contradictions(p: Params) -> list[str]:
         f"pseudo_label.models names {name}, whose target {p.train[name].target.name} needs years,"
         " but no model of matrix.models predicts them; add one, e.g. age-value"
         for name in p.pseudo_label.models
-        if p.train[name].target.predicts_years
+        if p.train[name].target.needs_years
     ]
     return lines

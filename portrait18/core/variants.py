@@ -9,9 +9,13 @@ and register its implementation under the same name (see `portrait18.models.regi
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
-from portrait18.core.validation import Float, Section, named, tagged
+from portrait18.core.validation import Float, Int, Section, named, tagged
+
+#: First years of the age groups middle and old. Repeated here because core imports nothing from the
+#: rest of the library.
+GROUP_EDGES = (30, 60)
 
 
 class CosineSchedule(Section):
@@ -71,10 +75,14 @@ class _Target(Section):
 
     Attributes:
         task: the only task that it is for, "" for any.
-        predicts_years: models with it predict an age in years and learn from one.
+        classes: it has class labels, for the losses and heads of classes.
+        needs_years: models with it learn from an age in years.
+        predicts_years: models with it predict an age in years.
     """
 
     task: ClassVar[str] = "age"
+    classes: ClassVar[bool] = False
+    needs_years: ClassVar[bool] = True
     predicts_years: ClassVar[bool] = True
 
 
@@ -82,6 +90,8 @@ class ClassesTarget(_Target):
     """One-hot classes of the task."""
 
     task: ClassVar[str] = ""
+    classes: ClassVar[bool] = True
+    needs_years: ClassVar[bool] = False
     predicts_years: ClassVar[bool] = False
     name: Literal["classes"]
 
@@ -90,8 +100,29 @@ class HeadsTarget(_Target):
     """One-hot classes of each task, a head for each."""
 
     task: ClassVar[str] = "all"
+    classes: ClassVar[bool] = True
+    needs_years: ClassVar[bool] = False
     predicts_years: ClassVar[bool] = False
     name: Literal["heads"]
+
+
+class BinsTarget(_Target):
+    """One-hot bins of years; their probabilities are summed to those of the age groups."""
+
+    classes: ClassVar[bool] = True
+    predicts_years: ClassVar[bool] = False
+    name: Literal["bins"]
+    edges: list[Int] = Field(examples=[[20, 30, 45, 60]])
+
+    @field_validator("edges")
+    @classmethod
+    def _check_edges(cls, edges: list[int]) -> list[int]:
+        if edges != sorted(set(edges)) or not set(GROUP_EDGES) <= set(edges) or edges[0] < 1:
+            raise ValueError(
+                f"{edges} must be the first years of the second and later bins: ascending, above 0,"
+                " and with the boundaries of the age groups, 30 and 60; use [20, 30, 45, 60]"
+            )
+        return edges
 
 
 class ValueTarget(_Target):
@@ -113,10 +144,13 @@ class DistributionTarget(_Target):
     sigma: Float = Field(gt=0, examples=[4.0])
 
 
-_AnyTarget = ClassesTarget | HeadsTarget | ValueTarget | RankTarget | DistributionTarget
+_AnyTarget = (
+    ClassesTarget | HeadsTarget | BinsTarget | ValueTarget | RankTarget | DistributionTarget
+)
 TargetParams = Annotated[_AnyTarget, Field(discriminator="name"), BeforeValidator(named)]
 
-#: Names of the targets that predict an age in years.
+#: Names of the targets with class labels, and of those that predict an age in years.
+CLASS_TARGETS = [name for name, kind in tagged(_AnyTarget).items() if kind.classes]
 YEAR_TARGETS = [name for name, kind in tagged(_AnyTarget).items() if kind.predicts_years]
 
 

@@ -51,7 +51,7 @@ def labels(
     used = (predictions[needed] >= confidence).all(axis=1)
     used &= decoded.loc[predictions.photo].to_numpy()
     years = predictions.years.round().astype(int) if "years" in predictions else 0
-    if params.target.predicts_years:
+    if params.target.needs_years:
         # Years outside the predicted group would contradict the confident prediction.
         used &= age_group(years) == predictions.age_group
     return pd.DataFrame(

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from portrait18.core.loss_params import ClassLoss
 from portrait18.core.model_params import ModelParams
 from portrait18.models.registry import Registry
-from portrait18.models.targets import LOG_VARIANCE, Target
+from portrait18.models.targets import LOG_VARIANCE, YEARS, Target
 
 
 class LossContext(NamedTuple):
@@ -83,6 +83,17 @@ def _smoothed_and_weighted(loss: Loss) -> Loss:
 def cross_entropy(outputs, targets, params, context):
     """Return the cross-entropy of logits (N, C) with class probabilities (N, C)."""
     return F.cross_entropy(outputs, targets, reduction="none")
+
+
+@LOSSES.register("dldl-v2")
+def dldl_v2(outputs, targets, params, context):
+    """Return the cross-entropy plus the weighted error of the expected age (Gao et al. 2018).
+
+    The error, in years, is that from the expectation of the targets: the age of the label, except
+    near 0 and 100, where the targets are cut off. With mixup it is the mixed age.
+    """
+    error = (outputs.softmax(1) - targets) @ YEARS.to(outputs.device)
+    return cross_entropy(outputs, targets, params, context) + params.loss.weight * error.abs()
 
 
 @LOSSES.register("focal")

@@ -36,6 +36,7 @@ class Target:
         encode: labels table -> float32 tensor (N, ...) that the loss compares with the outputs.
         probabilities: outputs (N, sum of widths) -> class probabilities (N, classes of the task).
         years: outputs -> expected age (N,), or None if the target predicts no years.
+        one_hot: whether encoded rows are one-hot classes, those of several heads side by side.
     """
 
     task: Task
@@ -43,6 +44,7 @@ class Target:
     encode: Callable[[pd.DataFrame], torch.Tensor]
     probabilities: Callable[[torch.Tensor], torch.Tensor]
     years: Callable[[torch.Tensor], torch.Tensor] | None = None
+    one_hot: bool = False
 
 
 #: (task, the `target` params) -> target.
@@ -56,15 +58,26 @@ def make_target(params: ModelParams) -> Target:
 
 
 def class_counts(target: Target, labels: pd.DataFrame) -> torch.Tensor:
-    """Return the photos of each training class, float32 (sum of the heads' classes,)."""
-    tasks = TASKS.values() if len(target.widths) > 1 else [target.task]
-    return torch.cat([_one_hot(task, labels).sum(0) for task in tasks])
+    """Return the photos of each class that a loss may weigh, float32.
+
+    They are those of the encoded rows, (sum of widths,), if these are one-hot, else those of the
+    task, (classes,).
+    """
+    if target.one_hot:
+        return target.encode(labels).sum(0)
+    return _one_hot(target.task, labels).sum(0)
 
 
 def _one_hot(task: Task, labels: pd.DataFrame) -> torch.Tensor:
     """Return the training classes as one-hot rows, float32 (N, classes)."""
     index = torch.tensor(class_index(task, labels, for_training=True).to_numpy("int64"))
     return F.one_hot(index, len(task.classes)).float()
+
+
+def _sum_to_groups(probabilities: torch.Tensor, boundaries: list[int]) -> torch.Tensor:
+    """Sum columns (N, C) to the three age groups; `boundaries`: first columns of middle and old."""
+    young, middle, old = probabilities.tensor_split(boundaries, 1)
+    return torch.stack([young.sum(1), middle.sum(1), old.sum(1)], 1).clamp(1e-6)
 
 
 def _years(labels: pd.DataFrame) -> torch.Tensor:
@@ -75,7 +88,11 @@ def _years(labels: pd.DataFrame) -> torch.Tensor:
 def _classes(task: Task, params) -> Target:
     """Classes of the task: logits, one-hot targets."""
     return Target(
-        task, (len(task.classes),), partial(_one_hot, task), lambda outputs: outputs.softmax(1)
+        task,
+        (len(task.classes),),
+        partial(_one_hot, task),
+        lambda outputs: outputs.softmax(1),
+        one_hot=True,
     )
 
 
@@ -91,7 +108,27 @@ def _heads(task: Task, params) -> Target:
         mask, gender, age = (head.softmax(1) for head in outputs.split(widths, 1))
         return torch.einsum("nm,ng,na->nmga", mask, gender, age).flatten(1)
 
-    return Target(task, widths, encode, probabilities)
+    return Target(task, widths, encode, probabilities, one_hot=True)
+
+
+@TARGETS.register("bins")
+def _bins(task: Task, params) -> Target:
+    """Age as one of several bins of years; the probability of an age group is that of its bins.
+
+    The bins lie within the age groups, so finer than classes: a group's photos need not look alike.
+    """
+    edges = params.edges
+    boundaries = [edges.index(year) + 1 for year in (YOUNG_BELOW, OLD_FROM)]
+
+    def encode(labels: pd.DataFrame) -> torch.Tensor:
+        # A bin begins with its edge, so the bin of a year is the number of edges up to it.
+        index = torch.bucketize(_years(labels), torch.tensor(edges), right=True)
+        return F.one_hot(index, len(edges) + 1).float()
+
+    def probabilities(outputs: torch.Tensor) -> torch.Tensor:
+        return _sum_to_groups(outputs.softmax(1), boundaries)
+
+    return Target(task, (len(edges) + 1,), encode, probabilities, one_hot=True)
 
 
 @TARGETS.register("value")
@@ -125,8 +162,7 @@ def _distribution(task: Task, params) -> Target:
         return (-0.5 * ((YEARS - _years(labels)[:, None]) / params.sigma) ** 2).softmax(1)
 
     def probabilities(outputs: torch.Tensor) -> torch.Tensor:
-        young, middle, old = outputs.softmax(1).tensor_split([YOUNG_BELOW, OLD_FROM], 1)
-        return torch.stack([young.sum(1), middle.sum(1), old.sum(1)], 1).clamp(1e-6)
+        return _sum_to_groups(outputs.softmax(1), [YOUNG_BELOW, OLD_FROM])
 
     def years(outputs: torch.Tensor) -> torch.Tensor:
         return outputs.softmax(1) @ YEARS.to(outputs.device)

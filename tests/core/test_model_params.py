@@ -90,7 +90,7 @@ def test_documented_values_of_amp_can_be_written_without_quotes(tmp_path, write_
         ),
         (
             {"train.age-value.head": {"name": "cosine", "scale": 8}},
-            "train.age-value: head: cosine needs target: classes or heads, not value",
+            "train.age-value: head: cosine needs target: classes or heads or bins, not value",
         ),
         (
             {"train.age-value.loss": "soft-f1"},

@@ -26,12 +26,12 @@ def test_python_examples_predict_a_demo_photo(path, make_bundle, capsys):
 
 
 def test_the_example_of_a_loss_can_be_declared_and_called(monkeypatch):
-    from portrait18.core import variants
+    from portrait18.core import loss_params
     from portrait18.models import losses
 
     monkeypatch.setattr(losses.LOSSES, "_entries", dict(losses.LOSSES._entries))
     declared, registered = blocks(CONTRIBUTING, "python")
-    namespace = dict(vars(variants))
+    namespace = dict(vars(loss_params))
     exec(declared, namespace)
     (example,) = re.findall(r"`loss: (\{name: brier.*?\})`", CONTRIBUTING.read_text())
     values = yaml.safe_load(example)

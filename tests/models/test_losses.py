@@ -1,6 +1,7 @@
 from math import log
 from typing import get_args
 
+import pandas as pd
 import pytest
 import torch
 from tiny import loss, model_params
@@ -13,6 +14,7 @@ from portrait18.models.targets import make_target
 
 VALUE = {"task": "age", "target": "value"}
 RANK = {"task": "age", "target": "rank"}
+DISTRIBUTION = {"task": "age", "target": "distribution"}
 OUTPUTS = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
 TARGETS = F.one_hot(torch.tensor([0, 1, 2, 0, 1, 2]), 3).float()
 COUNTS = torch.tensor([100.0, 20.0, 5.0])
@@ -209,6 +211,29 @@ def test_gaussians_gradient_for_the_mean_is_the_error_over_the_deviation():
     torch.testing.assert_close(outputs.grad[:, 0], (mean - targets) / (log_variance / 2).exp())
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.5, 2.0])
+def test_dldl_v2_adds_the_error_of_the_expected_age(weight):
+    target = make_target(model_params(**DISTRIBUTION, loss=loss("dldl-v2")))
+    ages = torch.tensor([20.0, 33.0, 61.0])
+    targets = target.encode(pd.DataFrame({"age": ages.numpy()}))
+    outputs = torch.randn(3, 101, generator=torch.Generator().manual_seed(1))
+    expected = (outputs.softmax(1) * torch.arange(101)).sum(1)
+    value = loss_of("dldl-v2", outputs, targets, model=DISTRIBUTION, weight=weight)
+    plain = loss_of("soft-cross-entropy", outputs, targets, model=DISTRIBUTION)
+    torch.testing.assert_close(value - plain, weight * (expected - ages).abs())
+
+
+def test_dldl_v2_pulls_the_expected_age_towards_the_label():
+    target = make_target(model_params(**DISTRIBUTION, loss=loss("dldl-v2")))
+    targets = target.encode(pd.DataFrame({"age": [35.0]}))
+    outputs = (-0.1 * (torch.arange(101.0) - 50) ** 2)[None].requires_grad_()
+    for name in ("soft-cross-entropy", "dldl-v2"):
+        outputs.grad = None
+        loss_of(name, outputs, targets, model=DISTRIBUTION).sum().backward()
+        shift = target.years(outputs - 0.1 * outputs.grad) - target.years(outputs)
+        assert (shift.item() < -0.01) == (name == "dldl-v2")
+
+
 #: What each loss needs besides the defaults.
 NEEDS = {
     "cross-entropy": {},
@@ -219,7 +244,8 @@ NEEDS = {
     "arcface": {"head": "cosine"},
     "gaussian": VALUE,
     "cumulative": RANK,
-    "soft-cross-entropy": {"task": "age", "target": "distribution"},
+    "soft-cross-entropy": DISTRIBUTION,
+    "dldl-v2": DISTRIBUTION,
 }
 
 
@@ -230,9 +256,10 @@ def test_every_loss_of_the_params_is_implemented():
 @pytest.mark.parametrize("scale", [1.0, 1e3])
 @pytest.mark.parametrize("name", NEEDS)
 def test_losses_and_gradients_stay_finite_at_extremes(name, scale):
-    outputs = OUTPUTS[:, :2] if name == "gaussian" else OUTPUTS
+    outputs = {"gaussian": OUTPUTS[:, :2], "dldl-v2": F.pad(OUTPUTS, (0, 98))}.get(name, OUTPUTS)
     outputs = outputs.mul(scale).clone().requires_grad_()
-    targets = torch.linspace(-2, 2, 6) if name == "gaussian" else TARGETS
+    targets = {"gaussian": torch.linspace(-2, 2, 6), "dldl-v2": F.pad(TARGETS, (0, 98))}
+    targets = targets.get(name, TARGETS)
     value = loss_of(name, outputs, targets, model=NEEDS[name])
     value.sum().backward()
     assert value.shape == (6,)

@@ -8,8 +8,8 @@ from scipy.stats import norm
 from tiny import model_params
 
 from portrait18.core.validation import tagged
-from portrait18.core.variants import TargetParams
-from portrait18.dataset.classes import AGE, ALL, GENDER, MASK
+from portrait18.core.variants import GROUP_EDGES, TargetParams
+from portrait18.dataset.classes import AGE, ALL, GENDER, MASK, OLD_FROM, YOUNG_BELOW
 from portrait18.dataset.labels import class_index
 from portrait18.models.targets import TARGETS, class_counts, make_target
 
@@ -131,6 +131,43 @@ def test_years_of_a_distribution_count_for_their_age_group(distribution, year, g
     mixed[0, [20, 70]] = torch.tensor([0.25, 0.75]).log()
     np.testing.assert_allclose(distribution.probabilities(mixed)[0], [0.25, 0, 0.75], atol=1e-5)
     assert distribution.years(mixed).item() == pytest.approx(57.5, abs=1e-3)
+
+
+BINS = {"task": "age", "target": {"name": "bins", "edges": [20, 30, 45, 60]}}
+
+
+def test_years_are_encoded_as_bins_whatever_the_training_boundaries():
+    target = make_target(model_params(**BINS))
+    labels = pd.DataFrame({"age": [1, 19, 20, 29, 30, 44, 45, 59, 60, 99], "age_target": 0})
+    rows = target.encode(labels).numpy()
+    assert rows.dtype == np.float32
+    assert (rows == np.eye(5)[[0, 0, 1, 1, 2, 2, 3, 3, 4, 4]]).all()
+    assert target.widths == (5,)
+    assert class_counts(target, labels).tolist() == [2, 2, 2, 2, 2]
+
+
+def test_probabilities_of_bins_are_summed_to_the_age_groups():
+    target = make_target(model_params(**BINS))
+    outputs = torch.tensor([[0.1, 0.2, 0.15, 0.25, 0.3]]).log()
+    np.testing.assert_allclose(target.probabilities(outputs)[0], [0.3, 0.4, 0.3], rtol=1e-6)
+    assert target.years is None
+    assert target.task is AGE
+    coarse = make_target(model_params(**BINS | {"target": {"name": "bins", "edges": [30, 60]}}))
+    np.testing.assert_allclose(
+        coarse.probabilities(outputs[:, 2:]), outputs[:, 2:].softmax(1), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "edges", [[], [30], [60, 30], [20, 30, 30, 60], [20, 45, 60], [0, 30, 60], [-5, 30, 60]]
+)
+def test_bins_that_cannot_be_summed_to_the_age_groups_are_refused(edges):
+    with pytest.raises(ValueError, match="with the boundaries of the age groups, 30 and 60"):
+        model_params(**BINS | {"target": {"name": "bins", "edges": edges}})
+
+
+def test_group_edges_of_the_params_are_those_of_the_age_groups():
+    assert (YOUNG_BELOW, OLD_FROM) == GROUP_EDGES
 
 
 def test_ranks_survive_encoding_and_decoding():
