@@ -161,6 +161,11 @@ MODELS = {
         "head": {"name": "cosine", "scale": 16.0},
         "loss": {"name": "arcface", "margin": 0.3, **CLASS_WEIGHT},
     },
+    "dldl-v2": {
+        "task": "age",
+        "target": {"name": "distribution", "sigma": 4.0},
+        "loss": {"name": "dldl-v2", "weight": 1.0},
+    },
     "mixup": {"mix": {"name": "mixup", "alpha": 0.4, "partner": "any", "probability": 1.0}},
     "cutmix": {"mix": {"name": "cutmix", "alpha": 0.4, "partner": "any", "probability": 1.0}},
     "vit": {"backbone": "vit_tiny_patch16_224", "image_size": 32},
@@ -172,7 +177,7 @@ MODELS = {
 @pytest.mark.parametrize("cpu", emulation.CPUS)
 def test_every_optimizer_and_loss_trains_to_the_same_weights_on_every_cpu(tmp_path, cpu):
     task = {"task": "all", "target": "classes", "lr": 0.001, "epochs": 1}
-    years = ["age-value", "age-distribution", "age-rank", "heads"]
+    years = ["age-value", "age-distribution", "age-rank", "age-bins", "heads"]
     models = [*MODELS, *years]
     params = merge(
         PARAMS,
