@@ -14,11 +14,13 @@ from portrait18.core.errors import UserError, cli_errors, printable
 from portrait18.dataset import inventory
 from portrait18.importers import building, selection, sources
 from portrait18.importers.building import MAX_PIXELS, NO_FACE, TURNED
+from portrait18.importers.mask_styles import VARIETIES
 
 _SOURCES = """\
 sources:
   utkface        FOLDER/<age>_<gender>_<race>_<date>.jpg
-  fairface       FOLDER/fairface_label_*.csv with the columns file, age, gender, race
+  fairface       FOLDER/fairface_label_*.csv with the columns file, age, gender, race, or
+                 FOLDER/labels.csv with path, age, gender of a selection
   all-age-faces  FOLDER/<id>A<age>.jpg
   csv            FOLDER/labels.csv, or --labels, with a photo, a gender and an age per row
 
@@ -98,6 +100,14 @@ def _add_other_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("result").add_argument
     add("--race", default="unknown", help="race where the source has none (default: %(default)s)")
     add(
+        "--masks",
+        choices=list(VARIETIES),
+        default="varied",
+        help="varied: many kinds, fits and ways of wearing, and hands and scarves that are no"
+        " masks, because networks that see few kinds fail on real ones; simple: four kinds, to"
+        " measure the difference (default: %(default)s)",
+    )
+    add(
         "--side",
         type=int,
         default=512,
@@ -127,7 +137,8 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
 def _csv_format(args: argparse.Namespace) -> sources.CsvFormat:
     names = {name: getattr(args, f"{name}_column") for name in ("path", "gender", "age", "race")}
     given = {name: column for name, column in names.items() if column is not None}
-    base = sources.FAIRFACE if args.source == "fairface" else sources.CsvFormat()
+    original = args.source == "fairface" and args.labels
+    base = sources.FAIRFACE if original else sources.default_format(args.source, args.folder)
     return replace(base, male=args.male, female=args.female, **given)
 
 
@@ -177,10 +188,11 @@ def main(argv: list[str] | None = None) -> None:
         "source": args.source,
         "seed": args.seed,
         "side": args.side,
+        "masks": args.masks,
         "people": hashlib.sha256(people.to_csv(index=False).encode()).hexdigest(),
     }
     building.claim(args.out, inputs)
-    job = building.Job(people, args.folder, args.out, args.seed, args.side)
+    job = building.Job(people, args.folder, args.out, args.seed, args.side, args.masks)
     train = building.build(job, skipped)
     _report(args, len(train), prepared)
 

@@ -25,8 +25,9 @@ from portrait18.core.files import atomic_write, write_json
 from portrait18.cropping.mtcnn import Mtcnn
 from portrait18.dataset import photos, tables
 from portrait18.dataset.classes import MASK_BY_STEM
-from portrait18.importers import landmarks, mask_drawing
+from portrait18.importers import landmarks, mask_drawing, occluders
 from portrait18.importers.mask_geometry import is_frontal
+from portrait18.importers.mask_styles import OCCLUDERS, VARIETIES, WAYS, Variety
 
 BATCH = 32  # photos per run of MTCNN, which is also what a kill can lose
 MIN_FACE = 0.2  # smallest face, as a share of the shorter side
@@ -46,6 +47,7 @@ class Job:
         out: root of the new data set.
         seed: draws masks, their fit and the view of each photo.
         side: longer photos are shrunk to this many pixels.
+        masks: key of `mask_styles.VARIETIES`.
     """
 
     people: pd.DataFrame
@@ -53,6 +55,7 @@ class Job:
     out: Path
     seed: int
     side: int
+    masks: str = "varied"
 
     @property
     def images(self) -> Path:
@@ -144,7 +147,8 @@ def _build_batch(
             faces[name] = photo, found
 
     def finish(person: dict) -> None:
-        drawn = draw_states(*faces[person["photo"]], job.seed, person["id"])
+        photo, found = faces[person["photo"]]
+        drawn = draw_states(photo, found, (job.seed, person["id"]), VARIETIES[job.masks])
         write_person(job.images / person["path"], drawn)
 
     # Each person has draws of their own, so the bytes don't depend on the order of the threads.
@@ -174,28 +178,41 @@ def read_photo(path: Path, side: int) -> np.ndarray:
 
 
 def draw_states(
-    photo: np.ndarray, points: np.ndarray, seed: int, person: str
+    photo: np.ndarray, points: np.ndarray, key: tuple[int, str], variety: Variety
 ) -> dict[str, np.ndarray]:
     """Return the seven photos of a person, uint8 (H, W, 3), by file stem.
 
     Args:
         photo: uint8 (H, W, 3), RGB.
         points: five points of a frontal face, see `landmarks.find`.
-        seed: draws together with `person`: the same two give the same bytes.
-        person: id of the person.
+        key: seed and id of the person. The same key gives the same bytes.
+        variety: which masks, hands and scarves to draw.
     """
     result = {}
     for state in MASK_BY_STEM:
-        key = hashlib.blake2b(f"{seed}/{person}/{state}".encode(), digest_size=8).digest()
-        rng = np.random.default_rng(int.from_bytes(key))
-        worn = "worn"
-        if state == "incorrect_mask":
-            worn = "nose" if rng.random() < 0.6 else "chin"
-        drawn = photo
-        if state != "normal":
-            drawn = mask_drawing.draw(photo, points, worn, int(rng.integers(2**32)))
-        result[state] = _vary_view(drawn, rng)
+        text = f"{key[0]}/{key[1]}/{state}"
+        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+        rng = np.random.default_rng(int.from_bytes(digest))
+        result[state] = _vary_view(_draw_state(photo, points, state, variety, rng), rng)
     return result
+
+
+def _draw_state(
+    photo: np.ndarray,
+    points: np.ndarray,
+    state: str,
+    variety: Variety,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    seed = int(rng.integers(2**32))
+    if state == "normal":
+        if rng.random() >= variety.occluded:
+            return photo
+        return occluders.draw(photo, points, OCCLUDERS[rng.integers(len(OCCLUDERS))], seed)
+    worn = "worn"
+    if state == "incorrect_mask":
+        worn = WAYS[1:][rng.choice(len(WAYS) - 1, p=variety.incorrect)]
+    return mask_drawing.draw(photo, points, worn, seed, variety)
 
 
 def _vary_view(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:

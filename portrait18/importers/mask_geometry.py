@@ -11,14 +11,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-WAYS = ("worn", "nose", "chin")  # nose and mouth covered | under the nose | on the chin
-
 #: Left eye, right eye, nose tip, left and right corner of the mouth, as seen in the photo.
 _FACE = np.array([[-32, 0, 0], [32, 0, 0], [0, 38, 30], [-26, 73, 4], [26, 73, 4]], float)
-#: y of the upper edge in the middle and at the sides, of the lower edge in the middle and there.
-_EDGES = {"worn": (14, 37, 120, 92), "nose": (56, 51, 123, 97), "chin": (90, 88, 129, 110)}
-EARS = np.array([[70, 20, -75], [70, 44, -75]], float)  # ends of the two straps of one side
-_ROWS, _COLUMNS = 28, 44  # patches of the sheet
+ROWS, COLUMNS = 28, 44  # patches of a sheet
 
 
 class Canvas(NamedTuple):
@@ -92,51 +87,20 @@ def is_frontal(points: np.ndarray) -> bool:
     return bool(0.05 < place < 0.95 and turn > max(0.2 * (across @ across), 0.35 * (down @ down)))
 
 
-def sheet(worn: str, ridge: bool, rng: np.random.Generator) -> np.ndarray:
-    """Return the corners of the sheet's patches, in millimeters.
-
-    Args:
-        worn: one of `WAYS`.
-        ridge: whether two flat halves meet at a ridge, as in a KN95.
-        rng: draws the fit.
-
-    Returns:
-        (rows + 1, columns + 1, 3), from the upper edge down and from left to right.
-    """
-    u, v = np.meshgrid(np.linspace(-1, 1, _COLUMNS + 1), np.linspace(0, 1, _ROWS + 1))
-    top, top_side, low, low_side = np.array(_EDGES[worn]) + rng.uniform(-2, 2, 4)
-    slant = rng.uniform(-1.5, 1.5)
-    upper = top + (top_side - top) * np.abs(u) ** 1.3 + slant * u
-    lower = low + (low_side - low) * np.abs(u) ** 2.4 + slant * u
-    y = upper + (lower - upper) * v
-    half = np.interp(y, (10, 40, 75, 100, 115, 130), (65, 66, 61, 53, 48, 44)) * rng.uniform(
-        0.97, 1.03
-    )
-    front = np.interp(y, (10, 38, 55, 75, 108, 130), (14, 38, 36, 28, 14, -8))
-    angle = u * np.radians(67)
-    z = -55 + (front + 55) * np.cos(angle)
-    if ridge:
-        z += 14 * np.sin(np.pi * np.clip(v, 0.02, 0.98)) * np.clip(1 - np.abs(u) / 0.8, 0, 1)
-    return np.stack([half * np.sin(angle), y, z], -1)
-
-
 def project(view: np.ndarray, space: np.ndarray) -> np.ndarray:
     """Map points (..., 3) in millimeters to pixels (..., 2) by a camera (2, 4)."""
     return space @ view[:, :3].T + view[:, 3]
 
 
-def make_canvas(view: np.ndarray, corners: np.ndarray, size: tuple[int, int]) -> Canvas | None:
-    """Return the canvas around a sheet and its straps; None if none of it is in the photo.
+def make_canvas(view: np.ndarray, shapes: list[np.ndarray], size: tuple[int, int]) -> Canvas | None:
+    """Return the canvas around some shapes; None if none of them is in the photo.
 
     Args:
         view: camera (2, 4).
-        corners: see `sheet`.
+        shapes: points in millimeters, (..., 3) each.
         size: width and height of the photo.
     """
-    flat = project(view, corners)
-    ends = np.concatenate(
-        [flat.reshape(-1, 2), *(project(view, EARS * (side, 1, 1)) for side in (-1, 1))]
-    )
+    ends = np.concatenate([project(view, shape).reshape(-1, 2) for shape in shapes])
     pad = 12 * np.linalg.norm(view[:, 1])
     (x0, y0), (x1, y1) = (
         np.floor(ends.min(0) - pad).astype(int),
@@ -166,8 +130,8 @@ def paint(view: np.ndarray, corners: np.ndarray, canvas: Canvas, light: np.ndarr
     patches = np.stack([flat[:-1, :-1], flat[:-1, 1:], flat[1:, 1:], flat[1:, :-1]], 2)
     edges = patches[:, :, 1] - patches[:, :, 0], patches[:, :, 3] - patches[:, :, 0]
     seen = edges[0][..., 0] * edges[1][..., 1] - edges[0][..., 1] * edges[1][..., 0] > 0
-    u = (np.arange(_COLUMNS) + 0.5) / _COLUMNS * 2 - 1
-    v = (np.arange(_ROWS) + 0.5) / _ROWS
+    u = (np.arange(COLUMNS) + 0.5) / COLUMNS * 2 - 1
+    v = (np.arange(ROWS) + 0.5) / ROWS
     maps, polygons = canvas.blank(4), canvas.to_fixed_point(patches)
     # The sides come first: where the sheet overlaps itself, its middle is closer to the camera.
     for j in np.argsort(-np.abs(u), kind="stable"):

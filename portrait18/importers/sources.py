@@ -2,8 +2,9 @@
 
 utkface        FOLDER/<age>_<gender>_<race>_<date>.jpg; gender 0 male, 1 female. Zhang et al.,
                "Age Progression/Regression by Conditional Adversarial Autoencoder", 2017
-fairface       FOLDER/fairface_label_*.csv: file,age,gender,race; ages are ranges. Kärkkäinen and
-               Joo, "FairFace: Face Attribute Dataset for Balanced Race, Gender, and Age", 2021
+fairface       FOLDER/fairface_label_*.csv: file,age,gender,race; or FOLDER/labels.csv of a
+               selection: path,age,gender. Ages are ranges of ten years. Kärkkäinen and Joo,
+               "FairFace: Face Attribute Dataset for Balanced Race, Gender, and Age", 2021
 all-age-faces  FOLDER/<id>A<age>.jpg; ids up to 07380 are female, the others male. Cheng et al.,
                "Exploiting effective facial patches for robust gender recognition", 2019
 csv            a CSV with a photo, a gender and an age in each row
@@ -93,6 +94,14 @@ def parse_age(text: str) -> AgeRange:
     )
 
 
+def default_format(source: str, folder: Path) -> CsvFormat:
+    """Return the columns of a source's own CSV files in a folder."""
+    original = source == "fairface" and (
+        any(folder.glob("fairface_label_*.csv")) or not (folder / "labels.csv").is_file()
+    )
+    return FAIRFACE if original else CsvFormat()
+
+
 def race_problem(race: str) -> str:
     """Return why this can't be the race in a folder's name; empty if it can."""
     if is_plain_name(race) and "_" not in race and len(race.encode()) <= _RACE_BYTES:
@@ -108,7 +117,7 @@ def list_people(
     Args:
         source: one of `PREFIXES`.
         folder: folder with the photos; the paths in a CSV are relative to it.
-        labels: CSV files; if empty, fairface_label_*.csv or labels.csv in `folder`.
+        labels: CSV files; if empty, fairface_label_*.csv or else labels.csv in `folder`.
         csv_format: format of those files.
         race: race where the source has none.
 
@@ -137,7 +146,8 @@ def list_people(
 
 
 def _find_labels(source: str, folder: Path) -> list[Path]:
-    files = sorted(folder.glob("fairface_label_*.csv" if source == "fairface" else "labels.csv"))
+    own = sorted(folder.glob("fairface_label_*.csv")) if source == "fairface" else []
+    files = own or sorted(folder.glob("labels.csv"))
     if not files:
         name = "fairface_label_train.csv" if source == "fairface" else "labels.csv"
         raise UserError(f"{folder / name} is missing; put it there or use --labels FILE")

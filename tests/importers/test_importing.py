@@ -139,7 +139,8 @@ def test_a_finished_run_does_not_detect_faces_again(source, complete, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "more", [("--seed", 1), ("--limit", 2), ("--side", 100), ("--min-age", 30)]
+    "more",
+    [("--seed", 1), ("--limit", 2), ("--side", 100), ("--min-age", 30), ("--masks", "simple")],
 )
 def test_a_folder_built_with_other_options_is_not_changed(source, complete, more, capsys):
     before = content(complete)
@@ -258,17 +259,25 @@ def test_photos_are_shrunk_to_the_side_and_never_enlarged(tmp_path, monkeypatch)
     }
 
 
-def test_masks_depend_on_seed_and_person():
-    photo = cv2.resize(demo_photo(), (192, 256), interpolation=cv2.INTER_AREA)
-    one, again = (building.draw_states(photo, POINTS, 1, "a") for _ in range(2))
-    assert list(one) == list(MASK_BY_STEM)
-    assert all((one[s] == again[s]).all() for s in MASK_BY_STEM)
-    assert len({p.tobytes() for p in one.values()}) == 7
-    for seed, person in ((2, "a"), (1, "b")):
-        assert all(
-            (one[s] != p).any()
-            for s, p in building.draw_states(photo, POINTS, seed, person).items()
-        )
+def test_a_fairface_selection_becomes_a_training_set(tmp_path):
+    source = tmp_path / "fairface"
+    rows = ["path,age,gender"]
+    for n, (person, age) in enumerate(zip(PEOPLE, ("60-69", "more than 70", "20-29"), strict=True)):
+        gender = person.split("_")[1].title()
+        small = cv2.resize(demo_photo(person=person), (192, 256), interpolation=cv2.INTER_AREA)
+        write(source / f"photos/fairface_{n:04}.png", small)
+        rows.append(f"photos/fairface_{n:04}.png,{age},{gender}")
+    (source / "labels.csv").write_text("\n".join(rows) + "\n")
+    run("fairface", source, tmp_path / "out", "--masks", "simple")
+    table, problems = inventory.list_train(tmp_path / "out")
+    assert problems == []
+    people = table.drop_duplicates("person")[["person", "gender", "age"]].values.tolist()
+    assert people == [
+        ["fair-photos-fairface-0000", 0, 64],
+        ["fair-photos-fairface-0001", 1, 75],
+        ["fair-photos-fairface-0002", 0, 24],
+    ]
+    assert len(table) == 21
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from tiny import demo_photo
 
-from portrait18.importers import mask_drawing, mask_geometry
+from portrait18.importers import mask_drawing, mask_geometry, mask_styles
 
 #: Points that MTCNN finds in a face turned a little to its left, and in a frontal one.
 TURNED = np.array([[150.0, 200], [222, 196], [194, 246], [160, 284], [220, 281]])
@@ -38,18 +38,103 @@ def places(points):
     }
 
 
-@pytest.mark.parametrize("seed", range(6))
+def only(kind):
+    """Return a variety of one kind of mask."""
+    kinds = tuple(float(kind == name) for name in mask_styles.KINDS)
+    return mask_styles.Variety(kinds, (0.25,) * 4, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("kind", [k for k in mask_styles.KINDS if k != "transparent"])
 @pytest.mark.parametrize("points", [LEVEL, TURNED], ids=["level", "turned"])
 @pytest.mark.parametrize(
     ("worn", "covered"),
-    [("worn", ("nose", "mouth", "chin")), ("nose", ("mouth", "chin")), ("chin", ("chin",))],
+    [
+        ("worn", ("nose", "mouth", "chin")),
+        ("nose", ("mouth", "chin")),
+        ("lips", ("chin",)),
+        ("chin", ("chin",)),
+        ("ear", ()),
+    ],
 )
-def test_each_way_of_wearing_covers_only_its_places(worn, covered, points, seed):
-    drawn = mask_drawing.draw(flat(), points, worn, seed)
+def test_each_way_of_wearing_covers_only_its_places(worn, covered, points, kind):
+    for seed in range(4):
+        drawn = mask_drawing.draw(flat(), points, worn, seed, only(kind))
+        check_places(drawn, points, covered)
+
+
+def check_places(drawn, points, covered):
     for name, spots in places(points).items():
         for spot in spots:
             least, most = change(drawn, spot)
             assert least > 60 if name in covered else most < 50, name
+
+
+def test_under_the_lips_ends_higher_than_on_the_chin():
+    tops = [
+        [np.flatnonzero(area(mask_drawing.draw(flat(), LEVEL, worn, s))[:, 190])[0] for s in seeds]
+        for worn, seeds in (("lips", range(8)), ("chin", range(8)))
+    ]
+    assert max(tops[0]) < min(tops[1])
+
+
+@pytest.mark.parametrize("points", [LEVEL, TURNED], ids=["level", "turned"])
+def test_a_hanging_mask_is_beside_the_face_below_the_ear(points):
+    left, right = points[0], points[1]
+    sides = set()
+    for seed in range(8):
+        rows, columns = np.nonzero(area(mask_drawing.draw(flat(700), points, "ear", seed)))
+        middle = float(np.median(columns))
+        assert middle < left[0] or middle > right[0]
+        assert rows.min() > left[1] - 20
+        assert rows.max() - rows.min() > 2 * (right[0] - left[0]) * 0.9
+        sides.add(middle < left[0])
+    assert len(sides) == (2 if points is LEVEL else 1)  # a turned face shows one ear only
+
+
+def test_the_mouth_is_seen_through_a_transparent_mask_and_its_rim_is_not_clear():
+    photo = flat()
+    photo[275:290, 165:215] = (250, 20, 20)
+    for seed in range(4):
+        drawn = mask_drawing.draw(photo, LEVEL, "worn", seed, only("transparent")).astype(int)
+        lips, skin = drawn[278:287, 175:205], drawn[250:262, 175:205]
+        assert (lips[..., 0].mean() - skin[..., 0].mean()) > 15
+        assert area(drawn)[225:345, 150:230].any()
+
+
+def test_no_transparent_mask_hangs_on_the_chin():
+    rng = np.random.default_rng(0)
+    kinds = {mask_styles.draw_style(only("transparent"), "chin", rng).kind for _ in range(5)}
+    assert kinds == {"surgical"}
+
+
+def test_varied_masks_differ_more_in_shape_and_kind_than_simple_ones():
+    counts, spreads = [], []
+    for variety in (mask_styles.VARIETIES["simple"], mask_styles.VARIETIES["varied"]):
+        rng = np.random.default_rng(3)
+        styles = [mask_styles.draw_style(variety, "worn", rng) for _ in range(200)]
+        counts.append(len({s.kind for s in styles}))
+        drawn = [
+            area(mask_drawing.draw(flat(), LEVEL, "worn", seed, variety)).sum()
+            for seed in range(24)
+        ]
+        spreads.append(np.std(drawn))
+    assert counts == [4, 7]
+    assert spreads[1] > 1.3 * spreads[0]
+
+
+def test_a_blurred_photo_gets_a_blurred_mask():
+    rng = np.random.default_rng(0)
+    sharp = cv2.resize(
+        rng.integers(0, 255, (160, 128, 3)).astype(np.uint8), (384, 480), interpolation=0
+    )
+    steps = []
+    for photo in (sharp, cv2.GaussianBlur(sharp, (0, 0), 2.5)):
+        black = mask_drawing.draw(photo, LEVEL, "worn", 1).astype(int)
+        changed = np.abs(black - photo).max(-1) > 3
+        column = black[:, 190].sum(-1)
+        top = np.flatnonzero(changed[:, 190])[0]
+        steps.append(np.abs(np.diff(column[top - 4 : top + 9])).max())
+    assert steps[1] < 0.6 * steps[0]
 
 
 def test_the_background_and_the_neck_do_not_change():
@@ -61,7 +146,7 @@ def test_the_background_and_the_neck_do_not_change():
 
 
 @pytest.mark.parametrize("degrees", [35, -35, 90])
-@pytest.mark.parametrize("worn", mask_geometry.WAYS)
+@pytest.mark.parametrize("worn", mask_styles.WAYS)
 def test_turning_the_points_turns_the_mask(worn, degrees):
     matrix = cv2.getRotationMatrix2D((192, 240), degrees, 1)
     photo = flat(480, 384)

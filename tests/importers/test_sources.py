@@ -1,6 +1,7 @@
 import pytest
 
 from portrait18.core.errors import UserError
+from portrait18.dataset.classes import age_group
 from portrait18.dataset.layout import parse_folder
 from portrait18.importers import sources
 
@@ -106,6 +107,22 @@ def test_fairface_reads_both_label_files(tmp_path):
         ("fair-train-2", "female", "Latino Hispanic", 75, 70, 120),
         ("fair-val-1", "female", "Indian", 1, 0, 2),
     ]
+
+
+def test_the_middle_of_each_range_of_fairface_is_in_its_age_group():
+    ranges = "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70"
+    ages = [sources.parse_age(text) for text in ranges]
+    assert not any(age.straddles for age in ages)
+    assert [int(age_group(age.middle)) for age in ages] == [0, 1, 1, 1, 2, 2]
+
+
+def test_the_columns_of_fairface_depend_on_its_label_files(tmp_path):
+    assert sources.default_format("fairface", tmp_path) == sources.FAIRFACE
+    touch(tmp_path, "labels.csv")
+    assert sources.default_format("fairface", tmp_path) == CSV
+    assert sources.default_format("csv", tmp_path) == CSV
+    touch(tmp_path, "fairface_label_val.csv")
+    assert sources.default_format("fairface", tmp_path) == sources.FAIRFACE
 
 
 def test_csv_with_other_columns_and_words(tmp_path):
