@@ -71,6 +71,7 @@ class ModelParams(Section):
     backbone: str
     weights: str
     image_size: Int = Field(ge=32, le=1024)
+    clahe: Float = Field(ge=0)
     epochs: Int = Field(ge=1)
     batch_size: Int = Field(ge=2)
     optimizer: str

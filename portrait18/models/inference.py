@@ -17,7 +17,7 @@ from portrait18.core.errors import REPAIR_HINT, UserError
 from portrait18.core.files import write_bytes
 from portrait18.core.model_params import ModelParams
 from portrait18.core.params import CropParams, PredictParams
-from portrait18.models import backbones, weights
+from portrait18.models import backbones, contrast, weights
 from portrait18.models.folding import fold_batchnorm
 from portrait18.models.targets import Target, make_target
 
@@ -47,12 +47,14 @@ class PredictOptions:
         batch_size: crops per forward pass.
         flip: average the probabilities with those of the mirrored crop.
         tta_scales: average over center crops with these shares of the crop's width, in (0, 1].
+        clahe: contrast limit, see `contrast.equalize`.
     """
 
     image_size: int
     batch_size: int
     flip: bool = False
     tta_scales: Sequence[float] = (1.0,)
+    clahe: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,11 @@ class Model:
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Return class probabilities and expected ages; see `predict`."""
         options = PredictOptions(
-            self.params.image_size, params.batch_size, params.flip, params.tta_scales
+            self.params.image_size,
+            params.batch_size,
+            params.flip,
+            params.tta_scales,
+            self.params.clahe,
         )
         return predict(self.network, self.target, crops, rows, options)
 
@@ -181,6 +187,7 @@ def predict(
     probabilities, years = [], []
     for start in range(0, len(rows), options.batch_size):
         batch = crops[rows[start : start + options.batch_size]]
+        batch = contrast.equalize(batch, options.clahe)
         outputs = []
         for scale in options.tta_scales:
             view = to_device(resize(_center_crop(batch, scale), options.image_size), device)

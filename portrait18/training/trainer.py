@@ -14,7 +14,7 @@ from portrait18.core.errors import UserError
 from portrait18.core.model_params import ModelParams
 from portrait18.core.runs import Run
 from portrait18.dataset.labels import class_index
-from portrait18.models import backbones, inference, metrics
+from portrait18.models import backbones, contrast, inference, metrics
 from portrait18.models.inference import CropArray, PredictOptions
 from portrait18.models.losses import LossContext, make_loss
 from portrait18.models.targets import class_counts, make_target
@@ -34,6 +34,7 @@ class EpochDataset(Dataset):
         self, crops: CropArray, rows: np.ndarray, params: ModelParams, seed: int, epoch: int
     ):
         self.crops, self.rows, self.seed, self.epoch = crops, rows, seed, epoch
+        self.clahe = params.clahe
         self.transform = augmentation.make(params.augment, params.image_size)
 
     def __len__(self) -> int:
@@ -42,7 +43,8 @@ class EpochDataset(Dataset):
     def __getitem__(self, i: int):
         # Seeded by position: a photo that is drawn twice in an epoch must differ the second time.
         seed = augmentation.sample_seed(self.seed, self.epoch, i)
-        return augmentation.apply(self.transform, self.crops[self.rows[i]], seed), self.rows[i]
+        (crop,) = contrast.equalize(self.crops[self.rows[i]][None], self.clahe)
+        return augmentation.apply(self.transform, crop, seed), self.rows[i]
 
 
 def _collate(samples: list) -> tuple[np.ndarray, np.ndarray]:
@@ -162,7 +164,9 @@ class Trainer:
 
     def evaluate(self) -> dict[str, float]:
         """Return the scores of `eval_model` on the validation set; see `metrics.scores`."""
-        options = PredictOptions(self.params.image_size, VALIDATION_BATCH_SIZE)
+        options = PredictOptions(
+            self.params.image_size, VALIDATION_BATCH_SIZE, clahe=self.params.clahe
+        )
         probabilities, _ = inference.predict(
             self.eval_model, self.target, self.data.crops, self.validation_rows, options
         )

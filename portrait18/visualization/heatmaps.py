@@ -14,6 +14,7 @@ from pytorch_grad_cam import GradCAM
 from torch import nn
 
 from portrait18.dataset.classes import ALL, TASKS, Task
+from portrait18.models import contrast
 from portrait18.models.backbones import Network
 from portrait18.models.inference import Model, resize, to_device
 
@@ -118,7 +119,7 @@ def grad_cam(model: Model, crops: np.ndarray, task: Task, class_indices: np.ndar
     """
     network = HookedNetwork(model.network)
     size, device = model.params.image_size, next(network.parameters()).device
-    photos = to_device(resize(crops, size), device).float()
+    photos = to_device(resize(contrast.equalize(crops, model.params.clahe), size), device).float()
     scores = [lambda outputs, c=int(c): _log_odds(model, outputs, task, c) for c in class_indices]
     return GradCAM(network, network.target_layers(size))(photos, scores)
 
