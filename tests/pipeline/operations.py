@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from portrait18.core import arithmetic
+from portrait18.models import contrast
 
 if "--plain-kernels" not in sys.argv:
     arithmetic.replace_kernels()
@@ -63,6 +64,15 @@ def numpy_results(values: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+def image_results() -> dict[str, np.ndarray]:
+    """Return operation -> result for images, uint8."""
+    noise = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    crops = noise.repeat(8, 1).repeat(8, 2)
+    return {f"clahe {limit}": contrast.equalize(crops, limit) for limit in (1.0, 2.0, 4.0)}
+
+
+for name, image in image_results().items():
+    print("uint8", name, hashlib.md5(image.tobytes()).hexdigest())
 for dtype in (torch.float32, torch.float64):
     typed = VALUES.to(dtype)
     arrays = {name: result.numpy() for name, result in torch_results(typed).items()}
