@@ -83,7 +83,7 @@ def server(bench: Bench, *flags: str) -> Iterator[Served]:
             health = _health(address)
             start_seconds = time.perf_counter() - start
             timeout.cancel()
-            yield Served(address, start_seconds, health["networks"])
+            yield Served(address, start_seconds, health["model"]["networks"])
         finally:
             timeout.cancel()
             process.terminate()

@@ -8,10 +8,10 @@ import pandas as pd
 
 from portrait18.core import params
 from portrait18.core.errors import UserError, printable
-from portrait18.core.files import write_json
+from portrait18.core.files import atomic_write, write_json
 from portrait18.core.params import Params
 from portrait18.dataset import inventory
-from portrait18.dataset.layout import validate_layout
+from portrait18.dataset.layout import read_about, validate_layout
 from portrait18.dataset.tables import write_csv
 
 PHOTOS = Path("data/photos")
@@ -35,6 +35,7 @@ class Findings(NamedTuple):
 def main() -> None:
     p = params.load()
     validate_layout(p.data.root, p.data.extra)
+    about = read_about(p.data.root)
     findings = Findings([], [], [])
     train = _list_train(p, findings)
     evaluation = _list_eval(p, findings)
@@ -52,6 +53,8 @@ def main() -> None:
         )
     write_csv(train, PHOTOS / "train.csv")
     write_csv(evaluation, PHOTOS / "eval.csv")
+    with atomic_write(PHOTOS / "about.txt") as tmp_path:
+        tmp_path.write_text(f"{about}\n", encoding="utf-8")
     _report(train, evaluation, findings)
 
 

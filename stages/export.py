@@ -6,6 +6,7 @@ from portrait18.core import params, runs
 from portrait18.core.files import read_json
 from portrait18.dataset import tables
 from portrait18.deployment import packing
+from portrait18.deployment.bundle import TrainingSet
 
 OUT = Path("models/bundle")
 #: Files whose hashes the bundle keeps: the training data and the validation people.
@@ -28,6 +29,7 @@ def main() -> None:
         ],
         ensemble=read_json("data/ensemble/config.json"),
         median_box=box,
+        training_set=_training_set(),
         predict=p.predict,
         export=p.export,
         params={
@@ -42,3 +44,10 @@ def main() -> None:
     manifest = packing.pack(OUT, inputs)
     size = sum(path.stat().st_size for path in OUT.iterdir())
     print(f"{OUT}: {len(manifest.networks)} networks, {size / 1e6:.0f} MB")
+
+
+def _training_set() -> TrainingSet:
+    labels = tables.read("data/labels.csv")
+    used = labels[labels.train == 1]
+    about = Path("data/photos/about.txt").read_text(encoding="utf-8").strip()
+    return TrainingSet(about=about, people=used.person.nunique(), photos=len(used))

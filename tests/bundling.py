@@ -13,6 +13,7 @@ from portrait18.core.params import ExportParams, PredictParams
 from portrait18.core.runs import Run
 from portrait18.dataset.classes import TASKS
 from portrait18.deployment import packing
+from portrait18.deployment.bundle import TrainingSet
 from portrait18.deployment.predictor import Predictor
 from portrait18.evaluation import ensemble_config
 from portrait18.evaluation.ensemble_config import EnsembleConfig, TaskEnsemble
@@ -77,6 +78,7 @@ def make_bundle(tmp_path, monkeypatch):
             runs=runs,
             ensemble=json.loads(json.dumps(ensemble_config.to_json(ensemble or soft(), voters))),
             median_box=BOX,
+            training_set=TrainingSet(about="Drawn people", people=2, photos=14),
             predict=PredictParams(**views),
             export=ExportParams(onnx=onnx),
             params={"group": {"by": "none"}},

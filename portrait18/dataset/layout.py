@@ -2,6 +2,7 @@
 
 ROOT/train/train.csv          id,gender,race,age,path
 ROOT/train/images/<path>/     path = <id>_<gender>_<race>_<age>; seven photos, named by mask state
+ROOT/train/about.txt          one sentence: who the photos show and where they come from; optional
 ROOT/eval/info.csv            ImageID,ans
 ROOT/eval/images/<ImageID>
 """
@@ -18,6 +19,7 @@ FOLDER_PATTERN = re.compile(
     r"(?P<id>[^_/\\]+)_(?P<gender>male|female)_(?P<race>[^_/\\]*)_(?P<age>\d{1,3})"
 )
 #: Control characters, line separators and surrogates, which stand for bytes that are not UTF-8.
+_MAX_ABOUT = 300
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -60,6 +62,29 @@ def parse_folder(name: str) -> Person:
         )
     gender = GENDER.classes.index(match["gender"])
     return Person(match["id"], gender, match["race"], int(match["age"]))
+
+
+def read_about(root: Path) -> str:
+    """Return the sentence of train/about.txt on one line, "" without that file.
+
+    Whoever predicts with the trained networks reads it.
+
+    Raises:
+        UserError: not UTF-8, or longer than 300 characters.
+    """
+    path = root / "train/about.txt"
+    try:
+        text = " ".join(path.read_text(encoding="utf-8").split())
+    except FileNotFoundError:
+        return ""
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8; save it as UTF-8 text") from None
+    if len(text) > _MAX_ABOUT or _UNPRINTABLE.search(text):
+        raise UserError(
+            f"{path} has {len(text)} characters; write one sentence of at most {_MAX_ABOUT}"
+            " printable characters"
+        )
+    return text
 
 
 def validate_layout(root: Path, extra: Path) -> None:

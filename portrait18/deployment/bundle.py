@@ -41,6 +41,20 @@ class NetworkEntry(Section):
     image_size: int
 
 
+class TrainingSet(Section):
+    """What the networks of a bundle were trained on.
+
+    Attributes:
+        about: content of train/about.txt, "" without that file.
+        people: number of people.
+        photos: number of photos.
+    """
+
+    about: str
+    people: int
+    photos: int
+
+
 class Manifest(Section):
     """Content of bundle.json.
 
@@ -49,6 +63,7 @@ class Manifest(Section):
         classes: task -> its classes, in the order of the probabilities; `all` -> names of the 18.
         crop: how photos are cropped.
         median_box: median x0, y0, x1, y1 of the training faces, as fractions of the photo's size.
+        training_set: what the networks were trained on.
         predict: batch size and test-time augmentation.
         networks: the trained networks.
         ensemble: fitted ensemble; see `portrait18.evaluation.ensemble_config.to_json`.
@@ -59,10 +74,11 @@ class Manifest(Section):
         versions: package -> version.
     """
 
-    format: Literal[2]
+    format: Literal[3]
     classes: dict[str, list[str]]
     crop: CropParams
     median_box: tuple[float, float, float, float]
+    training_set: TrainingSet
     predict: PredictParams
     networks: list[NetworkEntry]
     ensemble: dict[str, Any]
@@ -70,6 +86,30 @@ class Manifest(Section):
     params: dict[str, Any]
     inputs: dict[str, str]
     versions: dict[str, str]
+
+    def description(self) -> str:
+        """Return two sentences for people who predict: training set and validation scores."""
+        data, scores = self.training_set, self.metrics
+        text = f"Trained on {data.photos:,} photos of {data.people:,} people"
+        text += f": {data.about.rstrip('.')}." if data.about else "."
+        if "macro_f1" not in scores:
+            return text
+        tasks = ", ".join(
+            f"{name} {scores[name]['macro_f1']:.2f}"
+            for name in ("mask", "gender", "age")
+            if name in scores
+        )
+        tasks = f" ({tasks})" if tasks else ""
+        people = f" on {scores['people']:,} validation people" if "people" in scores else ""
+        return f"{text} Macro-F1 of the 18 classes{people}: {scores['macro_f1']:.2f}{tasks}."
+
+
+def describe(folder: Path) -> str:
+    """Return the description of a bundle, "" if there is none or it can't be read."""
+    try:
+        return Manifest.model_validate(json.loads((folder / MANIFEST).read_text())).description()
+    except (OSError, ValueError):
+        return ""
 
 
 def read_manifest(folder: Path) -> Manifest:

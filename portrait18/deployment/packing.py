@@ -18,7 +18,7 @@ from portrait18.core.params import CropParams, ExportParams, PredictParams
 from portrait18.core.runs import Run
 from portrait18.dataset.classes import CLASS_NAMES, TASKS
 from portrait18.deployment import onnx_export
-from portrait18.deployment.bundle import MANIFEST, Manifest, NetworkEntry
+from portrait18.deployment.bundle import MANIFEST, Manifest, NetworkEntry, TrainingSet
 from portrait18.models import inference
 from portrait18.models.inference import Model
 
@@ -34,6 +34,7 @@ class BundleInputs:
         runs: the trainings whose networks go in.
         ensemble: fitted ensemble; see `portrait18.evaluation.ensemble_config.to_json`.
         median_box: see `median_box`.
+        training_set: what the networks were trained on.
         predict: the `predict` section.
         export: the `export` section.
         params: further sections of params.yaml, kept for reference.
@@ -44,6 +45,7 @@ class BundleInputs:
     runs: list[Run]
     ensemble: dict[str, Any]
     median_box: tuple[float, ...]
+    training_set: TrainingSet
     predict: PredictParams
     export: ExportParams
     params: dict[str, Any]
@@ -91,10 +93,11 @@ def pack(folder: Path, inputs: BundleInputs) -> Manifest:
     crop = _common_crop(crops)
     params = {"crop": crop.model_dump(), **inputs.params, "train": train}
     manifest = Manifest(
-        format=2,
+        format=3,
         classes={**{task.name: list(task.classes) for task in TASKS.values()}, "all": CLASS_NAMES},
         crop=crop,
         median_box=inputs.median_box,
+        training_set=inputs.training_set,
         predict=inputs.predict,
         networks=networks,
         ensemble=inputs.ensemble,

@@ -7,6 +7,7 @@ import io
 import math
 import os
 import sys
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from portrait18.core.errors import UserError, printable
 from portrait18.core.files import atomic_write
 from portrait18.dataset.photos import PhotoError
 from portrait18.deployment import output_formats, photo_listing
+from portrait18.deployment.bundle import describe
 
 if TYPE_CHECKING:  # importing these imports PyTorch, which takes seconds
     from portrait18.deployment.predictor import Predictor
@@ -41,6 +43,7 @@ examples:
   portrait18 predict photos/ --csv > predictions.csv
   portrait18 predict 'holiday/**/*.jpg' --min-face 0.05 --json --draw annotated/
 """
+DEFAULT_BUNDLE = "models/bundle"
 #: Formats that annotated copies keep; all others become PNG.
 DRAWN_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -67,13 +70,20 @@ def _pixels(text: str) -> int:
     return value
 
 
+def _default_bundle() -> str:
+    description = describe(Path(DEFAULT_BUNDLE))
+    return f"\n{DEFAULT_BUNDLE}:\n{textwrap.indent(textwrap.fill(description, 90), '  ')}\n" * bool(
+        description
+    )
+
+
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `predict` to the sub-parsers of `portrait18.cli`."""
     parser = commands.add_parser(
         "predict",
         help="faces, mask, gender and age group of photos",
         description=DESCRIPTION,
-        epilog=EPILOG,
+        epilog=EPILOG + _default_bundle(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, lines=output_formats.text_lines)
@@ -85,7 +95,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument(
         "--bundle",
-        default="models/bundle",
+        default=DEFAULT_BUNDLE,
         metavar="FOLDER",
         help="the trained bundle (%(default)s)",
     )
@@ -141,6 +151,7 @@ def run(args: argparse.Namespace) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold any bytes
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
     predictor = portrait18.load(args.bundle, min_face=args.min_face)
+    print(f"{args.bundle}: {predictor.manifest.description()}", file=sys.stderr)
     try:
         bad = _predict_all(predictor, paths, copies, args)
         sys.stdout.flush()

@@ -50,14 +50,15 @@ def run(args: argparse.Namespace) -> int:
     import uvicorn  # like PyTorch, this takes too long to load for --help
 
     from portrait18.core.device import set_deterministic
-    from portrait18.server.app import create_app
+    from portrait18.server.app import create_app, describe_model
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     warnings.filterwarnings("ignore", module="PIL")  # its warnings quote the photos' metadata
     set_deterministic()
     predictor = load(settings)
-    app = create_app(predictor, settings, str(predictor.device), len(predictor.manifest.networks))
+    app = create_app(predictor, settings, describe_model(predictor.manifest), str(predictor.device))
     _print_address(listener, settings)
+    print(f"{settings.bundle}: {predictor.manifest.description()}", flush=True)
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal that stopped it once more
         uvicorn.Server(uvicorn_config(app)).run([listener])
     return 0

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 
 from portrait18.server.limits import Limiter
 from portrait18.server.problems import ApiError, openapi_responses
-from portrait18.server.schemas import Health, Limits, PredictResponse
+from portrait18.server.schemas import Health, Limits, Model, PredictResponse
 from portrait18.server.service import PredictionService
 from portrait18.server.settings import Settings
 from portrait18.server.telemetry import Telemetry
@@ -30,7 +30,7 @@ class Endpoints:
         settings: limits and the API key.
         telemetry: content of /metrics.
         device: where the networks run, for /health.
-        networks: number of networks, for /health.
+        model: the loaded networks, for /health.
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class Endpoints:
         settings: Settings,
         telemetry: Telemetry,
         device: str,
-        networks: int,
+        model: Model,
     ):
         self._service, self._settings, self._telemetry = service, settings, telemetry
-        self._device, self._networks = device, networks
+        self._device, self._model = device, model
         self._photos = Limiter(settings.queue, "photos")
         self._bytes = Limiter(settings.max_total_bytes, "bytes")
 
@@ -141,7 +141,7 @@ class Endpoints:
         return Health(
             status="ok" if healthy else "broken",
             device=self._device,
-            networks=self._networks,
+            model=self._model,
             waiting=self._photos.in_use,
             limits=Limits(
                 bytes=settings.max_bytes,

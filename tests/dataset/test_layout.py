@@ -38,3 +38,25 @@ def test_folder_names_are_parsed():
 def test_folder_that_does_not_parse_is_named(name):
     with pytest.raises(ValueError, match=f"'{name}' does not parse; expected <id>_<male|female>"):
         layout.parse_folder(name)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(None, ""), (b"", ""), ("  Drawn\npeople, ÅÄ. \n".encode(), "Drawn people, ÅÄ.")],
+)
+def test_about_is_one_line(tmp_path, content, expected):
+    (tmp_path / "train").mkdir()
+    if content is not None:
+        (tmp_path / "train/about.txt").write_bytes(content)
+    assert layout.read_about(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"\xff\xfe", "not UTF-8"), (b"x" * 301, "301 characters"), (b"a\x1b[31m", "printable")],
+)
+def test_an_unusable_about_is_refused(tmp_path, content, message):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train/about.txt").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        layout.read_about(tmp_path)

@@ -52,3 +52,33 @@ def test_an_incomplete_or_corrupt_bundle_is_refused_with_one_line_per_problem(
     with pytest.raises(UserError, match=message) as caught:
         portrait18.load(folder, CPU)
     assert all("\n" not in problem for problem in caught.value.problems)
+
+
+def test_a_description_names_training_set_and_scores(make_bundle):
+    folder = make_bundle()
+    description = (
+        "Trained on 14 photos of 2 people: Drawn people. Macro-F1 of the 18 classes: 0.50."
+    )
+    assert bundle.describe(folder) == bundle.read_manifest(folder).description() == description
+    path = folder / "bundle.json"
+    value = json.loads(path.read_text())
+    value["training_set"]["about"] = ""
+    value["metrics"] = {
+        "macro_f1": 0.5,
+        "people": 1234,
+        **{
+            name: {"macro_f1": score}
+            for name, score in (("mask", 1), ("gender", 0.9), ("age", 0.678))
+        },
+    }
+    path.write_text(json.dumps(value))
+    assert bundle.describe(folder) == (
+        "Trained on 14 photos of 2 people. Macro-F1 of the 18 classes on 1,234 validation people:"
+        " 0.50 (mask 1.00, gender 0.90, age 0.68)."
+    )
+
+
+def test_there_is_no_description_without_a_bundle(tmp_path):
+    assert bundle.describe(tmp_path) == ""
+    (tmp_path / "bundle.json").write_text("[]")
+    assert bundle.describe(tmp_path) == ""

@@ -23,9 +23,17 @@ from portrait18.deployment.results import (
 )
 from portrait18.server.app import create_app
 from portrait18.server.command import uvicorn_config
+from portrait18.server.schemas import Model
 from portrait18.server.settings import Settings
 
 SIZE = 8
+MODEL = Model(
+    description="Trained on 7 photos of 1 person.",
+    networks=3,
+    training_people=1,
+    training_photos=7,
+    validation={"all": 0.5},
+)
 
 
 def png(
@@ -103,7 +111,7 @@ def _probabilities(index: np.ndarray, count: int) -> np.ndarray:
 @contextmanager
 def serving(predictor=None, **settings) -> Iterator[str]:
     """Serve on a free port of loopback; yields the address."""
-    app = create_app(predictor or FakePredictor(), Settings(**settings))
+    app = create_app(predictor or FakePredictor(), Settings(**settings), MODEL)
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn_config(app))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))

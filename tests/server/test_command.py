@@ -41,7 +41,10 @@ def test_the_server_predicts_like_the_bundle_and_stops_on_sigterm(make_bundle):
     assert server.returncode == 0
     assert "Traceback" not in err
     assert re.search(r"POST /predict 200 \d+ ms", err)
-    assert (health["status"], health["networks"]) == ("ok", 5)
+    model = health["model"]
+    assert (health["status"], model["networks"], model["training_people"]) == ("ok", 5, 2)
+    assert model["description"] == portrait18.load(folder, "cpu").manifest.description()
+    assert model["validation"] == {"all": 0.5}
     (expected,) = portrait18.load(folder, "cpu").predict(demo_photo()).faces
     expected = expected.to_dict()
     (face,) = response.json()["photos"][0]["faces"]

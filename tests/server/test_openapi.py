@@ -2,7 +2,7 @@
 
 import pytest
 import schemathesis
-from fake import FakePredictor, png, serving
+from fake import MODEL, FakePredictor, png, serving
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -37,7 +37,7 @@ def address_with_key():
 def conforms(path: str, **key: str):
     """A test of one path; tests of all paths share a name, and xdist runs only one of those."""
     schema = schemathesis.openapi.from_dict(
-        create_app(FakePredictor(), Settings(**LIMITS, **key)).openapi()
+        create_app(FakePredictor(), Settings(**LIMITS, **key), MODEL).openapi()
     )
 
     @schema.include(path=path).parametrize()

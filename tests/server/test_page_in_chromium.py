@@ -5,7 +5,7 @@ import time
 
 import pytest
 from browser import CHROMIUM, expect, launch, photo, shoot
-from fake import png
+from fake import MODEL, png
 from PIL import Image
 
 pytestmark = pytest.mark.skipif(
@@ -48,6 +48,11 @@ def test_a_prediction_shows_bars_and_the_faces_box(address, open_page):
         assert (box["y"] - image["y"]) / image["height"] == pytest.approx(1 / 4, abs=0.01)
         assert box["height"] / image["height"] == pytest.approx(1 / 4, abs=0.01)
         expect(card.locator("img")).to_have_attribute("alt", "The photo, with 1 face")
+
+
+def test_the_page_says_what_the_networks_were_trained_on(address, open_page):
+    with open_page(address) as page:
+        expect(page.locator("#model")).to_have_text(MODEL.description)
 
 
 def test_each_photo_gets_a_card_with_its_faces_or_the_error(address, open_page):

@@ -14,7 +14,12 @@ from portrait18.dataset import tables
 from stages import check
 
 WHO = Path("photos/train/images") / PEOPLE[0]
-OUTS = [Path("data/photos/train.csv"), Path("data/photos/eval.csv"), Path("reports/check.json")]
+OUTS = [
+    Path("data/photos/train.csv"),
+    Path("data/photos/eval.csv"),
+    Path("data/photos/about.txt"),
+    Path("reports/check.json"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +53,7 @@ def skip_problems(write_params):
 
 
 def outputs() -> tuple:
-    return tables.read(OUTS[0]), tables.read(OUTS[1]), json.loads(OUTS[2].read_text())
+    return tables.read(OUTS[0]), tables.read(OUTS[1]), json.loads(OUTS[-1].read_text())
 
 
 def test_a_valid_data_set_is_listed_in_full(capsys):

@@ -19,6 +19,7 @@ let limits = { bytes: Infinity, pixels: Infinity };
 const health = fetch("health").then((response) => response.json()).then((state) => {
   limits = state.limits;
   keyForm.hidden = !state.needs_key;
+  document.getElementById("model").textContent = state.model.description;
 }).catch(() => setStatus("The server does not respond.", true));
 
 function setStatus(text, bad = false) {
