@@ -15,7 +15,10 @@ from portrait18.dataset.inventory import probe
 #: In both inventories, a missed photo whose person has others, and one whose person has none.
 MISSED = {2: "both", 6: "both", 0: "first"}
 
-BOXES = {i: Face(10.0 + i, 12.0, 30.0 + i, 40.0 + i, 2.0, 0.9) for i in range(20)}
+BOXES = {
+    i: Face(10.0 + i, 12.0, 30.0 + i, 40.0 + i, 2.0, 0.9, tuple(np.arange(10) + i + 0.25))
+    for i in range(20)
+}
 
 
 class ScriptedDetector:

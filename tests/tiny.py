@@ -98,7 +98,7 @@ def crop_params(**changes) -> CropParams:
         "method": "mtcnn",
         "image_size": 32,
         "margin": 0.4,
-        "align": True,
+        "align": "eyes",
         "min_face": 0.2,
         "batch_size": 4,
     }

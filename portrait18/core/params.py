@@ -1,7 +1,7 @@
 """Load params.yaml into typed, validated sections."""
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -52,13 +52,23 @@ class SplitParams(Section):
     seed: Int = Field(ge=0)
 
 
+def _no_longer_bool(value: object) -> object:
+    if isinstance(value, bool):
+        message = "is no longer a boolean; write eyes for true, none for false, or five_points"
+        raise PydanticCustomError("align", message)
+    return value
+
+
+Align: TypeAlias = Literal["none", "eyes", "five_points"]
+
+
 class CropParams(Section):
     """How faces are found and cropped."""
 
     method: Literal["mtcnn", "center"]
     image_size: Int = Field(ge=32, le=1024)
     margin: Float = Field(ge=-0.5, le=4)
-    align: bool
+    align: Annotated[Align, BeforeValidator(_no_longer_bool)]
     min_face: Float = Field(gt=0, le=1)
     batch_size: Int = Field(ge=1)
 

@@ -2,7 +2,8 @@
 
     <set>.npy           uint8 (N, size, size, 3), RGB, in the order of the inventory; read as a
                         memory map
-    <set>.csv           photo, x0, y0, x1, y1, tilt, score, found
+    <set>.csv           photo, x0, y0, x1, y1, tilt, score, the ten coordinates of the five points
+                        (empty without a detected face), found
     <set>_context.npy   int8 (N, 144): descriptors of what surrounds the face, see
                         `portrait18.cropping.context`
 
@@ -12,6 +13,7 @@ for it) or `none` (the photo cannot be decoded; a gray crop keeps its row).
 """
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ from portrait18.cropping.fallback import fill_missing
 from portrait18.cropping.processing import ChunkProcessor
 from portrait18.cropping.reuse import Work
 from portrait18.cropping.spool import PixelSpool
+from portrait18.dataset.alignment import POINT_COLUMNS
 from portrait18.dataset.tables import write_csv
 
 #: Limits of a chunk, which is an entry of the journal. A kill costs each process at most one chunk
@@ -37,7 +40,8 @@ from portrait18.dataset.tables import write_csv
 CHUNK = 256  # photos
 CHUNK_BATCHES = 8  # a small crop.batch_size also means small chunks
 CHUNK_PIXELS = 64_000_000  # up to two chunks are decoded in memory, 3 bytes per pixel
-COLUMNS = ["photo", "x0", "y0", "x1", "y1", "tilt", "score", "found"]
+COLUMNS = ["photo", "x0", "y0", "x1", "y1", "tilt", "score", *POINT_COLUMNS, "found"]
+_UNKNOWN = (math.nan,) * len(POINT_COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,10 @@ def chunk_bounds(inventory: pd.DataFrame, max_photos: int) -> Iterator[tuple[int
 def _write(job: CropJob, work: Work, spool: PixelSpool) -> pd.DataFrame:
     """Fill in photos without a face and write the files of the store."""
     records = fill_missing(work, job.inventory, job.params, spool)
-    found, *box, context = zip(*records, strict=True)
-    columns = dict(zip(("found", *Face._fields), (found, *box), strict=True))
+    found, *box, points, context = zip(*records, strict=True)
+    coordinates = zip(*(row or _UNKNOWN for row in points), strict=True)
+    names = ("found", *Face._fields[:-1], *POINT_COLUMNS)
+    columns = dict(zip(names, (found, *box, *coordinates), strict=True))
     table = job.inventory[["photo"]].assign(**columns)[COLUMNS]
     write_csv(table, job.folder / f"{job.name}.csv")
     descriptors = np.frombuffer(bytes.fromhex("".join(context)), np.int8)

@@ -1,15 +1,12 @@
-"""Faces of a photo: batched detection, the choice of one face, and the square crop around it."""
+"""Faces of a photo: batched detection, and the choice of one face."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 
-from portrait18.core.params import CropParams
 from portrait18.cropping.mtcnn import Faces, Mtcnn
-from portrait18.dataset.warping import warp
 
 #: Score thresholds of P-, R- and O-Net: the default ones, and those of a second attempt. Masks hide
 #: features of the face: with the default thresholds, 1 of 15 masked faces is missed.
@@ -27,6 +24,8 @@ class Face(NamedTuple):
         y1: bottom edge.
         tilt: angle of the line between the eyes in degrees.
         score: of the detector, 0 to 1.
+        points: x and y of left eye, right eye, nose, left and right corner of the mouth (left in
+            the photo), ten numbers in pixels; empty if unknown.
     """
 
     x0: float
@@ -35,6 +34,7 @@ class Face(NamedTuple):
     y1: float
     tilt: float
     score: float
+    points: tuple[float, ...] = ()
 
     @property
     def side(self) -> float:
@@ -73,10 +73,12 @@ class Detector:
 def _faces(found: Faces) -> list[Face]:
     """Round the detector's output, so that the CSV holds enough digits to repeat the crop."""
     faces = []
-    for box, score, (left, right, *_) in zip(*found, strict=True):
-        tilt = np.degrees(np.arctan2(right[1] - left[1], right[0] - left[0]))
-        corners = [round(float(value), 2) for value in box]
-        faces.append(Face._make([*corners, round(float(tilt), 2), round(float(score), 4)]))
+    for box, score, points in zip(*found, strict=True):
+        dx, dy = points[1] - points[0]
+        tilt = float(np.degrees(np.arctan2(dy, dx)))
+        corners = [round(float(value), 2) for value in (*box, tilt)]
+        places = tuple(round(float(value), 2) for value in points.ravel())
+        faces.append(Face._make([*corners, round(float(score), 4), places]))
     return faces
 
 
@@ -138,43 +140,3 @@ def choose(faces: list[Face], width: int, height: int) -> Face | None:
         return face.score * np.sqrt(area) * np.exp(-2 * (dx * dx + dy * dy))
 
     return max(faces, key=plausibility, default=None)
-
-
-def cut(photo: np.ndarray, face: Face, source: str, params: CropParams) -> np.ndarray:
-    """Crop a face as the params say; see `crop`.
-
-    Args:
-        photo: uint8 (H, W, 3).
-        face: the face.
-        source: how its box was found; the square of `center` gets no margin.
-        params: the `crop` section.
-    """
-    margin = 0.0 if source == "center" else params.margin
-    return crop(photo, face, params.image_size, margin, params.align)
-
-
-def crop(photo: np.ndarray, face: Face, size: int, margin: float, align: bool) -> np.ndarray:
-    """Crop the square around a face.
-
-    Args:
-        photo: uint8 (H, W, 3).
-        face: the square has the longer side of its box and the same center.
-        size: side of the result in pixels.
-        margin: share of the longer side that is added (0.4: a square 1.4 times as wide).
-        align: rotate by the tilt, so that the eyes are level.
-
-    Returns:
-        uint8 (size, size, 3). Outside the photo, its outermost pixels are repeated.
-    """
-    side = max(face.side * (1 + margin), 1.0)
-    # A plain warp skips pixels when it shrinks. So warp to a multiple of the size, then average.
-    fine = size * max(1, int(np.ceil(side / size)))
-    scale = fine / side
-    x, y = (face.x0 + face.x1) / 2, (face.y0 + face.y1) / 2
-    matrix = cv2.getRotationMatrix2D((x, y), face.tilt if align else 0.0, scale)
-    matrix[0, 2] += fine / 2 - x
-    matrix[1, 2] += fine / 2 - y
-    square = warp(photo, matrix, fine)
-    if fine == size:
-        return square
-    return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA)

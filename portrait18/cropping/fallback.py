@@ -5,7 +5,7 @@ import pandas as pd
 import torch
 
 from portrait18.core.params import CropParams
-from portrait18.cropping import faces
+from portrait18.cropping import framing
 from portrait18.cropping.faces import Face
 from portrait18.cropping.processing import PhotoReader, make_record, thread_pool
 from portrait18.cropping.reuse import Work
@@ -46,7 +46,8 @@ class MedianBoxes:
         source = "median" if box is None else "person"
         width, height = self.sizes[row]
         corners = (self.set_box if box is None else box) * (width, height, width, height)
-        return Face._make([*(round(float(value), 2) for value in corners), 0.0, 0.0]), source
+        x0, y0, x1, y1 = (round(float(value), 2) for value in corners)
+        return Face(x0, y0, x1, y1, 0.0, 0.0), source
 
 
 def fill_missing(
@@ -72,7 +73,7 @@ def fill_missing(
         photo = spool.load(work.keys[row], height, width)
         if photo is None:
             photo = read(row)
-        work.pixels[row] = faces.cut(photo, face, source, params)
+        work.pixels[row] = framing.cut(photo, face, source, params)
         return make_record(source, face, photo)
 
     missing = [row for row, (source, *_) in enumerate(records) if source in ("", "none")]

@@ -17,7 +17,7 @@ import torch
 
 from portrait18.core.errors import UserError
 from portrait18.core.params import CropParams
-from portrait18.cropping import context, faces
+from portrait18.cropping import context, faces, framing
 from portrait18.cropping.faces import Face
 from portrait18.cropping.reuse import photo_keys
 from portrait18.cropping.spool import PixelSpool
@@ -169,7 +169,7 @@ class ChunkProcessor:
             if photo is not None:
                 self.spool.save(self.keys[row], photo)
             return Crop(row, record, None)
-        return Crop(row, record, faces.cut(photo, face, source, self.params))
+        return Crop(row, record, framing.cut(photo, face, source, self.params))
 
 
 def make_record(source: str, face: Face | None, photo: np.ndarray | None) -> list:
@@ -178,5 +178,5 @@ def make_record(source: str, face: Face | None, photo: np.ndarray | None) -> lis
     The context descriptor is kept as hexadecimal text: a quarter of the memory of a list.
     """
     if photo is None or face is None:
-        return [source, *(0.0,) * 6, bytes(context.LENGTH).hex()]
+        return [source, *(0.0,) * 6, (), bytes(context.LENGTH).hex()]
     return [source, *face, context.descriptor(photo, face[:4]).tobytes().hex()]

@@ -128,8 +128,8 @@ class Work:
     Attributes:
         keys: see `photo_keys`.
         pixels: uint8 (N, size, size, 3), a memory map; valid where `rows` has the photo.
-        rows: position in the inventory -> [found, x0, y0, x1, y1, tilt, score, context descriptor
-            in hexadecimal]; `found` is "" for a photo without a face.
+        rows: position in the inventory -> [found, x0, y0, x1, y1, tilt, score, points, context
+            descriptor in hexadecimal]; `found` is "" for a photo without a face.
     """
 
     def __init__(

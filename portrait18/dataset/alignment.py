@@ -18,6 +18,12 @@ TEMPLATE = np.array(
         [70.7299, 92.2041],
     ]
 )
+#: Columns of a table that hold the five points, in the order of the template.
+POINT_COLUMNS = tuple(
+    f"{name}_{axis}"
+    for name in ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+    for axis in "xy"
+)
 #: Median longer side and center of MTCNN's box in the template: a crop that is aligned by five
 #: points shows as much of a face as one that is cut around the box. Measured on 80 photos.
 FACE_SIDE = 103.0

@@ -9,8 +9,10 @@ import pandas as pd
 
 from portrait18.core.errors import REPAIR_HINT, UserError
 from portrait18.core.files import atomic_write
+from portrait18.dataset.alignment import POINT_COLUMNS
 
 _TEXT_COLUMNS = dict.fromkeys(("photo", "folder", "person", "digest", "set"), str)
+_MAY_BE_EMPTY = {name: [""] for name in ("years", *POINT_COLUMNS)}
 
 
 def read(path: str | Path) -> pd.DataFrame:
@@ -27,7 +29,7 @@ def read(path: str | Path) -> pd.DataFrame:
         if not data.endswith(b"\n"):
             raise ValueError("its end is missing")
         return pd.read_csv(
-            io.BytesIO(data), dtype=_TEXT_COLUMNS, keep_default_na=False, na_values={"years": [""]}
+            io.BytesIO(data), dtype=_TEXT_COLUMNS, keep_default_na=False, na_values=_MAY_BE_EMPTY
         )
     except FileNotFoundError:
         raise UserError(f"{path} is missing; run dvc repro") from None

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from portrait18.core.device import device as default_device
-from portrait18.cropping import faces
+from portrait18.cropping import faces, framing
 from portrait18.cropping.faces import Face
 from portrait18.dataset import photos as photo_files
 from portrait18.dataset.photos import PhotoError
@@ -134,7 +134,7 @@ class Predictor:
         return result
 
     def _detection(self, photo: np.ndarray, face: Face, source: str) -> Detection:
-        return Detection(face, source, faces.cut(photo, face, source, self.manifest.crop))
+        return Detection(face, source, framing.cut(photo, face, source, self.manifest.crop))
 
     def classify(self, crops: np.ndarray) -> CropPredictions:
         """Predict crops, which may come from several photos or requests.

@@ -1,4 +1,4 @@
-"""Find the five points of each face; `portrait18.cropping.faces` returns boxes only."""
+"""Find the five points of each face, not rounded."""
 
 import numpy as np
 

@@ -138,6 +138,13 @@ def test_a_number_that_dvc_writes_as_1e_05_is_cast(tmp_path, write_params):
         ("check.problems", "ignore", "check.problems = 'ignore': input should be 'stop' or 'skip'"),
         ("explain.photos", 17, "explain.photos = 17: input should be less than or equal to 16"),
         ("label.drop_ages", 57, "label.drop_ages = 57: must be a list, such as [57]"),
+        ("crop.align", True, "crop.align = True: is no longer a boolean; write eyes for true"),
+        ("crop.align", False, "none for false, or five_points"),
+        (
+            "crop.align",
+            "eye",
+            "crop.align = 'eye': input should be 'none', 'eyes' or 'five_points'",
+        ),
         ("train.common.weight_decay", float("nan"), "train.common.weight_decay = nan"),
         ("train.common.weight_decay", float("inf"), "train.common.weight_decay = inf"),
     ],

@@ -6,9 +6,10 @@ from cropped import BOXES, equal_files
 from synthetic import REPO
 from tiny import crop_params
 
-from portrait18.cropping import builder, context, faces
+from portrait18.cropping import builder, context, faces, framing
 from portrait18.cropping.faces import Face
 from portrait18.dataset import photos
+from portrait18.dataset.alignment import POINT_COLUMNS
 from portrait18.dataset.inventory import probe
 
 
@@ -28,9 +29,11 @@ def test_rows_follow_the_inventory_with_their_own_crops(
     for i, name in enumerate(table.photo):
         box = BOXES[int(name[2])]
         assert (
-            pixels[i] == faces.crop(photos.read(tmp_path / "images" / name), box, 32, 0.4, True)
+            pixels[i] == framing.crop(photos.read(tmp_path / "images" / name), box, 32, 0.4, "eyes")
         ).all()
-        assert tuple(table.loc[i, ["x0", "y0", "x1", "y1", "tilt", "score"]]) == pytest.approx(box)
+        columns = ["x0", "y0", "x1", "y1", "tilt", "score"]
+        assert tuple(table.loc[i, columns]) == pytest.approx(box[:6])
+        assert tuple(table.loc[i, list(POINT_COLUMNS)]) == pytest.approx(box.points)
         assert (
             descriptors[i] == context.descriptor(photos.read(tmp_path / "images" / name), box[:4])
         ).all()
@@ -51,6 +54,9 @@ def test_a_missed_photo_gets_the_scaled_median_box_of_the_person(
     find(missed={missed: "both"})
     pixels, table = build(inventory)
     assert table.found[missed] == "person"
+    has_points = table[list(POINT_COLUMNS)].notna()
+    assert (has_points.all(axis=1) == (table.found == "mtcnn")).all()
+    assert not has_points.loc[missed].any()
     size = {3: 2}  # photo 3 is twice as large
     shares = [np.array(BOXES[i][:4]) / size.get(i, 1) for i in range(4) if i != missed]
     box = np.median(shares, axis=0) * size.get(missed, 1)
@@ -58,7 +64,7 @@ def test_a_missed_photo_gets_the_scaled_median_box_of_the_person(
         table.loc[missed, ["x0", "y0", "x1", "y1"]].astype(float), box, atol=0.01
     )
     photo = photos.read(tmp_path / f"images/a/{missed}.png")
-    assert (pixels[missed] == faces.crop(photo, Face(*box, 0, 0), 32, 0.4, True)).all()
+    assert (pixels[missed] == framing.crop(photo, Face(*box, 0, 0), 32, 0.4, "eyes")).all()
     descriptors = np.load(tmp_path / "store/set_context.npy")[missed]
     assert (
         descriptors == context.descriptor(photo, tuple(table.loc[missed, ["x0", "y0", "x1", "y1"]]))
@@ -106,6 +112,21 @@ def test_the_center_method_crops_the_central_square_without_a_detector(
     assert detector.seen == []
     assert (table.found == "center").all()
     assert (pixels[0] == photos.read(tmp_path / "images/a/0.png")[10:70]).all()
+
+
+def test_the_table_repeats_every_crop_that_is_aligned_by_five_points(build, tmp_path):
+    (tmp_path / "images").symlink_to(REPO / "data/demo/train/images")
+    names = [f"000018_male_Asian_64/{state}.jpg" for state in ("normal", "mask1", "mask4")]
+    inventory, _ = probe(pd.DataFrame({"photo": names}), tmp_path / "images", 10**6)
+    params = crop_params(image_size=64, align="five_points")
+    pixels, table = build(inventory, params)
+    by_eyes, _ = build(inventory, crop_params(image_size=64), to="eyes")
+    for crop, by_eye, row in zip(pixels, by_eyes, table.itertuples(), strict=True):
+        points = tuple(getattr(row, name) for name in POINT_COLUMNS)
+        face = Face(row.x0, row.y0, row.x1, row.y1, row.tilt, row.score, points)
+        photo = photos.read(tmp_path / "images" / row.photo)
+        assert (crop == framing.cut(photo, face, row.found, params)).all()
+        assert (crop != by_eye).any()
 
 
 def test_mtcnn_crops_the_demo_photos(build, tmp_path):

@@ -19,7 +19,8 @@ from portrait18.dataset import crop_store
 from portrait18.dataset.tables import write_csv
 
 INVENTORY = pd.DataFrame({"digest": [f"photo {i}" for i in range(6)], "width": 40, "height": 40})
-ROWS = [["mtcnn", 1.5, 2.0, 30.0, 31.0, 0.0, 0.99, bytes([i] * LENGTH).hex()] for i in range(6)]
+FACE = [1.5, 2.0, 30.0, 31.0, 0.0, 0.99, [5.5] * 10]
+ROWS = [["mtcnn", *FACE, bytes([i] * LENGTH).hex()] for i in range(6)]
 CHANGES = st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 255)), min_size=1, max_size=4)
 
 
