@@ -1,4 +1,4 @@
-"""Draw Grad-CAM heat maps of one trained model on some validation photos, mistakes and hits."""
+"""Draw Grad-CAM heat maps of each model's first fold and seed on some validation photos."""
 
 from pathlib import Path
 
@@ -16,10 +16,16 @@ from portrait18.models.inference import Model
 from portrait18.visualization import contact_sheets, heatmap_examples, heatmaps
 
 
-def main(*words: str) -> None:
+def main() -> None:
     tune_malloc()
     set_deterministic()
-    run, requested = Run.parse(*words), params.load().explain.photos
+    p = params.load()
+    for name in p.matrix.all_models:
+        explain(Run(name, p.matrix.folds[0], p.matrix.seeds[0]), p.explain.photos)
+
+
+def explain(run: Run, requested: int) -> None:
+    """Draw the heat maps of one run."""
     model = inference.load(run.weights, device())
     drawable = heatmaps.has_feature_map(model)
     examples = _examples(model, run, requested if drawable else 0)

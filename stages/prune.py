@@ -4,8 +4,6 @@ DVC keeps them in place, where stages that depend on whole folders would read th
 this before those stages.
 """
 
-from pathlib import Path
-
 from portrait18.core import params, runs
 
 
@@ -18,7 +16,4 @@ def main() -> None:
     runs.remove_stale_outputs(runs.PREDICTIONS, [run.predictions for run in wanted])
     runs.remove_stale_outputs(runs.WEIGHTS, [run.weights for run in wanted])
     runs.remove_stale_outputs(runs.LIVE_METRICS, [run.live for run in wanted])
-    for folder, suffix in (("reports/explain", "png"), ("data/explain", "csv")):
-        runs.remove_stale_outputs(
-            Path(folder), [Path(folder, f"{m}.{suffix}") for m in p.matrix.models]
-        )
+    runs.remove_stale_outputs(runs.FEATURES, [runs.FEATURES / b for b in p.features.backbones])

@@ -12,7 +12,7 @@ from portrait18.evaluation import pseudo_labels, voting
 def main(model: str, fold: str) -> None:
     p = params.load()
     models: dict[str, pd.DataFrame] = {}
-    for name in p.matrix.models:
+    for name in p.matrix.all_models:
         runs = [Run(name, int(fold), seed) for seed in p.matrix.seeds]
         members = [tables.read(run.predictions) for run in runs]
         models[name] = voting.select_set(voting.average_members(members, voting.KEYS), "eval")

@@ -122,6 +122,6 @@ def _photos(
                 report_page.heatmap_captions(tables.read(EXAMPLES / f"{model}.csv")),
                 contact_sheets.LARGE,
             )
-            for model in p.matrix.models
+            for model in p.matrix.all_models
         },
     }

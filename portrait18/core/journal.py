@@ -46,12 +46,17 @@ class Journal:
 
     def __init__(self, path: Path, fingerprint: object):
         self.path = path
-        fingerprint = json.loads(json.dumps(fingerprint))  # as it is read back: tuples are lists
+        self._fingerprint = json.loads(json.dumps(fingerprint))  # as it is read back, with lists
         found, pieces = read(path)
-        self.pieces = pieces if found == fingerprint else []
+        self.pieces = pieces if found == self._fingerprint else []
         # Rewrite the intact lines only: the next piece must not follow half a line.
-        with atomic_write(path) as tmp_path:
-            tmp_path.write_text("".join(map(_line, (fingerprint, *self.pieces))))
+        self.truncate(len(self.pieces))
+
+    def truncate(self, count: int) -> None:
+        """Keep the first `count` pieces only."""
+        self.pieces = self.pieces[:count]
+        with atomic_write(self.path) as tmp_path:
+            tmp_path.write_text("".join(map(_line, (self._fingerprint, *self.pieces))))
 
     def add(self, piece: object) -> None:
         """Append a piece."""

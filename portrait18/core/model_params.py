@@ -102,7 +102,7 @@ class ModelParams(Section):
             raise ValueError(
                 f"target: {target.name} needs task: {target.task}, not {task}; use target: classes"
             )
-        if head.name != "linear" and not target.classes:
+        if head.classes_only and not target.classes:
             raise ValueError(
                 f"head: {head.name} needs target: {' or '.join(CLASS_TARGETS)}, not {target.name};"
                 " use head: linear"
@@ -122,7 +122,7 @@ class ModelParams(Section):
                     f" {classes} classes; give one number per class, or []"
                 )
         for name, source in self.sources():
-            _check_source(name, source)
+            check_source(name, source)
         return self
 
     def sources(self) -> list[tuple[str, str]]:
@@ -131,18 +131,27 @@ class ModelParams(Section):
         Raises:
             ValueError: there is neither one source for all backbones nor one for each.
         """
-        names, sources = self.backbone.split("+"), self.weights.split("+")
-        if len(sources) not in (1, len(names)):
-            raise ValueError(
-                f"weights = {self.weights!r} names {len(sources)} sources for {len(names)}"
-                f" backbones ({self.backbone}); name one for all, or one for each, joined by +"
-            )
-        return list(
-            zip(names, sources if len(sources) == len(names) else sources * len(names), strict=True)
+        return pair_sources(self.backbone.split("+"), self.weights)
+
+
+def pair_sources(names: list[str], weights: str) -> list[tuple[str, str]]:
+    """Return each backbone with the source of its weights; see `ModelParams.sources`."""
+    sources = weights.split("+")
+    if len(sources) not in (1, len(names)):
+        raise ValueError(
+            f"weights = {weights!r} names {len(sources)} sources for {len(names)}"
+            f" backbones ({'+'.join(names)}); name one for all, or one for each, joined by +"
         )
+    sources = sources if len(sources) == len(names) else sources * len(names)
+    return list(zip(names, sources, strict=True))
 
 
-def _check_source(name: str, source: str) -> None:
+def check_source(name: str, source: str) -> None:
+    """Check that a source of weights is valid and has the backbone.
+
+    Raises:
+        ValueError: it is not.
+    """
     if source == "bundled" and name not in BUNDLED:
         raise ValueError(
             f"weights = bundled: no package contains weights of {name!r}; use backbone:"

@@ -7,10 +7,11 @@ import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from portrait18.core import consistency, feature_params
 from portrait18.core.errors import UserError
+from portrait18.core.feature_params import FeaturesParams
 from portrait18.core.model_params import ModelParams, merge_models
-from portrait18.core.validation import Float, Int, Section, nearest, validate
-from portrait18.core.variants import YEAR_TARGETS
+from portrait18.core.validation import Float, Int, Section, nearest, unique, validate
 
 
 class DataParams(Section):
@@ -73,12 +74,6 @@ class CropParams(Section):
     batch_size: Int = Field(ge=1)
 
 
-def _unique(values: list) -> list:
-    if len(set(values)) < len(values):
-        raise ValueError(f"{values} contains duplicates; name each once")
-    return values
-
-
 def _command(value: object) -> object:
     if not isinstance(value, str) or not value.strip():
         message = "must be a command that starts Python modules; use python"
@@ -86,7 +81,7 @@ def _command(value: object) -> object:
     return value
 
 
-Numbers = Annotated[list[Annotated[Int, Field(ge=0)]], Field(min_length=1), AfterValidator(_unique)]
+Numbers = Annotated[list[Annotated[Int, Field(ge=0)]], Field(min_length=1), AfterValidator(unique)]
 
 
 class ComputeParams(Section):
@@ -97,11 +92,17 @@ class ComputeParams(Section):
 
 
 class MatrixParams(Section):
-    """Which trainings run: model x fold x seed."""
+    """Which trainings run: model x fold x seed. Of `frozen` models only the heads are trained."""
 
-    models: Annotated[list[str], Field(min_length=1), AfterValidator(_unique)]
+    models: Annotated[list[str], AfterValidator(unique)]
+    frozen: Annotated[list[str], AfterValidator(unique)]
     folds: Numbers
     seeds: Numbers
+
+    @property
+    def all_models(self) -> list[str]:
+        """Names of all models of the first round."""
+        return [*self.models, *self.frozen]
 
 
 class GroupParams(Section):
@@ -117,7 +118,7 @@ class GroupParams(Section):
 class PseudoLabelParams(Section):
     """The pseudo-label round."""
 
-    models: Annotated[list[str], AfterValidator(_unique)]
+    models: Annotated[list[str], AfterValidator(unique)]
     confidence: Float = Field(gt=0, lt=1)
 
 
@@ -151,11 +152,16 @@ class ExplainParams(Section):
     photos: Int = Field(ge=0, le=16)
 
 
+#: Keys whose values name the models that are used.
+NAMING = ("matrix.models", "matrix.frozen", "pseudo_label.models")
+
+
 class Params(Section):
     """All of params.yaml.
 
     `train` holds the models that `matrix` or `pseudo_label` names, in that order, each merged with
-    train.common. Other models of the file may be inconsistent: train.common need not suit them.
+    train.common. Frozen models take image_size from `features`. Other models of the file may be
+    inconsistent: train.common need not suit them.
     """
 
     renamed: ClassVar[dict[str, str]] = {"second": "pseudo_label"}
@@ -167,6 +173,7 @@ class Params(Section):
     group: GroupParams
     launch: Annotated[str, BeforeValidator(_command)]
     compute: ComputeParams
+    features: FeaturesParams
     matrix: MatrixParams
     pseudo_label: PseudoLabelParams
     train: dict[str, ModelParams]
@@ -179,7 +186,7 @@ class Params(Section):
         """Return the params of a model that `matrix` or `pseudo_label` names."""
         if name not in self.train:
             raise UserError(
-                f"params.yaml: neither matrix.models nor pseudo_label.models names"
+                f"params.yaml: none of {', '.join(NAMING)} names"
                 f" {name}{nearest(name, list(self.train))}"
             )
         return self.train[name]
@@ -219,72 +226,36 @@ def parse(raw: Any, path: str | Path = "params.yaml") -> Params:
     if not isinstance(raw, dict):
         raise UserError(f"{path} has no sections; expected {', '.join(Params.model_fields)}")
     problems: list[str] = []
-    used = {section: _named_models(raw, section) for section in ("matrix", "pseudo_label")}
+    used = {key: _named_models(raw, key) for key in NAMING}
+    every = [name for names in used.values() for name in names]
     merged = merge_models(path, raw.get("train"), problems)
     models: dict[str, ModelParams | None] = {}
     for name, (section, where) in merged.items():
         faults: list[str] = []
+        if name in used["matrix.frozen"]:
+            section = feature_params.frozen_section(section, raw.get("features"))
         models[name] = validate(ModelParams, section, where, faults)
         # Keys that contradict each other matter only in the models that are used.
-        is_used = name in used["matrix"] + used["pseudo_label"]
         whole = f"{where('')}: "
-        problems += [line for line in faults if is_used or not line.startswith(whole)]
+        problems += [line for line in faults if name in every or not line.startswith(whole)]
     train = raw.get("train")
     known = [str(name) for name in train if name != "common"] if isinstance(train, dict) else []
     problems += [
-        f"{path}: {section}.models names {name!r}, but there is no"
-        f" train.{name}{nearest(name, known)}"
-        for section, names in used.items()
+        f"{path}: {key} names {name!r}, but there is no train.{name}{nearest(name, known)}"
+        for key, names in used.items()
         for name in names
         if name not in known
     ]
-    named = [name for names in used.values() for name in names if models.get(name)]
-    whole_file = {**raw, "train": {name: models[name] for name in named}}
+    whole_file = {**raw, "train": {name: models[name] for name in every if models.get(name)}}
     params = validate(Params, whole_file, lambda key: f"{path}: {key}", problems)
     if params and not problems:
-        problems += [f"{path}: {line}" for line in _contradictions(params)]
+        problems += [f"{path}: {line}" for line in consistency.contradictions(params)]
     if problems or not params:
         raise UserError(dict.fromkeys(problems))
     return params
 
 
-def _named_models(raw: dict, section: str) -> list[str]:
-    models = raw[section].get("models") if isinstance(raw.get(section), dict) else None
+def _named_models(raw: dict, key: str) -> list[str]:
+    section, _, name = key.partition(".")
+    models = raw[section].get(name) if isinstance(raw.get(section), dict) else None
     return [name for name in models if isinstance(name, str)] if isinstance(models, list) else []
-
-
-def _contradictions(p: Params) -> list[str]:
-    """Return a line for each contradiction between sections that are valid by themselves."""
-    lines = []
-    if wrong := [fold for fold in p.matrix.folds if fold >= p.split.folds]:
-        lines.append(
-            f"matrix.folds = {p.matrix.folds}: {wrong} must lie in 0..{p.split.folds - 1};"
-            " raise split.folds or name fewer"
-        )
-    lines += [
-        f"train.{name}.image_size = {model.image_size} is larger than crop.image_size ="
-        f" {p.crop.image_size}; raise that to {model.image_size}"
-        for name, model in p.train.items()
-        if model.image_size > p.crop.image_size
-    ]
-    first = [p.train[name] for name in p.matrix.models]
-    lines += [
-        f"matrix.models = {p.matrix.models}: no model predicts {task}; add one whose task is"
-        f" {task} or all"
-        for task in ("mask", "gender", "age")
-        if not any(model.task in (task, "all") for model in first)
-    ]
-    if any(model.target.predicts_years for model in first):
-        return lines
-    if p.ensemble.decision == "thresholds":
-        lines.append(
-            "ensemble.decision = thresholds: no model of matrix.models predicts years; add one"
-            f" whose target is {' or '.join(YEAR_TARGETS)}"
-        )
-    lines += [
-        f"pseudo_label.models names {name}, whose target {p.train[name].target.name} needs years,"
-        " but no model of matrix.models predicts them; add one, e.g. age-value"
-        for name in p.pseudo_label.models
-        if p.train[name].target.needs_years
-    ]
-    return lines

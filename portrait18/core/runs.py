@@ -10,6 +10,7 @@ from portrait18.core.params import MatrixParams, PseudoLabelParams
 PREDICTIONS = Path("data/predictions")
 LIVE_METRICS = Path("reports/train")
 WEIGHTS = Path("models/trained")
+FEATURES = Path("data/features")
 RESUME = Path(".resume")  # progress of killed runs; a later stage removes it
 
 
@@ -85,9 +86,24 @@ def crop_work_dir(split: str) -> Path:
     return RESUME / f"crop-{split}"
 
 
+def features(backbone: str, split: str) -> Path:
+    """Return the features of a crop store, `train` or `eval`, from one frozen backbone."""
+    return FEATURES / backbone / f"{split}.npy"
+
+
+def features_work(backbone: str, split: str) -> Path:
+    """Return the journal of features that are being computed."""
+    return RESUME / f"features-{backbone}-{split}.jsonl"
+
+
+def frozen_runs(matrix: MatrixParams, model: str) -> list[Run]:
+    """Return the runs of a model that one `fit` stage trains."""
+    return [Run(model, fold, seed) for fold in matrix.folds for seed in matrix.seeds]
+
+
 def runs_by_model(matrix: MatrixParams, pseudo_label: PseudoLabelParams) -> dict[str, list[Run]]:
     """Return the runs of each model by `Run.name`: round 1 in the params' order, then round 2."""
-    models = [(m, 1) for m in matrix.models] + [(m, 2) for m in pseudo_label.models]
+    models = [(m, 1) for m in matrix.all_models] + [(m, 2) for m in pseudo_label.models]
     runs = (
         [Run(m, f, s, round) for f in matrix.folds for s in matrix.seeds] for m, round in models
     )
@@ -109,6 +125,9 @@ def remove_stale_progress(keep: Iterable[Path] = ()) -> None:
         name, fold, seed, _ = path.stem.removeprefix("predict-").rsplit("-", 3)
         round = 2 if name.endswith("-round2") else 1
         outputs[path] = _predictions(name.removesuffix("-round2"), fold, seed, round)
+    for path in RESUME.glob("features-*-*.jsonl"):
+        backbone, split = path.stem.removeprefix("features-").rsplit("-", 1)
+        outputs[path] = outputs[path.with_suffix(".bin")] = features(backbone, split)
     for path, output in outputs.items():
         if path not in keep and output.exists():
             path.unlink(missing_ok=True)

@@ -35,6 +35,17 @@ def _reject_too_large(value: int) -> int:
     return value
 
 
+def unique(values: list) -> list:
+    """Return a list without duplicates.
+
+    Raises:
+        ValueError: it has duplicates.
+    """
+    if len(set(values)) < len(values):
+        raise ValueError(f"{values} contains duplicates; name each once")
+    return values
+
+
 # Text that reads as a number is cast, because `dvc exp run -S lr=0.00001` writes the text `1e-05`.
 # pydantic's strict mode would reject it, and its lax mode takes true for 1.
 Int = Annotated[int, BeforeValidator(_reject_bool), AfterValidator(_reject_too_large)]
@@ -169,8 +180,8 @@ def _locate(
             parent = node
             field = node.model_fields.get(str(part))
             node = field.annotation if field else None
-        elif get_origin(node) is dict:
-            node, alternatives = get_args(node)[1], {}
+        elif get_origin(node) in (dict, list):
+            node, alternatives = get_args(node)[-1], {}
         else:
             node = None
         alternatives = tagged(node) or ({} if node else alternatives)
@@ -180,6 +191,10 @@ def _locate(
 def tagged(annotation: Any) -> dict[str, Any]:
     """Return the members of a union of sections by their `name`, {} for any other annotation."""
     members = get_args(annotation)
-    if not members or not all(isinstance(m, type) and issubclass(m, Section) for m in members):
+    if (
+        get_origin(annotation) is list
+        or not members
+        or not all(isinstance(m, type) and issubclass(m, Section) for m in members)
+    ):
         return {}
     return {get_args(m.model_fields["name"].annotation)[0]: m for m in members}

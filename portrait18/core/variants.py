@@ -45,28 +45,61 @@ ScheduleParams = Annotated[
 ]
 
 
-class LinearHead(Section):
+class _Head(Section):
+    """Base of the heads.
+
+    Attributes:
+        classes_only: it suits only targets classes and heads.
+    """
+
+    classes_only: ClassVar[bool] = False
+
+
+class LinearHead(_Head):
     """Plain logits."""
 
     name: Literal["linear"]
 
 
-class CosineHead(Section):
+class CosineHead(_Head):
     """Scaled cosines between features and class weights."""
+
+    classes_only: ClassVar[bool] = True
 
     name: Literal["cosine"]
     scale: Float = Field(gt=0, examples=[16.0])
 
 
-class UnitHead(Section):
+class UnitHead(_Head):
     """Logits normalized to a length."""
+
+    classes_only: ClassVar[bool] = True
 
     name: Literal["unit"]
     scale: Float = Field(gt=0, examples=[16.0])
 
 
+class MLPHead(_Head):
+    """Hidden layers before the logits."""
+
+    name: Literal["mlp"]
+    width: Int = Field(ge=1, le=65536, examples=[256])
+    depth: Int = Field(ge=1, le=16, examples=[1])
+
+
+class KernelHead(_Head):
+    """A kernel machine with a Gaussian kernel, for frozen backbones only."""
+
+    name: Literal["kernel"]
+    gamma: Float = Field(gt=0, examples=[1.0])
+    C: Float = Field(gt=0, examples=[1.0])
+    landmarks: Int = Field(ge=1, examples=[2000])
+
+
 HeadParams = Annotated[
-    LinearHead | CosineHead | UnitHead, Field(discriminator="name"), BeforeValidator(named)
+    LinearHead | CosineHead | UnitHead | MLPHead | KernelHead,
+    Field(discriminator="name"),
+    BeforeValidator(named),
 ]
 
 

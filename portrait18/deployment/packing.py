@@ -84,9 +84,10 @@ def pack(folder: Path, inputs: BundleInputs) -> Manifest:
     networks: list[NetworkEntry] = []
     crops: dict[Run, CropParams] = {}
     train: dict[str, Any] = {}
+    extractors: dict = {}
     for run in inputs.runs:
         # On the CPU wherever it was trained, so that every machine writes the same bytes.
-        model = inference.load(run.weights, torch.device("cpu"))
+        model = inference.load(run.weights, torch.device("cpu"), extractors)
         networks.append(_write_network(folder, run, model, inputs))
         crops[run] = model.crop
         train[run.name] = model.params.model_dump(exclude={"num_workers"})
@@ -119,7 +120,7 @@ def _write_network(folder: Path, run: Run, model: Model, inputs: BundleInputs) -
     with atomic_write(folder / file) as tmp_path:
         shutil.copyfile(run.weights, tmp_path)
     if onnx:
-        onnx_export.write(model, inputs.predict.flip, folder / onnx)
+        onnx_export.write(model, model.flips(inputs.predict), folder / onnx)
     return NetworkEntry(
         model=run.name,
         file=file,

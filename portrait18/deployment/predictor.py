@@ -150,8 +150,9 @@ class Predictor:
         if len(crops) == 0:
             return CropPredictions.empty()
         members: dict[str, list[pd.DataFrame]] = {}
+        cache: inference.FeatureCache = {}  # frozen backbones run once for all networks
         for entry, model in zip(self.manifest.networks, self._networks, strict=True):
-            members.setdefault(entry.model, []).append(self._member_table(model, crops))
+            members.setdefault(entry.model, []).append(self._member_table(model, crops, cache))
         models = {name: voting.average_members(m, ["row"]) for name, m in members.items()}
         years = voting.mean_years(models.values())
         predictions = self._ensemble.predict(voting.collect_votes(models, self._voters), years)
@@ -159,9 +160,11 @@ class Predictor:
         joint = ensemble_config.joint_probabilities(predictions)
         return CropPredictions(**parts, joint=joint, years=years, class_ids=class_ids)
 
-    def _member_table(self, model: inference.Model, crops: np.ndarray) -> pd.DataFrame:
+    def _member_table(
+        self, model: inference.Model, crops: np.ndarray, cache: inference.FeatureCache
+    ) -> pd.DataFrame:
         rows = np.arange(len(crops))
-        probabilities, years = model.predict(crops, rows, self.manifest.predict)
+        probabilities, years = model.predict(crops, rows, self.manifest.predict, cache)
         columns = model.target.task.columns
         table = pd.DataFrame(probabilities.astype(np.float64), columns=columns).assign(row=rows)
         return table if years is None else table.assign(years=years.astype(np.float64))
@@ -191,7 +194,10 @@ def load(
         ensemble_config.from_json(manifest.ensemble)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise corrupt(folder, error) from None
-    networks = [inference.load(folder / entry.file, device) for entry in manifest.networks]
+    extractors: dict = {}  # networks share frozen backbones
+    networks = [
+        inference.load(folder / entry.file, device, extractors) for entry in manifest.networks
+    ]
     return Predictor(manifest, networks, device, min_face)
 
 

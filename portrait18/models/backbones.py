@@ -1,6 +1,7 @@
 """Networks: one or more timm backbones with a shared head, and their initial weights."""
 
 import difflib
+from dataclasses import dataclass
 from typing import cast
 
 import timm
@@ -10,7 +11,7 @@ from torch import nn
 
 from portrait18.core.errors import UserError
 from portrait18.core.model_params import WEIGHTS_FILE, ModelParams
-from portrait18.models.heads import Head, make_head
+from portrait18.models.heads import make_head
 from portrait18.models.weights import read_verified
 
 #: Path of the weights file for each backbone in `model_params.BUNDLED`.
@@ -49,7 +50,7 @@ class Network(nn.Module):
     Input: uint8 or float (N, 3, S, S), RGB, 0 to 255. Output: see `portrait18.models.heads.Head`.
     """
 
-    def __init__(self, features: list[Features], head: Head):
+    def __init__(self, features: list[Features], head: nn.Module):
         super().__init__()
         self.features = nn.ModuleList(features)
         self.head = head
@@ -76,6 +77,29 @@ def create(params: ModelParams, widths: tuple[int, ...], weights: str | None = N
         for index, (name, source) in enumerate(params.sources())
     ]
     return Network(features, make_head(sum(f.width for f in features), widths, params))
+
+
+@dataclass(frozen=True)
+class _BackboneParams:
+    """The params that `create` needs for a backbone alone."""
+
+    image_size: int
+    drop_path: float = 0.0
+
+
+def create_features(name: str, weights: str, image_size: int, margin: float) -> Features:
+    """Create one backbone without a head.
+
+    Args:
+        name: name of the backbone.
+        weights: source of its weights, as in params.yaml.
+        image_size: side of its input in pixels.
+        margin: `crop.margin` of the crops that it gets.
+
+    Raises:
+        UserError: as `create`.
+    """
+    return Features(_create_backbone(name, weights, 0, _BackboneParams(image_size)))
 
 
 def validate(params: ModelParams) -> None:
@@ -119,7 +143,9 @@ def _validate_name(name: str) -> None:
         )
 
 
-def _create_backbone(name: str, weights: str, index: int, params: ModelParams) -> nn.Module:
+def _create_backbone(
+    name: str, weights: str, index: int, params: ModelParams | _BackboneParams
+) -> nn.Module:
     _validate_name(name)
     backbone = _build(name, params, pretrained=weights == "hub")
     if weights == "bundled":
@@ -129,7 +155,7 @@ def _create_backbone(name: str, weights: str, index: int, params: ModelParams) -
     return backbone
 
 
-def _build(name: str, params: ModelParams, pretrained: bool = False) -> nn.Module:
+def _build(name: str, params: ModelParams | _BackboneParams, pretrained: bool = False) -> nn.Module:
     kwargs: dict = {"num_classes": 0}
     if params.drop_path:
         kwargs["drop_path_rate"] = params.drop_path

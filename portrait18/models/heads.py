@@ -1,4 +1,7 @@
-"""Heads by name: dropout and one linear layer on the features, plain or normalized."""
+"""Heads by name: from features to outputs."""
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,7 +12,7 @@ from portrait18.models.registry import Registry
 
 
 class Head(nn.Module):
-    """Base of the heads: features (N, F) -> outputs (N, sum of widths).
+    """Base of the heads with dropout and a last linear layer: (N, F) -> (N, sum of widths).
 
     In training, `dropout_samples` k > 1 gives (k * N, ...): the batch k times, each time with
     another dropout mask. The mean of their losses is multi-sample dropout (Inoue 2019).
@@ -44,10 +47,11 @@ class Head(nn.Module):
         raise NotImplementedError
 
 
-HEADS: Registry[type[Head]] = Registry("head")
+#: (number of features, outputs of each head, the model's params) -> head.
+HEADS: Registry[Callable[[int, tuple[int, ...], ModelParams], nn.Module]] = Registry("head")
 
 
-def make_head(features: int, widths: tuple[int, ...], params: ModelParams) -> Head:
+def make_head(features: int, widths: tuple[int, ...], params: ModelParams) -> nn.Module:
     """Return the head of a model; arguments as of `Head`."""
     return HEADS[params.head.name](features, widths, params)
 
@@ -87,3 +91,62 @@ class UnitHead(Head):
         """Return normalized logits."""
         logits = F.linear(features, self.weight, self.bias).split(self.widths, 1)
         return self.scale * torch.cat([F.normalize(part, dim=1) for part in logits], 1)
+
+
+@HEADS.register("mlp")
+class MLPHead(Head):
+    """Logits after `depth` hidden layers of `width` units with ReLU, dropout before each layer."""
+
+    def __init__(self, features: int, widths: tuple[int, ...], params: ModelParams):
+        size: Any = params.head
+        super().__init__(size.width, widths, params)
+        inputs = [features] + [size.width] * (size.depth - 1)
+        self.hidden = nn.ModuleList(nn.Linear(count, size.width) for count in inputs)
+
+    def outputs(self, features: torch.Tensor) -> torch.Tensor:
+        """Return logits."""
+        for layer in self.hidden:
+            features = self.dropout(layer(features).relu())
+        return F.linear(features, self.weight, self.bias)
+
+
+@HEADS.register("kernel")
+class KernelHead(nn.Module):
+    """Kernel machine: sum over landmarks of a coefficient times exp(-gamma / F * distance^2).
+
+    `gamma` 1 is scikit-learn's `gamma="scale"` for standardized features.
+    `portrait18.training.kernel_fitting` sets the landmarks, features of training photos.
+    """
+
+    support: torch.Tensor
+    coefficients: torch.Tensor
+    bias: torch.Tensor
+
+    def __init__(self, features: int, widths: tuple[int, ...], params: ModelParams):
+        super().__init__()
+        kernel: Any = params.head
+        self.gamma: float = kernel.gamma / features
+        outputs = sum(widths)
+        # float16 halves the size of bundles; the fit sees the rounded landmarks too.
+        self.register_buffer("support", torch.zeros(0, features, dtype=torch.float16))
+        self.register_buffer("coefficients", torch.zeros(0, outputs))
+        self.register_buffer("bias", torch.zeros(outputs))
+
+    def kernel(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the kernel of features (N, F) with the landmarks (M, F), (N, M)."""
+        support = self.support.to(features.dtype)
+        lengths = (features**2).sum(1, keepdim=True) + (support**2).sum(1)
+        # Rounding can make the distance between equal features negative.
+        squared = (lengths - 2 * features @ support.T).clamp(min=0)
+        return torch.exp(-self.gamma * squared)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return outputs (N, sum of widths) for features (N, F)."""
+        return self.kernel(features) @ self.coefficients + self.bias
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        # The number of landmarks depends on the training photos.
+        for name in ("support", "coefficients"):
+            if (stored := state_dict.get(prefix + name)) is not None:
+                setattr(self, name, torch.zeros_like(stored, device=self.bias.device))
+        super()._load_from_state_dict(state_dict, prefix, *args)

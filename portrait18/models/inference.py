@@ -1,41 +1,28 @@
 """Save and load trained models, and predict class probabilities of crops."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TypeAlias, cast
 
-import cv2
 import numpy as np
 import torch
-from safetensors.torch import save as to_bytes
 from torch import nn
 
 from portrait18.core.device import full_precision
-from portrait18.core.errors import REPAIR_HINT, UserError
-from portrait18.core.files import write_bytes
+from portrait18.core.feature_params import View
 from portrait18.core.model_params import ModelParams
 from portrait18.core.params import CropParams, PredictParams
-from portrait18.models import backbones, contrast, weights
+from portrait18.models import backbones, contrast, extraction, frozen
+from portrait18.models.extraction import Extractor
 from portrait18.models.folding import fold_batchnorm
+from portrait18.models.frozen import FrozenBackbone, StandardizedHead
+from portrait18.models.model_files import ModelFile, read_model, write_model
 from portrait18.models.targets import Target, make_target
+from portrait18.models.views import CropArray, resize, to_device
 
-#: The only metadata key: safetensors writes several in random order, and equal models must have
-#: equal bytes.
-METADATA = "portrait18"
-
-
-class CropArray(Protocol):
-    """Crops, uint8 (N, S, S, 3): an array, a memory map or several crop stores joined."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(N, S, S, 3)."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, key: Any, /) -> Any: ...
+#: Backbone and first row of a batch -> features of the batch.
+FeatureCache: TypeAlias = dict[tuple[FrozenBackbone, int], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -73,10 +60,25 @@ class Model:
     params: ModelParams
     crop: CropParams
 
+    def flips(self, params: PredictParams) -> bool:
+        """Return whether predictions average over the mirrored crop."""
+        return params.flip
+
     def predict(
-        self, crops: CropArray, rows: np.ndarray, params: PredictParams
+        self,
+        crops: CropArray,
+        rows: np.ndarray,
+        params: PredictParams,
+        cache: FeatureCache | None = None,
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return class probabilities and expected ages; see `predict`."""
+        """Return class probabilities and expected ages; see `predict`.
+
+        Args:
+            crops: uint8 (N, S, S, 3).
+            rows: int (M,), which crops, in which order.
+            params: batch size and test-time augmentation.
+            cache: features of frozen backbones for the same crops, rows and batch size.
+        """
         options = PredictOptions(
             self.params.image_size,
             params.batch_size,
@@ -87,77 +89,100 @@ class Model:
         return predict(self.network, self.target, crops, rows, options)
 
 
+@dataclass(frozen=True)
+class FrozenModel(Model):
+    """A trained head with its frozen backbones.
+
+    Attributes:
+        extractors: the backbones, which other models may share.
+        views: the views that predictions average, in place of `predict.flip` and `tta_scales`.
+    """
+
+    extractors: list[Extractor]
+    views: list[View]
+
+    def flips(self, params: PredictParams) -> bool:
+        """Return whether predictions average over the mirrored crop."""
+        return View(flip=True) in self.views
+
+    def predict(
+        self,
+        crops: CropArray,
+        rows: np.ndarray,
+        params: PredictParams,
+        cache: FeatureCache | None = None,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return class probabilities and expected ages; see `Model.predict`."""
+        cache = {} if cache is None else cache
+        results = []
+        for start in range(0, len(rows), params.batch_size):
+            for extractor in self.extractors:
+                key = extractor.backbone, start
+                if key not in cache:
+                    batch = crops[rows[start : start + params.batch_size]]
+                    cache[key] = extractor(batch, self.views)
+            parts = [cache[extractor.backbone, start] for extractor in self.extractors]
+            head = cast(nn.Module, self.network.head)
+            results.append(frozen.predict(head, self.target, np.concatenate(parts, 2)))
+        probabilities, years = zip(*results, strict=True)
+        joined = None if years[0] is None else np.concatenate(years)
+        return np.concatenate(probabilities), joined
+
+
 def save(path: Path, network: nn.Module, params: ModelParams, crop: CropParams) -> None:
-    """Write a network's weights, with all that inference needs in the metadata.
+    """Write a network; see `model_files.write_model`."""
+    write_model(path, network, params, crop)
+
+
+def load(
+    path: Path, device: torch.device, extractors: dict[FrozenBackbone, Extractor] | None = None
+) -> Model:
+    """Load a model that `save` or `frozen.save` wrote, for inference.
 
     Args:
         path: of the .safetensors file.
-        network: as `backbones.create` returns it.
-        params: the model's params; `num_workers` is left out, because it does not affect the model.
-        crop: the params that the training crops were made with.
-    """
-    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    description = {
-        "model": params.model_dump(exclude={"num_workers"}),
-        "crop": crop.model_dump(),
-    }
-    write_bytes(to_bytes(tensors, {METADATA: json.dumps(description, sort_keys=True)}), path)
-
-
-def load(path: Path, device: torch.device) -> Model:
-    """Load a model that `save` wrote, for inference; nothing in the file is executed.
+        device: where it will run.
+        extractors: frozen backbones that are loaded already; missing ones are added. Models that
+            are loaded with the same dict share them.
 
     Raises:
-        UserError: missing or damaged file, or written by another program or version.
+        UserError: missing or damaged file, written by another program or version, or a frozen
+            backbone whose weights have changed.
     """
-    if not path.exists():
-        raise UserError(f"model {path} is missing; run dvc repro")
-    metadata, tensors = weights.read_metadata(path), weights.read_tensors(path)
-    if METADATA not in metadata:
-        raise UserError(f"model {path} was not written by this project; train one with dvc repro")
-    try:
-        stored = json.loads(metadata[METADATA])
-        params = ModelParams.model_validate({**stored["model"], "num_workers": 0})
-        crop = CropParams.model_validate(stored["crop"])
-    except (ValueError, KeyError, TypeError):
-        raise UserError(
-            f"model {path} was written by another version of this project; run dvc repro"
-        ) from None
-    target = make_target(params)
-    network: nn.Module = backbones.create(params, target.widths, weights="none")
-    try:
-        network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise UserError(
-            f"model {path} does not match its own description"
-            f" ({str(error).splitlines()[0]}); {REPAIR_HINT}"
-        ) from None
-    network = fold_batchnorm(network, params.image_size)
+    file = read_model(path)
+    target = make_target(file.params)
+    if file.frozen:
+        return _load_frozen(file, target, device, {} if extractors is None else extractors)
+    network: nn.Module = backbones.create(file.params, target.widths, weights="none")
+    file.load_into(network)
+    network = fold_batchnorm(network, file.params.image_size)
     network = network.to(device).to(memory_format=torch.channels_last)
-    return Model(network.eval(), target, params, crop)
+    return Model(network.eval(), target, file.params, file.crop)
 
 
-def resize(crops: np.ndarray, size: int) -> np.ndarray:
-    """Resize crops, uint8 (N, S, S, 3), to (N, size, size, 3), averaging areas when shrinking."""
-    if crops.shape[1] == size:
-        return np.ascontiguousarray(crops)
-    return np.stack(
-        [cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) for crop in crops]
-    )
+def _load_frozen(
+    file: ModelFile,
+    target: Target,
+    device: torch.device,
+    extractors: dict[FrozenBackbone, Extractor],
+) -> FrozenModel:
+    names = [FrozenBackbone(**backbone) for backbone in file.frozen["backbones"]]
+    for name in names:
+        if name not in extractors:
+            extractors[name] = extraction.create(name, file.crop.margin, device)
+    used = [extractors[name] for name in names]
+    parts = [cast(backbones.Features, extractor.network) for extractor in used]
+    head = StandardizedHead(sum(part.width for part in parts), target.widths, file.params)
+    file.load_into(head)
+    network = backbones.Network(parts, head.to(device)).eval()
+    shown = [View.model_validate(view) for view in file.frozen["views"]]
+    return FrozenModel(network, target, file.params, file.crop, used, shown)
 
 
 def _center_crop(crops: np.ndarray, scale: float) -> np.ndarray:
     side = crops.shape[1]
     margin = round(side * (1 - scale) / 2)
     return crops[:, margin : side - margin, margin : side - margin]
-
-
-def to_device(photos: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Move uint8 (N, S, S, 3) to the device as uint8 (N, 3, S, S), channels last in memory."""
-    tensor = torch.from_numpy(photos)
-    if device.type == "cuda":
-        tensor = tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.permute(0, 3, 1, 2)
 
 
 @torch.inference_mode()

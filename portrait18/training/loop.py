@@ -6,7 +6,7 @@ whether the run was interrupted.
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -17,7 +17,7 @@ from portrait18.core.model_params import ModelParams
 from portrait18.core.runs import Run
 from portrait18.models import backbones
 from portrait18.training import checkpoints, distributed, optimization
-from portrait18.training.data import TrainingData
+from portrait18.training.data import TrainingData, require_photos
 from portrait18.training.trainer import Trainer
 
 
@@ -68,7 +68,7 @@ def fit(
         UserError: no photos to train or validate on, or a loss that is not finite.
     """
     set_deterministic()
-    _require_photos(data, run.fold)
+    require_photos(data, run.fold)
     trainer = Trainer(data, params, run)
     settings = params.model_dump(exclude={"num_workers"})  # does not affect the result
     platform = [processes.world_size(), device().type, *arithmetic.description()]
@@ -82,12 +82,41 @@ def fit(
     if history:
         processes.print_once(f"{run}: resuming after epoch {len(history)} of {params.epochs}")
 
+    def save(history: list[dict], best_state: dict) -> None:
+        if processes.is_main_process():
+            checkpoints.save(run.checkpoint, fingerprint, trainer.parts, history, best_state)
+
+    return run_epochs(trainer, log, history, best_state, save)
+
+
+def run_epochs(
+    trainer: Trainer,
+    log: Callable[[dict], None],
+    history: Sequence[dict] = (),
+    best_state: dict | None = None,
+    save: Callable[[list[dict], dict], None] = lambda history, best_state: None,
+) -> tuple[torch.nn.Module, list[dict]]:
+    """Train the epochs that are left.
+
+    Args:
+        trainer: after the epochs of `history`.
+        log: called with the history row of each new epoch.
+        history: rows of the finished epochs.
+        best_state: state dict of the best of them.
+        save: called with all rows and the best state after each epoch.
+
+    Returns:
+        As `fit`.
+    """
+    run, params, history, best_state = trainer.run, trainer.params, [*history], best_state or {}
     for epoch in range(len(history), params.epochs):
         best = _best(history, params.monitor)
         if params.patience and best and epoch - best["epoch"] > params.patience:
-            processes.print_once(
-                f"{run}: stopping, {params.monitor} did not improve for {params.patience} epochs"
-            )
+            if trainer.show_progress:
+                processes.print_once(
+                    f"{run}: stopping, {params.monitor} did not improve for {params.patience}"
+                    " epochs"
+                )
             break
         started = time.monotonic()
         row = _run_epoch(trainer, epoch)
@@ -95,10 +124,10 @@ def fit(
         if _best(history, params.monitor) is row:
             state = trainer.eval_model.state_dict()
             best_state = copy.deepcopy({k: v.cpu() for k, v in state.items()})
-        if processes.is_main_process():
-            checkpoints.save(run.checkpoint, fingerprint, trainer.parts, history, best_state)
+        save(history, best_state)
         log(row)
-        _print_progress(run, row, params.epochs, time.monotonic() - started)
+        if trainer.show_progress:
+            _print_progress(run, row, params.epochs, time.monotonic() - started)
     trainer.eval_model.load_state_dict(best_state)
     return trainer.eval_model, history
 
@@ -124,15 +153,6 @@ def _print_progress(run: Run, row: dict, epochs: int, seconds: float) -> None:
         f" validation: loss {row['loss']:.3f} accuracy {row['accuracy']:.3f}"
         f" macro-F1 {row['macro_f1']:.3f} ({seconds:.0f} s)"
     )
-
-
-def _require_photos(data: TrainingData, fold: int) -> None:
-    train, validation = len(data.train_rows(fold)), len(data.validation_rows(fold))
-    if not train or not validation:
-        raise UserError(
-            f"fold {fold}: {train} training photos, {validation} validation photos; both must be"
-            " at least 1: check split.folds and label.drop_ages"
-        )
 
 
 def _require_shared_history(history: list[dict], run: Run) -> None:

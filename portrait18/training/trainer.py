@@ -14,10 +14,11 @@ from portrait18.core.errors import UserError
 from portrait18.core.model_params import ModelParams
 from portrait18.core.runs import Run
 from portrait18.dataset.labels import class_index
-from portrait18.models import backbones, contrast, inference, metrics
-from portrait18.models.inference import CropArray, PredictOptions
+from portrait18.models import backbones, contrast, inference, metrics, views
+from portrait18.models.inference import PredictOptions
 from portrait18.models.losses import LossContext, make_loss
 from portrait18.models.targets import class_counts, make_target
+from portrait18.models.views import CropArray
 from portrait18.training import augmentation, distributed, mixing, optimization, sampling
 from portrait18.training.data import TrainingData
 
@@ -59,10 +60,18 @@ class Trainer:
         data: photos to train and validate on.
         params: of the model.
         run: names the validation fold and the seed of all random draws.
+        on: where the network is trained; by default the GPU of this process, or the CPU.
+
+    Attributes:
+        show_progress: whether to print a line for each epoch.
     """
 
-    def __init__(self, data: TrainingData, params: ModelParams, run: Run):
-        self.data, self.params, self.run, self.device = data, params, run, device()
+    show_progress = True
+
+    def __init__(
+        self, data: TrainingData, params: ModelParams, run: Run, on: torch.device | None = None
+    ):
+        self.data, self.params, self.run, self.device = data, params, run, on or device()
         self.train_rows = data.train_rows(run.fold)
         self.validation_rows = data.validation_rows(run.fold)
         self.target = make_target(params)
@@ -73,8 +82,7 @@ class Trainer:
         self.classes = class_index(self.target.task, data.labels, for_training=True).to_numpy()
         self.people = data.labels.person.to_numpy()
         torch.manual_seed(run.seed)  # for the head's initial weights
-        network = backbones.create(params, self.target.widths).to(self.device)
-        network = network.to(memory_format=torch.channels_last)
+        network = self.create_network().to(self.device).to(memory_format=torch.channels_last)
         self.network = cast(backbones.Network, distributed.sync_batchnorm(network))
         self.optimizer = optimization.create_optimizer(self.network, params)
         self.ema = (
@@ -82,6 +90,10 @@ class Trainer:
         )
         bf16 = params.amp == "bf16" or (params.amp == "auto" and self.device.type == "cuda")
         self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+
+    def create_network(self) -> torch.nn.Module:
+        """Return the network with its initial weights."""
+        return backbones.create(self.params, self.target.widths)
 
     @property
     def eval_model(self) -> torch.nn.Module:
@@ -94,7 +106,13 @@ class Trainer:
         parts: dict = {"network": self.network, "optimizer": self.optimizer}
         return {**parts, "ema": self.ema} if self.ema else parts
 
-    def loader(self, epoch: int) -> tuple[DataLoader, int]:
+    def epoch_rows(self, epoch: int) -> np.ndarray:
+        """Return the rows of the epoch's photos in their order, int64."""
+        people, classes = self.people[self.train_rows], self.classes[self.train_rows]
+        order = sampling.epoch_order(people, classes, self.params.sampling, self.run.seed, epoch)
+        return self.train_rows[order]
+
+    def loader(self, epoch: int):
         """Return the epoch's loader and its batch size over all processes.
 
         Batches are augmented photos, uint8 (B, S, S, 3), and their rows in the labels, int64 (B,).
@@ -104,9 +122,7 @@ class Trainer:
             UserError: fewer photos per batch than processes.
         """
         params, seed = self.params, self.run.seed
-        people, classes = self.people[self.train_rows], self.classes[self.train_rows]
-        order = sampling.epoch_order(people, classes, params.sampling, seed, epoch)
-        rows = self.train_rows[order]
+        rows = self.epoch_rows(epoch)
         size = min(params.batch_size, len(rows))
         if size < processes.world_size():
             raise UserError(
@@ -139,7 +155,7 @@ class Trainer:
         network = distributed.data_parallel(self.network)
         total, seen, lr = torch.zeros((), device=self.device), 0, 0.0
         title = f"{self.run} epoch {epoch + 1}/{params.epochs}"
-        disable = None if processes.is_main_process() else True
+        disable = None if self.show_progress and processes.is_main_process() else True
         batches = tqdm(loader, desc=title, unit="batch", leave=False, disable=disable)
         for step, (photos, rows) in enumerate(batches):
             factor = optimization.lr_factor(epoch * len(loader) + step, len(loader), params)
@@ -173,6 +189,10 @@ class Trainer:
         truth = class_index(self.target.task, self.data.labels, for_training=False).to_numpy()
         return metrics.scores(truth[self.validation_rows], probabilities.argmax(1), probabilities)
 
+    def to_device(self, batch: np.ndarray) -> torch.Tensor:
+        """Return photos, uint8 (B, S, S, 3), as a tensor (B, 3, S, S) on the device."""
+        return views.to_device(batch, self.device)
+
     def _update(self, loss: torch.Tensor) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -194,7 +214,7 @@ class Trainer:
         Returns:
             Photos (B, 3, S, S) on the device, and their targets (B, ...).
         """
-        batch = inference.to_device(photos, self.device)
+        batch = self.to_device(photos)
         batch_rows = torch.from_numpy(rows).to(self.device)
         own = slice(None)
         if processes.world_size() > 1 and self.params.mix.name != "none":

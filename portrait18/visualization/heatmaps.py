@@ -16,7 +16,8 @@ from torch import nn
 from portrait18.dataset.classes import ALL, TASKS, Task
 from portrait18.models import contrast
 from portrait18.models.backbones import Network
-from portrait18.models.inference import Model, resize, to_device
+from portrait18.models.inference import Model
+from portrait18.models.views import resize, to_device
 
 OPACITY = 0.65  # of the color where the map is highest; the face must stay visible
 
@@ -120,6 +121,7 @@ def grad_cam(model: Model, crops: np.ndarray, task: Task, class_indices: np.ndar
     network = HookedNetwork(model.network)
     size, device = model.params.image_size, next(network.parameters()).device
     photos = to_device(resize(contrast.equalize(crops, model.params.clahe), size), device).float()
+    photos.requires_grad_()  # the weights of frozen backbones have no gradients
     scores = [lambda outputs, c=int(c): _log_odds(model, outputs, task, c) for c in class_indices]
     return GradCAM(network, network.target_layers(size))(photos, scores)
 

@@ -165,11 +165,11 @@ def test_contradicting_params_of_a_model_are_rejected(problems, changes, says):
         ({"pseudo_label.models": ["mask", "mask"]}, "contains duplicates"),
         (
             {"matrix.models": ["mask", "gender", "age-class"], "ensemble.decision": "thresholds"},
-            "no model of matrix.models predicts years; add one whose target is value or",
+            "no model of matrix.models or matrix.frozen predicts years; add one whose target is",
         ),
         (
             {"matrix.models": ["mask", "gender", "age-class"], "pseudo_label.models": ["age-rank"]},
-            "names age-rank, whose target rank needs years, but no model of matrix.models predicts",
+            "names age-rank, whose target rank needs years, but no model of matrix.models or",
         ),
     ],
 )
@@ -244,7 +244,7 @@ def test_a_variant_with_another_name_replaces_that_of_common(load, problems):
         ),
         (
             {"train.common.head": 5},
-            "train.common.head = 5: must be one of linear, cosine, unit, or a section",
+            "train.common.head = 5: must be one of linear, cosine, unit, mlp, kernel, or a",
         ),
         (
             {"train.mask.target": {"name": "distribution", "sigma": "wide"}},

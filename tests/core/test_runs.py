@@ -27,15 +27,16 @@ def test_the_two_rounds_share_no_files():
 
 
 def test_the_matrix_gives_each_model_fold_and_seed_in_each_round():
-    matrix = MatrixParams(models=["mask", "age"], folds=[1, 0], seeds=[5, 6])
+    matrix = MatrixParams(models=["mask", "age"], frozen=["gender"], folds=[1, 0], seeds=[5, 6])
     wanted = runs.runs_by_model(matrix, PseudoLabelParams(models=["age"], confidence=0.9))
-    assert list(wanted) == ["mask", "age", "age-round2"]
+    assert list(wanted) == ["mask", "age", "gender", "age-round2"]
     assert [run[:3] for run in wanted["age"]] == [
         ("age", 1, 5),
         ("age", 1, 6),
         ("age", 0, 5),
         ("age", 0, 6),
     ]
+    assert wanted["gender"] == runs.frozen_runs(matrix, "gender")
     assert wanted["age-round2"] == [run._replace(round=2) for run in wanted["age"]]
 
 
@@ -95,3 +96,16 @@ def test_journals_of_finished_predictions_are_removed(tmp_path, monkeypatch):
     assert set(runs.RESUME.iterdir()) == {*kept, half.journal("train"), half.journal("eval")}
     runs.remove_stale_progress()
     assert set(runs.RESUME.iterdir()) == {half.journal("train"), half.journal("eval")}
+
+
+def test_progress_of_finished_features_is_removed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done, half = runs.features_work("a_b-c", "train"), runs.features_work("a_b-c", "eval")
+    for work in (done, half):
+        work.parent.mkdir(exist_ok=True)
+        work.touch()
+        work.with_suffix(".bin").touch()
+    runs.features("a_b-c", "train").parent.mkdir(parents=True)
+    runs.features("a_b-c", "train").touch()
+    runs.remove_stale_progress()
+    assert set(runs.RESUME.iterdir()) == {half, half.with_suffix(".bin")}

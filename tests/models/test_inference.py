@@ -9,7 +9,7 @@ from tiny import crop_params, model_params
 from torch import nn
 
 from portrait18.core.errors import REPAIR_HINT, UserError
-from portrait18.models import backbones, inference, weights
+from portrait18.models import backbones, inference, model_files, views, weights
 from portrait18.models.inference import PredictOptions
 from portrait18.models.targets import make_target
 
@@ -145,14 +145,14 @@ def test_prediction_does_not_change_the_network():
 
 
 def test_resize_keeps_equal_sizes_and_averages_areas_when_shrinking():
-    assert (inference.resize(CROPS, 40) == CROPS).all()
+    assert (views.resize(CROPS, 40) == CROPS).all()
     board = np.repeat((np.indices((1, 64, 64)).sum(0) % 2 * 255)[..., None], 3, 3).astype(np.uint8)
-    assert inference.resize(board, 48).shape == (1, 48, 48, 3)
-    assert np.abs(inference.resize(board, 32).astype(int) - 127).max() <= 1
+    assert views.resize(board, 48).shape == (1, 48, 48, 3)
+    assert np.abs(views.resize(board, 32).astype(int) - 127).max() <= 1
 
 
 def test_photos_are_moved_as_bytes_in_channels_last_format():
-    tensor = inference.to_device(CROPS, CPU)
+    tensor = views.to_device(CROPS, CPU)
     assert tensor.dtype == torch.uint8
     assert tensor.shape == (9, 3, 40, 40)
     assert tensor.is_contiguous(memory_format=torch.channels_last)
@@ -182,8 +182,8 @@ def test_weights_that_do_not_match_their_description_are_rejected(tmp_path, faul
 def test_a_description_of_another_version_is_rejected_in_one_line(tmp_path):
     path = tmp_path / "old.safetensors"
     inference.save(path, network(PARAMS), PARAMS, crop_params())
-    metadata = weights.read_metadata(path)[inference.METADATA].replace('"dropout"', '"drop"')
-    save_file(load_file(path), path, {inference.METADATA: metadata})
+    metadata = weights.read_metadata(path)[model_files.METADATA].replace('"dropout"', '"drop"')
+    save_file(load_file(path), path, {model_files.METADATA: metadata})
     with pytest.raises(UserError, match=r"old\.safetensors"):
         inference.load(path, CPU)
 
@@ -211,7 +211,7 @@ def test_a_missing_model_is_reported(tmp_path):
 )
 def test_an_invalid_description_is_rejected_in_one_line(tmp_path, described):
     path = tmp_path / "model.safetensors"
-    save_file(network(PARAMS).state_dict(), path, {inference.METADATA: described})
+    save_file(network(PARAMS).state_dict(), path, {model_files.METADATA: described})
     with pytest.raises(UserError, match=r"model\.safetensors was written by another version"):
         inference.load(path, CPU)
 

@@ -24,7 +24,7 @@ STAGES = [
     "ensemble",
     "evaluate",
     "export",
-    "explain@age-value",
+    "explain",
     "audit",
     "submit",
     "score",

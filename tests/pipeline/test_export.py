@@ -14,7 +14,7 @@ import portrait18
 from portrait18.cropping import faces
 from portrait18.dataset.classes import TASKS
 from portrait18.deployment.bundle import read_manifest
-from portrait18.models import inference
+from portrait18.models import inference, views
 from portrait18.models.weights import read_metadata, read_tensors
 
 pytestmark = pytest.mark.pipeline
@@ -105,7 +105,7 @@ def test_the_networks_that_the_stage_writes_as_onnx_say_the_same(project):
     for network in networks:
         model = inference.load(folder / network.file, CPU)
         size = network.image_size
-        crops = inference.resize(np.load(project.root / "data/crops/eval.npy"), size)
+        crops = views.resize(np.load(project.root / "data/crops/eval.npy"), size)
         options = inference.PredictOptions(size, 16, True)
         rows = np.arange(len(crops))
         wanted = inference.predict(model.network, model.target, crops, rows, options)

@@ -9,7 +9,7 @@ import yaml
 
 pytestmark = pytest.mark.pipeline
 #: Stages that depend on the predictions of any model.
-DOWNSTREAM = {"ensemble", "evaluate", "export", "audit", "submit", "score", "report"}
+DOWNSTREAM = {"ensemble", "evaluate", "explain", "export", "audit", "submit", "score", "report"}
 IDENTITY = {
     f"GIT_{who}_{what}": value
     for who in ("AUTHOR", "COMMITTER")
@@ -76,7 +76,7 @@ def test_an_experiment_retrains_one_model_and_runs_what_follows(project, stages_
     changes = ("-S", "train.age-class.lr=0.0007")
     ran = stages_of(project.run("dvc", "exp", "run", *changes, **IDENTITY))
     assert ran[:2] == ["train@age-class-0-0", "predict@age-class-0-0"]
-    assert set(ran[2:]) <= DOWNSTREAM | {"explain@age-class"}
+    assert set(ran[2:]) <= DOWNSTREAM
     assert "macro_f1" in project.run("dvc", "metrics", "show")
     assert "macro_f1" in project.run("dvc", "metrics", "diff", "HEAD", "--all")
 

@@ -155,7 +155,7 @@ def test_a_lock_in_conflict_is_mended_without_computing_anything_twice(team, she
     output = shell(mine.root, KEYS + rest)
     assert "Stage 'train@mask-0-0' is cached - skipping run" in output
     follow = {
-        "explain@mask",
+        "explain",
         "ensemble",
         "evaluate",
         "export",

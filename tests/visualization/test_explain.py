@@ -18,7 +18,7 @@ RUN = Run("mask", 0, 0)
 
 
 @pytest.fixture
-def explained(tmp_path, monkeypatch, write_params):
+def explained(tmp_path, monkeypatch):
     """Return explained(backbone, photos): run the stage for an untrained model; its table."""
     monkeypatch.chdir(tmp_path)
     crops, labels, _ = colored_people()
@@ -38,13 +38,12 @@ def explained(tmp_path, monkeypatch, write_params):
     write_csv(pd.concat(both), RUN.predictions)
 
     def run(backbone: str, photos: int) -> pd.DataFrame:
-        write_params(tmp_path / "params.yaml", {"explain.photos": photos})
         torch.manual_seed(0)
         params = model_params(backbone=backbone)
         inference.save(
             RUN.weights, backbones.create(params, (3,)), params, crop_params(image_size=40)
         )
-        explain.main("mask", "0", "0")
+        explain.explain(RUN, photos)
         return pd.read_csv("data/explain/mask.csv")
 
     return run

@@ -87,7 +87,9 @@ def test_captions_show_truth_prediction_and_probability():
 
 def test_run_rows_have_epochs_best_score_and_ensemble_weights(tmp_path):
     p = params.load(write_params(tmp_path / "params.yaml", {"pseudo_label.models": ["mask"]}))
-    matrix = MatrixParams(models=["mask", "gender", "age-class"], folds=[0, 1], seeds=[0])
+    matrix = MatrixParams(
+        models=["mask", "gender", "age-class"], frozen=[], folds=[0, 1], seeds=[0]
+    )
     runs_by_model = runs.runs_by_model(matrix, PseudoLabelParams(models=["mask"], confidence=0.9))
     for group in runs_by_model.values():
         for run in group:

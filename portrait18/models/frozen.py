@@ -1,0 +1,189 @@
+"""Heads on the features of frozen backbones; everything but the backbones themselves.
+
+Features are float16: half the disk space of float32, and their rounding, 1 in 2,000, moves no
+score. Every head sees rounded features, also in `portrait18 predict`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from portrait18.core.errors import REPAIR_HINT, UserError
+from portrait18.core.feature_params import View
+from portrait18.core.files import read_json, write_json
+from portrait18.core.model_params import ModelParams
+from portrait18.core.params import CropParams
+from portrait18.dataset.crop_store import open_memmap
+from portrait18.models.heads import make_head
+from portrait18.models.model_files import write_model
+from portrait18.models.targets import Target
+
+
+@dataclass(frozen=True)
+class FrozenBackbone:
+    """A backbone whose weights never change.
+
+    Attributes:
+        name: as in `features.backbones`.
+        weights: their source, as in `features.weights`.
+        digest: SHA-256 of the tensors; other tensors are refused.
+        image_size: side of its input in pixels.
+    """
+
+    name: str
+    weights: str
+    digest: str
+    image_size: int
+
+
+class StandardizedHead(nn.Module):
+    """A head on features with mean 0 and standard deviation 1 over the training photos.
+
+    Args:
+        features: number of features, F.
+        widths: outputs of each of the head's parts.
+        params: the model's params.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, features: int, widths: tuple[int, ...], params: ModelParams):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("std", torch.ones(features))
+        self.head = make_head(features, widths, params)
+
+    def fit(self, features: np.ndarray) -> None:
+        """Set mean and standard deviation from features (N, F)."""
+        values = features.astype(np.float64)
+        std = values.std(0)
+        self.mean.copy_(torch.from_numpy(values.mean(0)))
+        # A constant feature stays constant.
+        self.std.copy_(torch.from_numpy(np.where(std > 1e-6, std, 1.0)))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the head's outputs for features (N, F) of any float type."""
+        return self.head((features.float() - self.mean) / self.std)
+
+
+class HeadNetwork(nn.Module):
+    """A network for features instead of photos, with the attributes of `backbones.Network`."""
+
+    def __init__(self, head: StandardizedHead):
+        super().__init__()
+        self.features = nn.ModuleList()
+        self.head = head
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return the head's outputs for features (N, F), float32."""
+        return self.head(features).float()
+
+
+@torch.inference_mode()
+def predict(
+    head: nn.Module, target: Target, features: np.ndarray, batch_size: int = 1024
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return class probabilities of photos, averaged over their views.
+
+    Args:
+        head: from features (N, F) to outputs; is put into evaluation mode.
+        target: decodes the outputs.
+        features: float16 (N, V, F) of V views.
+        batch_size: photos per forward pass.
+
+    Returns:
+        Probabilities, float32 (N, classes), and the expected ages in years, float32 (N,), or None
+        if the target has no ages.
+    """
+    head.eval()
+    device = next(iter(head.state_dict().values())).device
+    probabilities, years = [], []
+    for start in range(0, len(features), batch_size):
+        batch = torch.from_numpy(np.ascontiguousarray(features[start : start + batch_size]))
+        outputs = head(batch.to(device).flatten(0, 1))
+        views = (-1, batch.shape[1])
+        probabilities.append(target.probabilities(outputs).unflatten(0, views).mean(1).cpu())
+        if target.years:
+            years.append(target.years(outputs).unflatten(0, views).mean(1).cpu())
+    return torch.cat(probabilities).numpy(), torch.cat(years).numpy() if years else None
+
+
+def write_description(path: Path, backbone: FrozenBackbone, views: Iterable[View]) -> None:
+    """Write what a file of features was computed with, next to it."""
+    shown = [view.model_dump() for view in views]
+    write_json({**vars(backbone), "views": shown}, path.with_suffix(".json"))
+
+
+def read_features(
+    paths: list[Path], count: int
+) -> tuple[np.ndarray, list[FrozenBackbone], list[View]]:
+    """Read the features of several backbones as one array.
+
+    Args:
+        paths: one file for each backbone.
+        count: number of photos, N.
+
+    Returns:
+        float16 (N, V, F) with the backbones' features joined; the backbones; the V views.
+
+    Raises:
+        UserError: a file is missing or damaged, or they were computed with different views.
+    """
+    parts, backbones, views = [], [], []
+    for path in paths:
+        stored: dict[str, Any] = read_json(path.with_suffix(".json"))
+        views.append([View.model_validate(view) for view in stored.pop("views")])
+        backbones.append(FrozenBackbone(**stored))
+        parts.append(open_memmap(path, (count, len(views[-1]), None), np.float16))
+    if any(other != views[0] for other in views):
+        raise UserError(f"{', '.join(map(str, paths))} have different views; run dvc repro")
+    return np.concatenate(parts, axis=2), backbones, views[0]
+
+
+def validate_same(backbones: dict[str, list[FrozenBackbone]], views: dict[str, list[View]]) -> None:
+    """Check that the features of both sets come from the same networks and views.
+
+    Args:
+        backbones: set -> backbones, as `read_features` returns them.
+        views: set -> views; those of `eval` are the first of those of `train`.
+
+    Raises:
+        UserError: they differ.
+    """
+    first = views["train"][: len(views["eval"])]
+    if backbones["train"] != backbones["eval"] or first != views["eval"]:
+        raise UserError(
+            "data/features: train.json and eval.json differ in backbone, weights, image_size or"
+            f" views; {REPAIR_HINT}"
+        )
+
+
+def save(
+    path: Path,
+    head: nn.Module,
+    params: ModelParams,
+    crop: CropParams,
+    backbones: list[FrozenBackbone],
+    views: list[View],
+) -> None:
+    """Write a head, with all that inference needs in the metadata.
+
+    Args:
+        path: of the .safetensors file.
+        head: a `StandardizedHead`.
+        params: the model's params.
+        crop: the params that the crops were made with.
+        backbones: what its features come from, in their order.
+        views: the views that predictions average.
+    """
+    description = {
+        "backbones": [vars(backbone) for backbone in backbones],
+        "views": [view.model_dump() for view in views],
+    }
+    write_model(path, head, params, crop, {"frozen": description})

@@ -1,0 +1,95 @@
+"""Train the heads of frozen models on features."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from portrait18.core.device import set_deterministic
+from portrait18.core.model_params import ModelParams
+from portrait18.core.runs import Run
+from portrait18.dataset.labels import class_index
+from portrait18.models import frozen, metrics
+from portrait18.models.frozen import StandardizedHead
+from portrait18.models.heads import KernelHead
+from portrait18.models.losses import LossContext, make_loss
+from portrait18.models.targets import class_counts, make_target
+from portrait18.training import kernel_fitting, sampling
+from portrait18.training.data import TrainingData, require_photos
+
+
+def fit(
+    data: TrainingData,
+    params: ModelParams,
+    run: Run,
+    test_views: int,
+    log: Callable[[dict], None] = lambda row: None,
+) -> StandardizedHead:
+    """Train the head of one run, on the CPU: heads are small.
+
+    Args:
+        data: features, float16 (N, V, F) of V views, in place of crops.
+        params: of the model.
+        run: names the validation fold and the seed of all random draws.
+        test_views: views that the validation scores average.
+        log: called with a history row for each epoch; a kernel head has one.
+
+    Returns:
+        The head of the best epoch.
+
+    Raises:
+        UserError: no photos to train or validate on, or a loss that is not finite.
+    """
+    set_deterministic()
+    require_photos(data, run.fold)
+    if params.head.name == "kernel":
+        return _fit_kernel(data, params, run, test_views, log)
+    # Imported here: it imports timm, which takes seconds.
+    from portrait18.training import frozen_trainer
+
+    return frozen_trainer.fit(data, params, run, test_views, log)
+
+
+def _fit_kernel(
+    data: TrainingData,
+    params: ModelParams,
+    run: Run,
+    test_views: int,
+    log: Callable[[dict], None],
+) -> StandardizedHead:
+    target, settings = make_target(params), params.head
+    rows = data.train_rows(run.fold)
+    classes = class_index(target.task, data.labels, for_training=True).to_numpy()
+    people = data.labels.person.to_numpy()
+    order = sampling.epoch_order(people[rows], classes[rows], params.sampling, run.seed, epoch=0)
+    rows = rows[order]
+    features = data.crops[rows]
+    network = StandardizedHead(features.shape[2], target.widths, params)
+    network.fit(features.reshape(-1, features.shape[2]))
+    standardized = (torch.from_numpy(features).float() - network.mean) / network.std
+    # The order is random, so the first rows are a random part; sampling may repeat some.
+    first = np.sort(np.unique(rows, return_index=True)[1])[: getattr(settings, "landmarks", 0)]
+    labels = data.labels.iloc[rows]
+    targets = target.encode(labels).double().repeat_interleave(features.shape[1], 0)
+    loss = make_loss(params, target)
+    context = LossContext(class_counts(target, labels).double(), progress=1.0)
+    assert isinstance(network.head, KernelHead)
+    train_loss = kernel_fitting.fit(
+        network.head,
+        standardized,
+        standardized[torch.from_numpy(first), 0],
+        lambda outputs: loss(outputs, targets, context),
+        getattr(settings, "C", 1.0),
+    )
+    log({"epoch": 0, "train_loss": train_loss, **evaluate(network, data, params, run, test_views)})
+    return network.eval()
+
+
+def evaluate(
+    head: torch.nn.Module, data: TrainingData, params: ModelParams, run: Run, test_views: int
+) -> dict[str, float]:
+    """Return the scores of a head on the run's validation set; see `metrics.scores`."""
+    target, rows = make_target(params), data.validation_rows(run.fold)
+    probabilities, _ = frozen.predict(head, target, data.crops[rows][:, :test_views])
+    truth = class_index(target.task, data.labels, for_training=False).to_numpy()[rows]
+    return metrics.scores(truth, probabilities.argmax(1), probabilities)

@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+import torch
+from tiny import colored_people, loss, mix, model_params, sampling
+
+from portrait18.core.errors import UserError
+from portrait18.core.runs import Run
+from portrait18.models import frozen
+from portrait18.models.targets import make_target
+from portrait18.training import frozen_fitting
+from portrait18.training.data import TrainingData
+from portrait18.training.frozen_trainer import EpochFeatures
+
+_, LABELS, FOLDS = colored_people(16)
+KERNEL = {"name": "kernel", "gamma": 0.5, "C": 1.0, "landmarks": 60}
+MLP = {"name": "mlp", "width": 16, "depth": 2}
+
+
+def features(views=2):
+    """Noisy linear functions of the labels, float16 (N, views, 12)."""
+    rng = np.random.default_rng(0)
+    known = [LABELS["mask"] == k for k in range(3)] + [LABELS.gender, LABELS.age / 30]
+    clean = np.stack(known, 1).astype(float) @ rng.normal(size=(5, 12))
+    return (clean[:, None] + rng.normal(0, 0.2, (len(clean), views, 12))).astype(np.float16)
+
+
+def fit(seed=0, labels=LABELS, array=None, **changes):
+    """Return the fitted head and its history."""
+    rows: list = []
+    params = model_params(**{"epochs": 12, "lr": 0.02, **changes})
+    data = TrainingData(features() if array is None else array, labels, FOLDS)
+    head = frozen_fitting.fit(data, params, Run("model", 0, seed), 2, rows.append)
+    return head, rows
+
+
+def same(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def tensors(fitted):
+    return list(fitted[0].state_dict().values())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"head": "linear"},
+        {"head": MLP},
+        {"head": KERNEL},
+        {"task": "all", "target": "heads", "head": MLP},
+        {"task": "all", "target": "heads", "head": KERNEL},
+        {"head": "linear", "mix": mix("mixup")},
+        {"head": "linear", "ema_decay": 0.9, "sampling": sampling(balance=0.5, per_person=4)},
+        {"head": KERNEL, "loss": loss(class_weight=1.0), "sampling": sampling(ratios=[1, 1, 2])},
+        {"head": "cosine", "loss": "arcface"},
+        {"head": MLP, "dropout_samples": 2, "loss": "focal"},
+    ],
+    ids=str,
+)
+def test_heads_learn_from_features(changes):
+    _, history = fit(**changes)
+    joint = changes.get("task") == "all"
+    assert history[-1]["accuracy"] > (0.5 if joint else 0.9)
+    assert len(history) == (1 if changes["head"] is KERNEL else 12)
+    assert {"epoch", "train_loss", "macro_f1", "loss"} <= set(history[0])
+
+
+@pytest.mark.parametrize("head", ["linear", MLP, KERNEL], ids=["linear", "mlp", "kernel"])
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [("value", "gaussian"), ("rank", "cumulative"), ("distribution", "soft-cross-entropy")],
+)
+def test_heads_learn_years(head, target, name):
+    params = {"task": "age", "target": target, "loss": name, "head": head, "epochs": 20}
+    fitted, _ = fit(**params)
+    rows = np.flatnonzero(FOLDS == 0)
+    _, years = frozen.predict(fitted, make_target(model_params(**params)), features()[rows])
+    assert np.corrcoef(years, LABELS.age[rows])[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("head", [MLP, {**KERNEL, "landmarks": 10}], ids=["mlp", "kernel"])
+def test_a_head_depends_on_the_seed_only(head):
+    random = {"head": head, "sampling": sampling(per_person=4), "epochs": 3}
+    first = tensors(fit(**random))
+    assert same(first, tensors(fit(**random)))
+    assert not same(first, tensors(fit(**random, seed=1)))
+
+
+@pytest.mark.parametrize("head", ["linear", KERNEL], ids=["linear", "kernel"])
+def test_validation_photos_are_never_trained_on(head):
+    array, labels = features(), LABELS.copy()
+    array[FOLDS == 0] = 0
+    labels.loc[FOLDS == 0, "mask"] = 0
+    params = {"head": head, "epochs": 2, "patience": 0, "monitor": "loss"}
+    kept = fit(**params, array=features()), fit(**params, array=array, labels=labels)
+    histories = [history[0]["train_loss"] for _, history in kept]
+    assert histories[0] == histories[1]
+
+
+def test_a_kernel_head_sees_every_view():
+    array = features()
+    changed = array.copy()
+    changed[:, 1] = 0
+    one, other = (fit(head=KERNEL, array=a)[0].head for a in (array, changed))
+    assert not torch.equal(one.coefficients, other.coefficients)
+
+
+def test_an_epoch_shows_a_random_view_of_each_photo():
+    array = np.arange(40 * 3, dtype=np.float16).reshape(40, 3, 1)
+    rows = np.random.default_rng(0).permutation(40)
+
+    def shown(epoch):
+        parts = [batch for batch, _ in EpochFeatures(array, rows, 8, seed=1, epoch=epoch)]
+        return np.concatenate(parts)[:, 0]
+
+    assert (shown(0) // 3 == rows).all()
+    assert set(shown(0) % 3) == {0, 1, 2}
+    assert (shown(0) == shown(0)).all()
+    assert (shown(0) != shown(1)).any()
+
+
+def test_a_fold_without_photos_is_refused():
+    data = TrainingData(features(), LABELS, FOLDS)
+    with pytest.raises(UserError, match="fold 7"):
+        frozen_fitting.fit(data, model_params(head=KERNEL), Run("model", 7, 0), 2)
