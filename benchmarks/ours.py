@@ -17,6 +17,7 @@ from portrait18.core.device import device, set_deterministic, tune_malloc
 from portrait18.core.model_params import ModelParams
 from portrait18.core.runs import Run
 from portrait18.cropping import builder, faces
+from portrait18.cropping.summary import DETECTED
 from portrait18.dataset import crop_store, tables
 from portrait18.dataset import photos as reader
 from portrait18.models import inference
@@ -40,7 +41,7 @@ def crop(inventory: str, folder: str) -> Measured:
     def run() -> dict:
         with TemporaryDirectory(dir=folder) as out:
             table = _crop(photos, Path(out))
-        return {"photos": len(table), "faces": int(table.found.isin(["mtcnn", "retry"]).sum())}
+        return {"photos": len(table), "faces": int(table.found.isin(DETECTED).sum())}
 
     return run
 

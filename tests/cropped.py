@@ -25,7 +25,7 @@ class ScriptedDetector:
     """Replaces the detector; the first pixel of a photo is its number.
 
     Args:
-        missed: number -> `first` or `both`: attempts that find no face.
+        missed: number -> `first` or `both`: the first search finds no face, or the second neither.
         stop_at: number of the photo that kills the run.
 
     Attributes:
@@ -34,14 +34,15 @@ class ScriptedDetector:
 
     def __init__(self, missed=None, stop_at=None):
         self.missed, self.stop_at, self.seen, self.stopped = missed or {}, stop_at, [], False
+        self.searches = ("mtcnn", "retry")
 
-    def __call__(self, batch, retry=False):
+    def __call__(self, batch, search):
         numbers = batch[:, 0, 0, 0].tolist()
         self.stopped = self.stopped or self.stop_at in numbers  # a killed process does no more
         if self.stopped:
             raise KeyboardInterrupt
         self.seen += numbers
-        missed = ("both", None if retry else "first")
+        missed = ("both", None if search == "retry" else "first")
         return [[] if self.missed.get(n) in missed else [BOXES[n]] for n in numbers]
 
 
@@ -51,7 +52,7 @@ def find(monkeypatch):
 
     def install(**kwargs):
         detector = ScriptedDetector(**kwargs)
-        monkeypatch.setattr(faces, "Detector", lambda min_face, device: detector)
+        monkeypatch.setattr(faces, "Detector", lambda min_face, device, method: detector)
         return detector
 
     return install

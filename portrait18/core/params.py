@@ -66,7 +66,7 @@ Align: TypeAlias = Literal["none", "eyes", "five_points"]
 class CropParams(Section):
     """How faces are found and cropped."""
 
-    method: Literal["mtcnn", "center"]
+    method: Literal["mtcnn", "yunet", "center"]
     image_size: Int = Field(ge=32, le=1024)
     margin: Float = Field(ge=-0.5, le=4)
     align: Annotated[Align, BeforeValidator(_no_longer_bool)]

@@ -7,9 +7,9 @@
     <set>_context.npy   int8 (N, 144): descriptors of what surrounds the face, see
                         `portrait18.cropping.context`
 
-`found` is the source of the box: `mtcnn`, `retry` (lower thresholds), `person` (median box of the
-person's other photos), `median` (of the whole set), `center` (central square, if the params ask
-for it) or `none` (the photo cannot be decoded; a gray crop keeps its row).
+`found` is the source of the box: `mtcnn`, `retry` (lower thresholds), `yunet`, `person` (median box
+of the person's other photos), `median` (of the whole set), `center` (central square, if the params
+ask for it) or `none` (the photo cannot be decoded; a gray crop keeps its row).
 """
 
 import io

@@ -7,11 +7,16 @@ import numpy as np
 import torch
 
 from portrait18.cropping.mtcnn import Faces, Mtcnn
+from portrait18.cropping.yunet import YuNet
 
 #: Score thresholds of P-, R- and O-Net: the default ones, and those of a second attempt. Masks hide
 #: features of the face: with the default thresholds, 1 of 15 masked faces is missed.
 THRESHOLDS = (0.6, 0.7, 0.7)
 RETRY_THRESHOLDS = (0.4, 0.4, 0.3)
+#: The same of YuNet. Its score of a masked face is often below 0.6.
+YUNET_THRESHOLD, YUNET_RETRY_THRESHOLD = 0.6, 0.3
+#: `crop.method` -> its searches in order, by the name that the column `found` has for each.
+SEARCHES = {"mtcnn": ("mtcnn", "retry", "yunet"), "yunet": ("yunet", "retry"), "center": ()}
 
 
 class Face(NamedTuple):
@@ -43,31 +48,42 @@ class Face(NamedTuple):
 
 
 class Detector:
-    """MTCNN with default and lower thresholds.
+    """MTCNN with default and lower thresholds, then YuNet; or YuNet alone.
 
     On a CPU, the faces of a photo do not depend on the other photos of the batch, to the last bit.
     GPUs select kernels by batch size, so this is not guaranteed there.
 
     Args:
         min_face: smallest face as a share (0 to 1) of the photo's shorter side.
-        device: where the networks run.
+        device: where MTCNN runs; YuNet runs on the CPU.
+        method: `crop.method`.
+
+    Attributes:
+        searches: names of the searches; each is for photos without a face in the ones before.
     """
 
-    def __init__(self, min_face: float, device: torch.device):
+    def __init__(self, min_face: float, device: torch.device, method: str = "mtcnn"):
         self.min_face = min_face
-        self.mtcnn = Mtcnn(device)
+        self.searches = SEARCHES[method]
+        self.mtcnn = Mtcnn(device) if "mtcnn" in self.searches else None
+        self.yunet = YuNet() if "yunet" in self.searches else None
 
-    def __call__(self, batch: np.ndarray, retry: bool = False) -> list[list[Face]]:
+    def __call__(self, batch: np.ndarray, search: str) -> list[list[Face]]:
         """Return all faces of each photo, largest first.
 
         Args:
             batch: uint8 (N, H, W, 3), RGB.
-            retry: use the lower thresholds.
+            search: one of `searches`.
         """
         # Below 20 px MTCNN finds texture instead of faces; 20 is also its default.
         smallest = max(20, self.min_face * min(batch.shape[1:3]))
-        thresholds = RETRY_THRESHOLDS if retry else THRESHOLDS
-        return [_faces(found) for found in self.mtcnn(batch, smallest, thresholds)]
+        if self.mtcnn and search != "yunet":
+            thresholds = RETRY_THRESHOLDS if search == "retry" else THRESHOLDS
+            return [_faces(found) for found in self.mtcnn(batch, smallest, thresholds)]
+        assert self.yunet
+        first = search == self.searches[0]
+        threshold = YUNET_THRESHOLD if first else YUNET_RETRY_THRESHOLD
+        return [_faces(self.yunet(photo, smallest, threshold)) for photo in batch]
 
 
 def _faces(found: Faces) -> list[Face]:
@@ -93,13 +109,13 @@ def find(
         batch_size: photos per batch.
 
     Returns:
-        For each photo its faces and their source: `mtcnn` (default thresholds), `retry` (lower
-        ones, used where the default ones find nothing), "" without a face, `none` for None.
+        For each photo its faces and their source: the search that found them, "" without a face,
+        `none` for None.
     """
     result: list[tuple[list[Face], str]] = [
         ([], "none" if photo is None else "") for photo in photos
     ]
-    for retry, source in ((False, "mtcnn"), (True, "retry")):
+    for search in detector.searches:
         by_size: dict[tuple, list[tuple[int, np.ndarray]]] = {}
         for i, photo in enumerate(photos):
             if photo is not None and not result[i][0]:
@@ -107,9 +123,9 @@ def find(
         for same_size in by_size.values():
             for start in range(0, len(same_size), batch_size):
                 rows, batch = zip(*same_size[start : start + batch_size], strict=True)
-                for i, found in zip(rows, detector(np.stack(batch), retry), strict=True):
+                for i, found in zip(rows, detector(np.stack(batch), search), strict=True):
                     if found:
-                        result[i] = (found, source)
+                        result[i] = (found, search)
     return result
 
 

@@ -108,7 +108,7 @@ class ChunkProcessor:
         self.params, self.spool = params, spool
         self.read = PhotoReader(inventory)
         self.keys = photo_keys(inventory)
-        self.detector = faces.Detector(params.min_face, device)
+        self.detector = faces.Detector(params.min_face, device, params.method)
         self.turn: AbstractContextManager = nullcontext()
         self.initializer: Callable | None = None
         if device.type == "cpu":

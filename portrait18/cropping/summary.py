@@ -6,8 +6,8 @@ import pandas as pd
 from portrait18.dataset.classes import MASK
 
 #: Values of the column `found`, see `portrait18.cropping.builder`, from detected to unknown.
-SOURCES = ("mtcnn", "retry", "person", "median", "center", "none")
-DETECTED = ("mtcnn", "retry")
+SOURCES = ("mtcnn", "retry", "yunet", "person", "median", "center", "none")
+DETECTED = ("mtcnn", "retry", "yunet")
 
 
 def summarize(table: pd.DataFrame, inventory: pd.DataFrame) -> dict:
@@ -39,8 +39,12 @@ def examples(table: pd.DataFrame, count: int) -> dict[int, str]:
 
 
 def fallbacks(table: pd.DataFrame, count: int) -> dict[int, str]:
-    """Return up to `count` rows not found by `mtcnn`, and their sources, least certain first."""
-    rare = table[table.found != "mtcnn"]
+    """Return up to `count` rows that the first search missed, and their sources.
+
+    The least certain come first. With `crop.method: yunet`, its search is the first.
+    """
+    first = "mtcnn" if (table.found == "mtcnn").any() else "yunet"
+    rare = table[table.found != first]
     order = {source: -i for i, source in enumerate(SOURCES)}
     rows = rare.found.map(order).sort_values(kind="stable").index[:count]
     return {int(i): table.found[i] for i in rows.to_numpy()}

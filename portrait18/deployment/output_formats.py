@@ -16,7 +16,11 @@ if TYPE_CHECKING:  # importing it imports PyTorch, which takes seconds
 BOX = ("x0", "y0", "x1", "y1")
 COLUMNS = ["photo", "face", "found", "score", *BOX, *TASKS, "class", "name"]
 COLUMNS += [column for task in TASKS.values() for column in task.columns] + ["years"]
-_FOUND_NOTES = {"retry": ", found at lower thresholds", "median": ", no face found: assumed"}
+_FOUND_NOTES = {
+    "retry": ", found at lower thresholds",
+    "yunet": ", found by YuNet",
+    "median": ", no face found: assumed",
+}
 
 
 def predictions_by_task(face: FacePrediction) -> dict[str, TaskPrediction]:

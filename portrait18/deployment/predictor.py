@@ -58,7 +58,7 @@ class Predictor:
             min_face = manifest.crop.min_face
         if not 0 < min_face <= 1:
             raise ValueError(f"min_face = {min_face} must be above 0 and at most 1")
-        self._detector = faces.Detector(min_face, device)
+        self._detector = faces.Detector(min_face, device, manifest.crop.method)
 
     @overload
     def predict(
@@ -105,8 +105,8 @@ class Predictor:
     ) -> list[list[Detection]]:
         """Find the faces of each photo and crop them as in training.
 
-        At the usual thresholds every face that MTCNN finds counts. Where it finds none, the lower
-        thresholds find too much: only the most plausible face counts, as in the pipeline.
+        Every face that the first search finds counts. The later ones have lower thresholds and find
+        too much: only the most plausible face counts, as in the pipeline.
 
         Args:
             photos: uint8 (H, W, 3), RGB, upright, of any sizes.
@@ -123,7 +123,8 @@ class Predictor:
         found_faces = faces.find(self._detector, photos, crop.batch_size)
         for photo, (found, source) in zip(photos, found_faces, strict=True):
             height, width = photo.shape[:2]
-            if source == "retry" and (best := faces.choose(found, width, height)):
+            is_first = source == self._detector.searches[0]
+            if not is_first and (best := faces.choose(found, width, height)):
                 found = [best]
             elif not found and assume_face:
                 box = np.multiply(self.manifest.median_box, (width, height, width, height))

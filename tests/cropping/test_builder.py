@@ -136,7 +136,7 @@ def test_mtcnn_crops_the_demo_photos(build, tmp_path):
     pixels, found = build(table, crop_params(image_size=64))
     assert (found.found == "mtcnn").all()
     assert (found.score > 0.9).all()
-    again = faces.Detector(0.2, torch.device("cpu"))(pixels.repeat(4, 1).repeat(4, 2))
+    again = faces.Detector(0.2, torch.device("cpu"))(pixels.repeat(4, 1).repeat(4, 2), "mtcnn")
     assert all(len(found_again) == 1 for found_again in again)
 
 

@@ -26,7 +26,7 @@ def turned(photo, degrees):
 
 
 def test_finds_the_one_face_of_a_portrait(detector):
-    [found] = detector(demo_photo()[None])
+    [found] = detector(demo_photo()[None], "mtcnn")
     assert len(found) == 1
     x0, y0, x1, y1, tilt, score, points = found[0]
     assert 50 < x0 < 130
@@ -42,32 +42,32 @@ def test_finds_the_one_face_of_a_portrait(detector):
     assert y0 < left_eye[1] < nose[1] < left_mouth[1] < y1
 
 
-@pytest.mark.parametrize("retry", [False, True])
+@pytest.mark.parametrize("search", ["mtcnn", "retry", "yunet"])
 @pytest.mark.parametrize("pixels", ["blank", "noise"])
-def test_a_batch_without_faces_gives_empty_lists(detector, retry, pixels):
+def test_a_batch_without_faces_gives_empty_lists(detector, search, pixels):
     batch = np.full((3, 256, 192, 3), 120, np.uint8)
     if pixels == "noise":
         batch = np.random.default_rng(0).integers(0, 256, batch.shape, np.uint8)
-    assert detector(batch, retry) == [[], [], []]
+    assert detector(batch, search) == [[], [], []]
 
 
 def test_retry_finds_a_face_that_the_default_thresholds_miss(detector):
     photo = demo_photo("mask1", "000005_male_Black_79")[None]
-    assert detector(photo) == [[]]
-    assert len(detector(photo, retry=True)[0]) >= 1
+    assert detector(photo, "mtcnn") == [[]]
+    assert len(detector(photo, "retry")[0]) >= 1
 
 
 def test_faces_below_the_minimum_size_are_ignored():
     small = cv2.resize(demo_photo(), (96, 128), interpolation=cv2.INTER_AREA)
     photo = np.full((512, 384, 3), 128, np.uint8)
     photo[200:328, 140:236] = small
-    assert faces.Detector(0.1, CPU)(photo[None])[0]
-    assert not faces.Detector(0.5, CPU)(photo[None])[0]
+    assert faces.Detector(0.1, CPU)(photo[None], "mtcnn")[0]
+    assert not faces.Detector(0.5, CPU)(photo[None], "mtcnn")[0]
 
 
 @pytest.mark.parametrize("degrees", [15, -15])
 def test_tilt_is_that_of_the_eyes(detector, degrees):
-    level, tilted = detector(np.stack([demo_photo(), turned(demo_photo(), degrees)]))
+    level, tilted = detector(np.stack([demo_photo(), turned(demo_photo(), degrees)]), "mtcnn")
     assert tilted[0].tilt == pytest.approx(level[0].tilt - degrees, abs=3)
 
 
@@ -98,6 +98,6 @@ def test_boxes_are_the_same_on_the_gpu(detector):
     batch = np.stack(
         [demo_photo(state) for state in ("normal", "incorrect_mask", "mask1", "mask2")]
     )
-    on_gpu = faces.Detector(0.2, torch.device("cuda"))(batch)
-    for ours, theirs in zip(detector(batch), on_gpu, strict=True):
+    on_gpu = faces.Detector(0.2, torch.device("cuda"))(batch, "mtcnn")
+    for ours, theirs in zip(detector(batch, "mtcnn"), on_gpu, strict=True):
         np.testing.assert_allclose([f[:4] for f in theirs], [f[:4] for f in ours], atol=1)

@@ -66,9 +66,9 @@ def dot_centers(crop):
 @pytest.mark.parametrize("degrees", [15, -15])
 def test_align_levels_the_eyes_of_a_tilted_face(detector, degrees):
     photo = turned(demo_photo(), degrees)
-    found = faces.choose(detector(photo[None])[0], 384, 512)
+    found = faces.choose(detector(photo[None], "mtcnn")[0], 384, 512)
     tilts = [
-        detector(framing.crop(photo, found, 256, 0.6, align)[None])[0][0].tilt
+        detector(framing.crop(photo, found, 256, 0.6, align)[None], "mtcnn")[0][0].tilt
         for align in ("none", "eyes")
     ]
     assert abs(tilts[0]) > 10
@@ -164,9 +164,9 @@ def test_a_crop_of_the_templates_scale_is_the_usual_warp_of_its_networks():
 
 def test_five_points_of_a_portrait_come_close_to_the_template(detector):
     photo = turned(demo_photo(), 20)
-    [found] = detector(photo[None])[0]
+    [found] = detector(photo[None], "mtcnn")[0]
     crop = framing.crop(photo, found, 300, 0.6, "five_points")
-    [again] = detector(crop[None])[0]
+    [again] = detector(crop[None], "mtcnn")[0]
     square = crop_square(0.6)
     points = np.reshape(again.points, (5, 2)) * square.side / 300 + (square.x0, square.y0)
     assert np.abs(points - TEMPLATE).max() < 9

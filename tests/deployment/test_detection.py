@@ -20,7 +20,7 @@ def test_every_face_of_every_photo_is_cropped_the_largest_first(load_bundle):
     assert large.x0 > width > small.x1
     assert [found.found for found in two] == ["mtcnn", "mtcnn"]
     (single,) = one
-    [found] = faces.Detector(0.2, CPU)(near[None])
+    [found] = faces.Detector(0.2, CPU)(near[None], "mtcnn")
     np.testing.assert_allclose(single.face[:6], found[0][:6], atol=0.05)
     np.testing.assert_allclose(single.face.points, found[0].points, atol=0.05)
     np.testing.assert_array_equal(single.crop, framing.crop(near, single.face, 40, 0.4, "eyes"))
@@ -31,25 +31,37 @@ def test_every_face_of_every_photo_is_cropped_the_largest_first(load_bundle):
 def test_a_face_found_at_the_lower_thresholds_is_the_one_that_the_pipeline_takes(load_bundle):
     photo = demo_photo("mask1", "000005_male_Black_79")
     [[found]] = load_bundle().detect([photo])
-    candidates = faces.Detector(0.2, CPU)(photo[None], retry=True)[0]
+    candidates = faces.Detector(0.2, CPU)(photo[None], "retry")[0]
     assert found.found == "retry"
     best = faces.choose(candidates, photo.shape[1], photo.shape[0])
     np.testing.assert_allclose(found.face[:6], best[:6], atol=0.05)
     np.testing.assert_allclose(found.face.points, best.points, atol=0.05)
 
 
-def test_at_the_lower_thresholds_only_the_most_plausible_face_counts(load_bundle):
+class ScriptedSearches:
+    """Replaces the detector; every search from `from_search` on finds the same faces."""
+
+    def __init__(self, searches, from_search, found):
+        self.searches, self.found, self.finding = searches, found, searches[from_search:]
+
+    def __call__(self, batch, search):
+        return [self.found if search in self.finding else [] for _ in batch]
+
+
+def test_of_the_later_searches_only_the_most_plausible_face_counts(load_bundle):
     loaded = load_bundle()
     edge, middle = (
         faces.Face(0.0, 0.0, 60.0, 60.0, 0.0, 0.5),
         faces.Face(70.0, 70.0, 130.0, 130.0, 0.0, 0.5),
     )
     photo = np.zeros((200, 200, 3), np.uint8)
-    for first, wanted in ((False, [middle]), (True, [edge, middle])):
-        loaded._detector = lambda batch, retry, first=first: [
-            [edge, middle] if retry or first else []
-        ]
-        assert [found.face for found in loaded.detect([photo])[0]] == wanted
+    searches = ("mtcnn", "retry", "yunet")
+    for n, source in enumerate(searches):
+        loaded._detector = ScriptedSearches(searches, from_search=n, found=[edge, middle])
+        wanted = [edge, middle] if n == 0 else [middle]
+        found = loaded.detect([photo])[0]
+        assert [detection.face for detection in found] == wanted
+        assert {detection.found for detection in found} == {source}
 
 
 def test_a_photo_without_a_face_is_predicted_at_the_median_box_only_if_asked(load_bundle):
@@ -90,3 +102,24 @@ def test_a_smaller_min_face_finds_smaller_faces(load_bundle):
     )
     assert found.found == "mtcnn"
     assert 140 < found.face.x0 < found.face.x1 < 236
+
+
+def test_five_points_are_used_for_a_bundle_that_was_trained_on_such_crops(load_bundle):
+    params = crop_params(image_size=40, align="five_points")
+    photo = demo_photo()
+    [[found]] = load_bundle(crop=params).detect([photo])
+    assert len(found.face.points) == 10
+    np.testing.assert_array_equal(
+        found.crop, framing.crop(photo, found.face, 40, 0.4, "five_points")
+    )
+    assert (found.crop != framing.crop(photo, found.face, 40, 0.4, "eyes")).any()
+
+
+def test_a_bundle_that_was_cropped_by_yunet_is_predicted_by_yunet(load_bundle):
+    near = demo_photo()
+    loaded = load_bundle(crop=crop_params(image_size=40, method="yunet"))
+    one, two, none = loaded.detect(
+        [near, np.concatenate([near, near], axis=1), np.full_like(near, 90)]
+    )
+    assert [found.found for found in (*one, *two)] == ["yunet"] * 3
+    assert none == []

@@ -97,7 +97,7 @@ def test_the_median_box_is_a_fraction_of_the_photo_over_the_faces_found():
             "y0": [20.0, 20.0, 0.0, 40.0],
             "x1": [50.0, 120.0, 1.0, 70.0],
             "y1": [80.0, 60.0, 1.0, 90.0],
-            "found": ["mtcnn", "retry", "median", "mtcnn"],
+            "found": ["mtcnn", "retry", "median", "yunet"],
         }
     )
     sizes = pd.DataFrame({"width": [100, 200, 100, 100], "height": [200, 100, 100, 100]})

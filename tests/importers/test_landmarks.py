@@ -17,7 +17,9 @@ def net():
 def test_points_are_the_eyes_nose_and_mouth(net):
     photo = demo_photo()
     [points] = landmarks.find(net, [photo], 0.2)
-    (x0, y0, x1, y1, tilt, *_), *_ = faces.Detector(0.2, torch.device("cpu"))(photo[None])[0]
+    (x0, y0, x1, y1, tilt, *_), *_ = faces.Detector(0.2, torch.device("cpu"))(photo[None], "mtcnn")[
+        0
+    ]
     left, right, nose, left_mouth, right_mouth = points
     assert points.shape == (5, 2)
     assert x0 < left[0] < nose[0] < right[0] < x1
