@@ -45,7 +45,7 @@ def main(backbone: str, split: str) -> None:
         width = file.stat().st_size // (len(crops) * len(shown) * np.float16().itemsize)
         shape = (len(crops), len(shown), width)
         _write(out, file, shape)
-        frozen.write_description(out, extractor.backbone, shown)
+        frozen.write_description(out, extractor.backbone, shown, extractor.blocks)
         print(f"{backbone} {split}: {len(crops)} photos, {len(shown)} views, {width} features")
 
 
@@ -70,7 +70,7 @@ def _compute(
     starts = range(0, len(crops), batch_size)[processes.broadcast(done) :]
 
     def extract(start: int) -> tuple[int, bytes]:
-        features = extractor(crops[start : start + batch_size], shown)
+        features = extractor(np.array(crops[start : start + batch_size]), shown)
         return len(features), features.tobytes()
 
     results = map(extract, progress(processes.shard(starts)))

@@ -18,6 +18,7 @@ from portrait18.models.targets import Target, make_target
 from portrait18.training import frozen_fitting
 from portrait18.training.curves import LearningCurves
 from portrait18.training.data import TrainingData
+from portrait18.training.frozen_fitting import FeatureLayout
 
 CROPS = Path("data/crops")
 
@@ -30,21 +31,25 @@ def main(name: str) -> None:
         shutil.rmtree(path.parent, ignore_errors=True)  # other folds and seeds of earlier runs
         check_writable(path)
     tables_by_split = {split: tables.read(CROPS / f"{split}.csv") for split in ("train", "eval")}
-    features, backbones, views = {}, {}, {}
-    for split, table in tables_by_split.items():
-        paths = [runs.features(backbone, split) for backbone in model.backbone.split("+")]
-        features[split], backbones[split], views[split] = frozen.read_features(paths, len(table))
-    frozen.validate_same(backbones, views)
-    data = _training_data(features["train"], tables_by_split["train"])
+    paths = {
+        split: [runs.features(backbone, split) for backbone in model.backbone.split("+")]
+        for split in tables_by_split
+    }
+    train, evaluation = (
+        frozen.read_features(paths[split], len(table)) for split, table in tables_by_split.items()
+    )
+    frozen.validate_same(train, evaluation)
+    layout = FeatureLayout(len(evaluation.views), evaluation.blocks)
+    data = _training_data(train.values, tables_by_split["train"])
     for run in members:
         started = time.monotonic()
         rows: list[dict] = []
-        head = frozen_fitting.fit(data, model, run, len(views["eval"]), rows.append)
+        head = frozen_fitting.fit(data, model, run, layout, rows.append)
         curves = LearningCurves(run.live)
         for row in rows:
             curves.log(row)
-        frozen.save(run.weights, head, model, p.crop, backbones["eval"], views["eval"])
-        _write_predictions(run, model, head, data, features["eval"], tables_by_split["eval"])
+        frozen.save(run.weights, head, model, p.crop, evaluation.backbones, evaluation.views)
+        _write_predictions(run, model, head, data, evaluation.values, tables_by_split["eval"])
         best = max(row["macro_f1"] for row in rows)
         print(
             f"{run}: validation macro-F1 {best:.3f}, {len(rows)} of {model.epochs} epochs"

@@ -29,9 +29,10 @@ def contradictions(p: "Params") -> list[str]:
         if size > p.crop.image_size
     ]
     lines += [
-        f"train.{name}.head = kernel: only matrix.frozen takes it; move {name} there, or use linear"
+        f"train.{name}.head = {p.train[name].head.name}: only models of matrix.frozen can have it;"
+        f" move {name} there, or use linear"
         for name in dict.fromkeys(end_to_end)
-        if p.train[name].head.name == "kernel"
+        if p.train[name].head.frozen_only
     ]
     return lines + _missing_models(p)
 

@@ -116,7 +116,7 @@ def contradictions(
                 f" {features.backbones} lacks {', '.join(missing)}; add it, or move {name} from"
                 " matrix.frozen to matrix.models"
             )
-        allowed = ("none",) if model.head.name == "kernel" else ("none", "mixup")
+        allowed = ("none",) if model.head.frozen_only else ("none", "mixup")
         if model.mix.name not in allowed:
             reason = "is fitted without batches" if len(allowed) == 1 else "sees no pixels"
             lines.append(

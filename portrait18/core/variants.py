@@ -49,10 +49,12 @@ class _Head(Section):
     """Base of the heads.
 
     Attributes:
-        classes_only: it suits only targets classes and heads.
+        classes_only: it suits only targets with class labels.
+        frozen_only: it is fitted on features, not by gradients of batches.
     """
 
     classes_only: ClassVar[bool] = False
+    frozen_only: ClassVar[bool] = False
 
 
 class LinearHead(_Head):
@@ -88,16 +90,27 @@ class MLPHead(_Head):
 
 
 class KernelHead(_Head):
-    """A kernel machine with a Gaussian kernel, for frozen backbones only."""
+    """Kernel logistic regression, and its like for other losses."""
 
+    frozen_only: ClassVar[bool] = True
     name: Literal["kernel"]
     gamma: Float = Field(gt=0, examples=[1.0])
     C: Float = Field(gt=0, examples=[1.0])
     landmarks: Int = Field(ge=1, examples=[2000])
 
 
+class RidgeHead(_Head):
+    """Kernel ridge regression with calibrated probabilities."""
+
+    classes_only: ClassVar[bool] = True
+    frozen_only: ClassVar[bool] = True
+    name: Literal["ridge"]
+    gamma: Float = Field(gt=0, examples=[0.4])
+    penalty: Float = Field(gt=0, examples=[0.5])
+
+
 HeadParams = Annotated[
-    LinearHead | CosineHead | UnitHead | MLPHead | KernelHead,
+    LinearHead | CosineHead | UnitHead | MLPHead | KernelHead | RidgeHead,
     Field(discriminator="name"),
     BeforeValidator(named),
 ]

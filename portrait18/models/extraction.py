@@ -37,12 +37,15 @@ class Extractor:
     Attributes:
         backbone: its description.
         network: from photos (N, 3, S, S) to features (N, F).
+        blocks: number of features from each of its layers.
     """
 
     def __init__(
         self, name: str, weights: str, image_size: int, margin: float, device: torch.device
     ):
-        network: nn.Module = backbones.create_features(name, weights, image_size, margin).eval()
+        created = backbones.create_features(name, weights, image_size, margin)
+        self.blocks: list[int] = getattr(created, "blocks", [created.width])
+        network: nn.Module = created.eval()
         self.backbone = FrozenBackbone(name, weights, tensor_digest(network), image_size)
         network = fold_batchnorm(network, image_size).requires_grad_(False)
         self.network = network.eval().to(device).to(memory_format=torch.channels_last)

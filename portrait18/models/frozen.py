@@ -4,7 +4,7 @@ Features are float16: half the disk space of float32, and their rounding, 1 in 2
 score. Every head sees rounded features, also in `portrait18 predict`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from portrait18.core.files import read_json, write_json
 from portrait18.core.model_params import ModelParams
 from portrait18.core.params import CropParams
 from portrait18.dataset.crop_store import open_memmap
-from portrait18.models.heads import make_head
+from portrait18.models.heads import KernelHead, make_head
 from portrait18.models.model_files import write_model
 from portrait18.models.targets import Target
 
@@ -59,17 +59,34 @@ class StandardizedHead(nn.Module):
         self.register_buffer("std", torch.ones(features))
         self.head = make_head(features, widths, params)
 
-    def fit(self, features: np.ndarray) -> None:
-        """Set mean and standard deviation from features (N, F)."""
+    @property
+    def averages_views(self) -> bool:
+        """Whether it sees the mean of a photo's views, not each view."""
+        return isinstance(self.head, KernelHead)
+
+    def fit(self, features: np.ndarray, blocks: Sequence[int] = ()) -> None:
+        """Set mean and standard deviation from features.
+
+        Args:
+            features: float (N, F).
+            blocks: widths of parts of the features that shall have equal influence on distances;
+                they sum up to F. Empty: every feature has.
+        """
         values = features.astype(np.float64)
         std = values.std(0)
+        std = np.where(std > 1e-6, std, 1.0)  # a constant feature stays constant
+        for part in np.split(std, np.cumsum(blocks)[:-1]) if blocks else ():
+            part *= np.sqrt(len(part) * len(blocks) / len(std))
         self.mean.copy_(torch.from_numpy(values.mean(0)))
-        # A constant feature stays constant.
-        self.std.copy_(torch.from_numpy(np.where(std > 1e-6, std, 1.0)))
+        self.std.copy_(torch.from_numpy(std))
+
+    def standardize(self, features: torch.Tensor) -> torch.Tensor:
+        """Return standardized features, float32 (N, F)."""
+        return (features.float() - self.mean) / self.std
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return the head's outputs for features (N, F) of any float type."""
-        return self.head((features.float() - self.mean) / self.std)
+        return self.head(self.standardize(features))
 
 
 class HeadNetwork(nn.Module):
@@ -91,6 +108,8 @@ def predict(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Return class probabilities of photos, averaged over their views.
 
+    Kernel heads average the features instead.
+
     Args:
         head: from features (N, F) to outputs; is put into evaluation mode.
         target: decodes the outputs.
@@ -106,6 +125,8 @@ def predict(
     probabilities, years = [], []
     for start in range(0, len(features), batch_size):
         batch = torch.from_numpy(np.ascontiguousarray(features[start : start + batch_size]))
+        if getattr(head, "averages_views", False):
+            batch = batch.float().mean(1, keepdim=True)
         outputs = head(batch.to(device).flatten(0, 1))
         views = (-1, batch.shape[1])
         probabilities.append(target.probabilities(outputs).unflatten(0, views).mean(1).cpu())
@@ -114,50 +135,73 @@ def predict(
     return torch.cat(probabilities).numpy(), torch.cat(years).numpy() if years else None
 
 
-def write_description(path: Path, backbone: FrozenBackbone, views: Iterable[View]) -> None:
-    """Write what a file of features was computed with, next to it."""
+def write_description(
+    path: Path, backbone: FrozenBackbone, views: Iterable[View], blocks: Sequence[int]
+) -> None:
+    """Write what a file of features was computed with, next to it.
+
+    Args:
+        path: of the features.
+        backbone: what computed them.
+        views: views of each photo.
+        blocks: number of features from each layer of the backbone.
+    """
     shown = [view.model_dump() for view in views]
-    write_json({**vars(backbone), "views": shown}, path.with_suffix(".json"))
+    description = {**vars(backbone), "views": shown, "blocks": list(blocks)}
+    write_json(description, path.with_suffix(".json"))
 
 
-def read_features(
-    paths: list[Path], count: int
-) -> tuple[np.ndarray, list[FrozenBackbone], list[View]]:
-    """Read the features of several backbones as one array.
+@dataclass(frozen=True)
+class FeatureSet:
+    """Features of one set of photos.
+
+    Attributes:
+        values: float16 (N, V, F), the features of all backbones joined.
+        backbones: where they come from, in order.
+        views: the V views.
+        blocks: number of features from each layer of each backbone.
+    """
+
+    values: np.ndarray
+    backbones: list[FrozenBackbone]
+    views: list[View]
+    blocks: list[int]
+
+
+def read_features(paths: list[Path], count: int) -> FeatureSet:
+    """Read the features of several backbones.
 
     Args:
         paths: one file for each backbone.
         count: number of photos, N.
 
-    Returns:
-        float16 (N, V, F) with the backbones' features joined; the backbones; the V views.
-
     Raises:
         UserError: a file is missing or damaged, or they were computed with different views.
     """
-    parts, backbones, views = [], [], []
+    parts, backbones, views, blocks = [], [], [], []
     for path in paths:
         stored: dict[str, Any] = read_json(path.with_suffix(".json"))
         views.append([View.model_validate(view) for view in stored.pop("views")])
+        blocks += stored.pop("blocks")
         backbones.append(FrozenBackbone(**stored))
         parts.append(open_memmap(path, (count, len(views[-1]), None), np.float16))
     if any(other != views[0] for other in views):
         raise UserError(f"{', '.join(map(str, paths))} have different views; run dvc repro")
-    return np.concatenate(parts, axis=2), backbones, views[0]
+    return FeatureSet(np.concatenate(parts, axis=2), backbones, views[0], blocks)
 
 
-def validate_same(backbones: dict[str, list[FrozenBackbone]], views: dict[str, list[View]]) -> None:
-    """Check that the features of both sets come from the same networks and views.
+def validate_same(train: FeatureSet, evaluation: FeatureSet) -> None:
+    """Check that both sets come from the same networks and views.
 
     Args:
-        backbones: set -> backbones, as `read_features` returns them.
-        views: set -> views; those of `eval` are the first of those of `train`.
+        train: features of the training set.
+        evaluation: features of the evaluation set; its views are the first ones of `train`.
 
     Raises:
         UserError: they differ.
     """
-    first = views["train"][: len(views["eval"])]
-    if backbones["train"] != backbones["eval"] or first != views["eval"]:
+    first = train.views[: len(evaluation.views)]
+    if train.backbones != evaluation.backbones or first != evaluation.views:
         raise UserError(
             "data/features: train.json and eval.json differ in backbone, weights, image_size or"
             f" views; {REPAIR_HINT}"

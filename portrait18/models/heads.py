@@ -111,11 +111,13 @@ class MLPHead(Head):
 
 
 @HEADS.register("kernel")
+@HEADS.register("ridge")
 class KernelHead(nn.Module):
     """Kernel machine: sum over landmarks of a coefficient times exp(-gamma / F * distance^2).
 
     `gamma` 1 is scikit-learn's `gamma="scale"` for standardized features.
-    `portrait18.training.kernel_fitting` sets the landmarks, features of training photos.
+    `kernel_fitting` and `kernel_ridge` of `portrait18.training` set the landmarks, which are
+    features of training photos.
     """
 
     support: torch.Tensor

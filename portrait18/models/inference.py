@@ -21,8 +21,8 @@ from portrait18.models.model_files import ModelFile, read_model, write_model
 from portrait18.models.targets import Target, make_target
 from portrait18.models.views import CropArray, resize, to_device
 
-#: Backbone and first row of a batch -> features of the batch.
-FeatureCache: TypeAlias = dict[tuple[FrozenBackbone, int], np.ndarray]
+#: Backbone, views and first row of a batch -> features of the batch.
+FeatureCache: TypeAlias = dict[tuple[FrozenBackbone, tuple[View, ...], int], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,13 @@ class FrozenModel(Model):
         cache = {} if cache is None else cache
         results = []
         for start in range(0, len(rows), params.batch_size):
+            parts = []
             for extractor in self.extractors:
-                key = extractor.backbone, start
+                key = extractor.backbone, tuple(self.views), start
                 if key not in cache:
                     batch = crops[rows[start : start + params.batch_size]]
                     cache[key] = extractor(batch, self.views)
-            parts = [cache[extractor.backbone, start] for extractor in self.extractors]
+                parts.append(cache[key])
             head = cast(nn.Module, self.network.head)
             results.append(frozen.predict(head, self.target, np.concatenate(parts, 2)))
         probabilities, years = zip(*results, strict=True)

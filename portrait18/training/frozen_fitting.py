@@ -1,6 +1,7 @@
 """Train the heads of frozen models on features."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,21 +9,37 @@ import torch
 from portrait18.core.device import set_deterministic
 from portrait18.core.model_params import ModelParams
 from portrait18.core.runs import Run
+from portrait18.core.variants import KernelHead as KernelHeadParams
+from portrait18.core.variants import RidgeHead
 from portrait18.dataset.labels import class_index
 from portrait18.models import frozen, metrics
 from portrait18.models.frozen import StandardizedHead
 from portrait18.models.heads import KernelHead
 from portrait18.models.losses import LossContext, make_loss
 from portrait18.models.targets import class_counts, make_target
-from portrait18.training import kernel_fitting, sampling
+from portrait18.training import kernel_fitting, kernel_ridge, sampling
 from portrait18.training.data import TrainingData, require_photos
+
+
+@dataclass(frozen=True)
+class FeatureLayout:
+    """What the features of a model consist of.
+
+    Attributes:
+        test_views: number of views, the first ones, that predictions average.
+        blocks: number of features from each layer of the backbones; kernel heads give each layer
+            the same influence. Empty: each feature has the same.
+    """
+
+    test_views: int
+    blocks: Sequence[int] = ()
 
 
 def fit(
     data: TrainingData,
     params: ModelParams,
     run: Run,
-    test_views: int,
+    layout: FeatureLayout,
     log: Callable[[dict], None] = lambda row: None,
 ) -> StandardizedHead:
     """Train the head of one run, on the CPU: heads are small.
@@ -31,7 +48,7 @@ def fit(
         data: features, float16 (N, V, F) of V views, in place of crops.
         params: of the model.
         run: names the validation fold and the seed of all random draws.
-        test_views: views that the validation scores average.
+        layout: of the features.
         log: called with a history row for each epoch; a kernel head has one.
 
     Returns:
@@ -42,46 +59,52 @@ def fit(
     """
     set_deterministic()
     require_photos(data, run.fold)
-    if params.head.name == "kernel":
-        return _fit_kernel(data, params, run, test_views, log)
+    if params.head.frozen_only:
+        return _fit_kernel(data, params, run, layout, log)
     # Imported here: it imports timm, which takes seconds.
     from portrait18.training import frozen_trainer
 
-    return frozen_trainer.fit(data, params, run, test_views, log)
+    return frozen_trainer.fit(data, params, run, layout.test_views, log)
 
 
 def _fit_kernel(
     data: TrainingData,
     params: ModelParams,
     run: Run,
-    test_views: int,
+    layout: FeatureLayout,
     log: Callable[[dict], None],
 ) -> StandardizedHead:
+    """Fit a kernel head on the photos that one epoch draws, each the mean of its test views."""
     target, settings = make_target(params), params.head
     rows = data.train_rows(run.fold)
     classes = class_index(target.task, data.labels, for_training=True).to_numpy()
     people = data.labels.person.to_numpy()
-    order = sampling.epoch_order(people[rows], classes[rows], params.sampling, run.seed, epoch=0)
-    rows = rows[order]
-    features = data.crops[rows]
-    network = StandardizedHead(features.shape[2], target.widths, params)
-    network.fit(features.reshape(-1, features.shape[2]))
-    standardized = (torch.from_numpy(features).float() - network.mean) / network.std
-    # The order is random, so the first rows are a random part; sampling may repeat some.
-    first = np.sort(np.unique(rows, return_index=True)[1])[: getattr(settings, "landmarks", 0)]
+    rows = rows[
+        sampling.epoch_order(people[rows], classes[rows], params.sampling, run.seed, epoch=0)
+    ]
+    features = data.crops[rows][:, : layout.test_views].astype(np.float32).mean(1)
     labels = data.labels.iloc[rows]
-    targets = target.encode(labels).double().repeat_interleave(features.shape[1], 0)
-    loss = make_loss(params, target)
-    context = LossContext(class_counts(target, labels).double(), progress=1.0)
+    network = StandardizedHead(features.shape[1], target.widths, params)
+    network.fit(features, layout.blocks)
+    standardized = network.standardize(torch.from_numpy(features))
     assert isinstance(network.head, KernelHead)
-    train_loss = kernel_fitting.fit(
-        network.head,
-        standardized,
-        standardized[torch.from_numpy(first), 0],
-        lambda outputs: loss(outputs, targets, context),
-        getattr(settings, "C", 1.0),
-    )
-    log({"epoch": 0, "train_loss": train_loss, **evaluate(network, data, params, run, test_views)})
+    if isinstance(settings, RidgeHead):
+        train_loss = kernel_ridge.fit(network.head, standardized, labels, target, settings.penalty)
+    else:
+        assert isinstance(settings, KernelHeadParams)
+        # The order is random, so the first rows are a random part; sampling may repeat some.
+        first = np.sort(np.unique(rows, return_index=True)[1])[: settings.landmarks]
+        targets, loss = target.encode(labels).double(), make_loss(params, target)
+        context = LossContext(class_counts(target, labels).double(), progress=1.0)
+        train_loss = kernel_fitting.fit(
+            network.head,
+            standardized,
+            standardized[torch.from_numpy(first)],
+            lambda outputs: loss(outputs, targets, context),
+            settings.C,
+        )
+    scores = evaluate(network, data, params, run, layout.test_views)
+    log({"epoch": 0, "train_loss": train_loss, **scores})
     return network.eval()
 
 

@@ -18,12 +18,12 @@ JITTER = 1e-8
 #: The fit ends when the largest derivative of the mean loss is below TOLERANCE.
 MAX_ITERATIONS, TOLERANCE = 300, 1e-5
 
-#: Outputs (N, C) -> loss of each row (N,).
-RowLoss = Callable[[torch.Tensor], torch.Tensor]
+#: Outputs (N, C) -> loss of each photo (N,).
+PhotoLoss = Callable[[torch.Tensor], torch.Tensor]
 
 
 def fit(
-    head: KernelHead, features: torch.Tensor, landmarks: torch.Tensor, loss: RowLoss, cost: float
+    head: KernelHead, features: torch.Tensor, landmarks: torch.Tensor, loss: PhotoLoss, cost: float
 ) -> float:
     """Set a head's landmarks, coefficients and bias.
 
@@ -32,9 +32,9 @@ def fit(
 
     Args:
         head: for features of the same width.
-        features: float32 (N, V, F), standardized, of V views of each photo.
+        features: float32 (N, F), standardized.
         landmarks: float32 (M, F), standardized.
-        loss: loss of N * V outputs.
+        loss: loss of each photo.
         cost: weight of the losses, `head.C`.
 
     Returns:
@@ -43,7 +43,7 @@ def fit(
     with torch.no_grad():
         head.support = landmarks.half()
         basis = _whitening(head.kernel(head.support.double()))
-        kernel = head.kernel(features.flatten(0, 1).double())
+        kernel = head.kernel(features.double())
     width = len(head.bias)
     weights = torch.zeros(len(landmarks), width, dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(width, dtype=torch.float64, requires_grad=True)

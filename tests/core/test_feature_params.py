@@ -60,7 +60,7 @@ def test_a_kernel_head_suits_all_targets(load, target):
             },
             ["train.gender.mix = mixup", "without batches", "use mix: none"],
         ),
-        ({"train.mask.head": KERNEL}, ["train.mask.head = kernel", "only matrix.frozen"]),
+        ({"train.mask.head": KERNEL}, ["train.mask.head = kernel", "only models of matrix.frozen"]),
         ({"features.image_size": 256}, ["features.image_size = 256", "crop.image_size"]),
         ({"features.test_views": 3}, ["test_views = 3", "2 views"]),
         ({"features.views": [{"flip": True}]}, ["views[0] must be {}"]),

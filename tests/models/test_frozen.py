@@ -132,7 +132,7 @@ def test_features_beyond_float16_are_refused(extractor, monkeypatch):
 def write(path, array, backbone, shown):
     path.parent.mkdir(exist_ok=True)
     np.save(path, array)
-    frozen.write_description(path, backbone, shown)
+    frozen.write_description(path, backbone, shown, [array.shape[2]])
 
 
 def test_features_of_two_backbones_are_joined(tmp_path):
@@ -141,9 +141,9 @@ def test_features_of_two_backbones_are_joined(tmp_path):
     networks = [FrozenBackbone(name, "bundled", name, 32) for name in "ab"]
     for path, part, network in zip(paths, parts, networks, strict=True):
         write(path, part, network, SHOWN[:2])
-    features, backbones, shown = frozen.read_features(paths, 4)
-    assert (features == np.concatenate(parts, 2)).all()
-    assert (backbones, shown) == (networks, SHOWN[:2])
+    stored = frozen.read_features(paths, 4)
+    assert (stored.values == np.concatenate(parts, 2)).all()
+    assert (stored.backbones, stored.views, stored.blocks) == (networks, SHOWN[:2], [3, 4])
     with pytest.raises(UserError, match="damaged"):
         frozen.read_features(paths, 5)
     write(paths[0], parts[0], networks[0], SHOWN[::2])
@@ -151,17 +151,19 @@ def test_features_of_two_backbones_are_joined(tmp_path):
         frozen.read_features(paths, 4)
 
 
-def test_features_of_other_weights_are_not_mixed(extractor):
-    own, other = extractor.backbone, FrozenBackbone(NAME, "bundled", "0", 32)
-    frozen.validate_same({"train": [own], "eval": [own]}, {"train": SHOWN, "eval": SHOWN[:2]})
-    with pytest.raises(UserError, match="differ in backbone"):
-        frozen.validate_same({"train": [own], "eval": [other]}, {"train": SHOWN, "eval": SHOWN})
-    with pytest.raises(UserError, match="differ in backbone"):
-        frozen.validate_same({"train": [own], "eval": [own]}, {"train": SHOWN, "eval": SHOWN[1:]})
+def test_features_of_other_weights_or_views_are_not_mixed(extractor):
+    def stored(digest, shown):
+        backbone = FrozenBackbone(NAME, "bundled", digest, 32)
+        return frozen.FeatureSet(np.zeros((1, len(shown), 4)), [backbone], shown, [4])
+
+    frozen.validate_same(stored("a", SHOWN), stored("a", SHOWN[:2]))
+    for other in (stored("b", SHOWN), stored("a", SHOWN[1:])):
+        with pytest.raises(UserError, match="differ in backbone"):
+            frozen.validate_same(stored("a", SHOWN), other)
 
 
 def test_a_description_is_json_that_people_can_read(tmp_path, extractor):
-    frozen.write_description(tmp_path / "train.npy", extractor.backbone, SHOWN)
+    frozen.write_description(tmp_path / "train.npy", extractor.backbone, SHOWN, [1280])
     stored = json.loads((tmp_path / "train.json").read_text())
     assert (stored["name"], stored["weights"], stored["image_size"]) == (NAME, "bundled", 32)
     assert [view["flip"] for view in stored["views"]] == [False, True, False]

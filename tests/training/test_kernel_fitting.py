@@ -15,14 +15,14 @@ CLASSES = (np.hypot(POINTS[:, 0], POINTS[:, 1]) * 1.3).astype(int).clip(0, 2)
 GAMMA = 1.5
 
 
-def fitted(cost=2.0, landmarks=90, views=1):
+def fitted(cost=2.0, landmarks=90):
     kernel = {"name": "kernel", "gamma": GAMMA, "C": cost, "landmarks": 90}
     head = KernelHead(6, (3,), model_params(head=kernel))
     points = torch.from_numpy(POINTS)
-    targets = functional.one_hot(torch.from_numpy(CLASSES)).double().repeat_interleave(views, 0)
+    targets = functional.one_hot(torch.from_numpy(CLASSES)).double()
     loss = kernel_fitting.fit(
         head,
-        points[:, None].repeat(1, views, 1),
+        points,
         points[:landmarks],
         lambda outputs: functional.cross_entropy(outputs, targets, reduction="none"),
         cost,
@@ -49,10 +49,6 @@ def test_with_all_landmarks_it_is_kernel_logistic_regression(cost):
     np.testing.assert_allclose(predicted(head), reference(cost), atol=1e-3)
     own = predicted(head)[np.arange(len(POINTS)), CLASSES]
     assert loss == pytest.approx(-np.log(own).mean(), abs=1e-4)
-
-
-def test_equal_views_count_as_one_photo():
-    np.testing.assert_allclose(predicted(fitted(views=3)[0]), predicted(fitted()[0]), atol=1e-3)
 
 
 def test_fewer_landmarks_fit_coarser():
