@@ -6,11 +6,13 @@ Equal networks give equal bytes.
 import logging
 import warnings
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
 
 from portrait18.core.files import atomic_write
+from portrait18.models.backbones import Network
 from portrait18.models.inference import Model
 
 OPSET = 18  # the exporter's own; another one needs a conversion
@@ -21,14 +23,18 @@ class _ExportModule(nn.Module):
 
     def __init__(self, model: Model, flip: bool):
         super().__init__()
-        self.network, self.target, self.flip = model.network, model.target, flip
+        self.network, self.target, self.flip = cast(Network, model.network), model.target, flip
 
     def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, ...]:
         inputs = crops.permute(0, 3, 1, 2).float()
         views = [inputs, inputs.flip(3)] if self.flip else [inputs]
-        outputs = self.network(torch.cat(views))
         decoders = [self.target.probabilities] + ([self.target.years] if self.target.years else [])
-        return tuple(d(outputs).unflatten(0, (len(views), -1)).mean(0) for d in decoders)
+        if not getattr(self.network.head, "averages_views", False):
+            outputs = self.network(torch.cat(views))
+            return tuple(d(outputs).unflatten(0, (len(views), -1)).mean(0) for d in decoders)
+        features = torch.cat([part(torch.cat(views)) for part in self.network.features], 1)
+        outputs = self.network.head(features.unflatten(0, (len(views), -1)).mean(0)).float()
+        return tuple(decode(outputs) for decode in decoders)
 
 
 def write(model: Model, flip: bool, path: str | Path) -> None:
