@@ -10,6 +10,7 @@
     projects, timer    copies of the project for real dvc commands, and the time of their stages
     load      an HTTP load generator
     crop, train, variants, predict, pipeline, parallel, memory, growth, serving    the rows
+    detection share of found faces by mask state; a command of its own
     report    reports/benchmarks.json and the table made from it
 
 Results are ratios where possible: seconds depend on the machine and its load, and both sides of an

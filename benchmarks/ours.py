@@ -65,7 +65,7 @@ def detect(paths: list[str], min_face: float, batch_size: int) -> Measured:
     batches = equal_batches([reader.read(path) for path in paths], batch_size)
 
     def run() -> dict:
-        found = [photo_faces for batch in batches for photo_faces in detector(batch)]
+        found = [photo_faces for batch in batches for photo_faces in detector(batch, "mtcnn")]
         boxes = [[list(face[:4]) for face in photo_faces] for photo_faces in found]
         return {"photos": len(found), "boxes": boxes}
 
