@@ -146,7 +146,9 @@ def test_outputs_belong_to_a_stage_or_to_make(path):
     for span in spans(path):
         if re.fullmatch(r"(?:reports|models|data/ensemble)/[\w./]+", span):
             known = re.search(rf"\b{re.escape(span.rstrip('/'))}\b", stages)
-            inside = any(f"- {out}\n" in stages for out in parents(span))
+            inside = any(
+                re.search(rf"[\[ ]{re.escape(out)}[],\n]", stages) for out in parents(span)
+            )
             assert known or inside or (REPO / span).exists(), span
 
 
