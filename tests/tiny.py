@@ -44,6 +44,7 @@ def mix(name: str, **changes) -> dict:
 
 
 NO_AUGMENTATION = {"flip": 0, "rotate": 0, "scale": 0, "color": 0, "blur": 0, "erase": 0}
+NO_AUGMENTATION |= {"randaugment": 0, "randaugment_magnitude": 9}
 VARIANTS = {
     "schedule": ScheduleParams,
     "loss": LossParams,
@@ -75,7 +76,8 @@ _SMALL = {
     "dropout_samples": 1,
     "drop_path": 0.0,
     "sampling": sampling(),
-    "augment": {"flip": 0.5, "rotate": 5, "scale": 0.1, "color": 0.1, "blur": 0.1, "erase": 0.1},
+    "augment": NO_AUGMENTATION
+    | {"flip": 0.5, "rotate": 5, "scale": 0.1, "color": 0.1, "blur": 0.1, "erase": 0.1},
     "mix": "none",
 }
 

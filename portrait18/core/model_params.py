@@ -47,6 +47,8 @@ class AugmentParams(Section):
     color: Float = Fraction
     blur: Float = Fraction
     erase: Float = Fraction
+    randaugment: Int = Field(ge=0, le=14)
+    randaugment_magnitude: Int = Field(ge=0, le=30)
 
 
 class ModelParams(Section):

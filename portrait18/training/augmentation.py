@@ -1,4 +1,4 @@
-"""Random augmentation of training crops with albumentations, drawn from (seed, epoch, sample)."""
+"""Random augmentation of training crops, drawn from (seed, epoch, sample)."""
 
 import math
 import os
@@ -10,6 +10,9 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations as A
 import cv2
 import numpy as np
+import torch
+from PIL import Image
+from torchvision.transforms import InterpolationMode, v2
 
 from portrait18.core.model_params import AugmentParams
 from portrait18.dataset.warping import warp
@@ -18,6 +21,8 @@ cv2.setNumThreads(0)  # on tiny crops OpenCV's threads only compete with PyTorch
 
 #: Weights of red, green and blue in gray, as in torchvision and albumentations.
 _GRAY = np.array([0.299, 0.587, 0.114])
+#: Gray of erased rectangles, and beyond the sides of crops that RandAugment moves.
+_FILL = 127
 #: Largest shrink factor at which one bilinear sampling is as sharp as averaging areas.
 MAX_DIRECT_SHRINK = 1.5
 
@@ -124,6 +129,38 @@ class MatrixColorJitter(A.ImageOnlyTransform):
         return cv2.transform(img, matrix)
 
 
+class RandAugment(A.ImageOnlyTransform):
+    """Apply random operations of torchvision's RandAugment (Cubuk et al. 2020).
+
+    They shear, shift, rotate, sharpen, posterize, solarize, equalize the histogram and change
+    brightness, color and contrast. Pillow computes them, for whole crops of this size in less time
+    than torchvision's own code.
+
+    Args:
+        operations: operations for each crop, drawn with replacement.
+        magnitude: their strength, 0 to 30.
+    """
+
+    def __init__(self, operations: int, magnitude: int):
+        super().__init__(p=1.0)
+        bilinear = InterpolationMode.BILINEAR
+        self.policy = v2.RandAugment(
+            operations, magnitude, interpolation=bilinear, fill=[_FILL] * 3
+        )
+
+    def get_params(self) -> dict:
+        """Draw the arguments of `apply`."""
+        return {"seed": self.py_random.getrandbits(63)}
+
+    def apply(self, img: np.ndarray, seed: int = 0, **params) -> np.ndarray:
+        """Transform a crop, uint8 (S, S, 3), RGB, with draws that depend on `seed` only."""
+        # torchvision draws from PyTorch's global generator, which dropout on CPUs shares.
+        # `torch.manual_seed` would also reset the generators of GPUs.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            return np.array(self.policy(Image.fromarray(img)))
+
+
 def make(params: AugmentParams, size: int) -> A.Compose:
     """Return the transform from a stored crop, uint8 (S, S, 3), to uint8 (size, size, 3)."""
     steps: list[A.BasicTransform] = [
@@ -137,10 +174,12 @@ def make(params: AugmentParams, size: int) -> A.Compose:
             num_holes_range=(1, 1),
             hole_height_range=(0.2, 0.4),
             hole_width_range=(0.2, 0.4),
-            fill=127,
+            fill=_FILL,
             p=params.erase,
         ),
     ]
+    if params.randaugment:  # a step that is off would still draw, and change all later draws
+        steps.insert(1, RandAugment(params.randaugment, params.randaugment_magnitude))
     return A.Compose(steps)
 
 

@@ -4,7 +4,10 @@ import albumentations as A
 import cv2
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 from tiny import NO_AUGMENTATION
+from torchvision.transforms import v2
 
 from portrait18.core.model_params import AugmentParams
 from portrait18.training import augmentation
@@ -24,9 +27,11 @@ def spot(side=128, edge=32):
     return crop
 
 
-@pytest.mark.parametrize("name", ["flip", "rotate", "scale", "color", "blur", "erase"])
+@pytest.mark.parametrize(
+    "name", ["flip", "rotate", "scale", "color", "blur", "erase", "randaugment"]
+)
 def test_results_depend_on_the_seed_only(name):
-    strength = {"flip": 0.5, "rotate": 20, "scale": 0.3}.get(name, 1.0)
+    strength = {"flip": 0.5, "rotate": 20, "scale": 0.3, "randaugment": 2}.get(name, 1.0)
     one, another = transform(**{name: strength}), transform(**{name: strength})
     augmentation.apply(another, CROP, 99)
     results = [augmentation.apply(one, CROP, seed) for seed in range(12)]
@@ -201,6 +206,40 @@ def test_erase_fills_one_gray_rectangle():
         assert gray.sum() == height * width
         assert 19 <= height <= 41
         assert 19 <= width <= 41
+
+
+def test_randaugment_is_torchvisions_and_leaves_the_global_generator_alone():
+    step = augmentation.RandAugment(2, 9)
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    ours = step.apply(portrait(), seed=5)
+    assert (torch.rand(3) == expected).all()
+    torch.manual_seed(5)
+    theirs = v2.RandAugment(2, 9, interpolation=v2.InterpolationMode.BILINEAR, fill=[127] * 3)
+    assert (ours == np.array(theirs(Image.fromarray(portrait())))).all()
+
+
+def test_randaugment_changes_more_with_more_operations_and_higher_magnitude():
+    def change(**strengths):
+        step = transform(128, **strengths)
+        return np.mean(
+            [
+                absolute_difference(augmentation.apply(step, portrait(), s), portrait()).mean()
+                for s in range(40)
+            ]
+        )
+
+    weak = change(randaugment=1, randaugment_magnitude=3)
+    assert weak < change(randaugment=3, randaugment_magnitude=3)
+    assert weak < change(randaugment=1, randaugment_magnitude=25)
+
+
+def test_randaugment_adds_no_step_when_off():
+    """A step that is off would still draw, and change the draws of the steps after it."""
+    names = [type(step).__name__ for step in transform(64).transforms]
+    assert names == ["AffineResize", "MatrixColorJitter", "OneOf", "CoarseDropout"]
+    assert "RandAugment" in [type(s).__name__ for s in transform(64, randaugment=1).transforms]
 
 
 def test_sample_seeds_differ_by_seed_epoch_and_sample():
