@@ -98,7 +98,8 @@ def models(bench: Bench, folds: int) -> list[str]:
         path = bench.folder / f"{name}.safetensors"
         if not path.exists():
             torch.manual_seed(0)
-            network = backbones.create(params, make_target(params).widths)
-            inference.save(path, network, params, bench.params.crop)
+            crop = bench.params.crop
+            network = backbones.create(params, make_target(params).widths, crop.margin)
+            inference.save(path, network, params, crop)
         files += [str(path)] * folds
     return files

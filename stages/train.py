@@ -25,7 +25,7 @@ def main(*words: str) -> None:
     processes.init()
     p = params.load()
     run = Run.parse(*words)
-    data = _load_data(run)
+    data = _load_data(run, p.crop.margin)
     loop.validate_models(p.train)
     model = p.model(run.model)
     code = code_fingerprint("train_round2" if run.round == 2 else "train")
@@ -41,14 +41,14 @@ def main(*words: str) -> None:
     inference.save(run.weights, network, model, p.crop)
 
 
-def _load_data(run: Run) -> TrainingData:
+def _load_data(run: Run, margin: float) -> TrainingData:
     """Load the training photos and, in round 2, the evaluation photos, which are in no fold."""
     labels = tables.read("data/labels.csv")
     crops, table = crop_store.load(CROPS, "train")
     crop_store.validate_same_photos(table, labels)
     folds = splits.photo_folds(labels, tables.read("data/folds.csv"))
     if run.round == 1:
-        return TrainingData(crops, labels, folds)
+        return TrainingData(crops, labels, folds, margin)
     eval_crops, table = crop_store.load(CROPS, "eval")
     pseudo = tables.read(run.pseudo_labels).set_index("photo").loc[table.photo].reset_index()
     processes.print_once(
@@ -58,4 +58,5 @@ def _load_data(run: Run) -> TrainingData:
         crop_store.ConcatCrops([crops, eval_crops]),
         pd.concat([labels, pseudo], ignore_index=True),
         np.append(folds, np.full(len(pseudo), -1)),
+        margin,
     )

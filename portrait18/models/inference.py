@@ -154,7 +154,9 @@ def load(
     target = make_target(file.params)
     if file.frozen:
         return _load_frozen(file, target, device, {} if extractors is None else extractors)
-    network: nn.Module = backbones.create(file.params, target.widths, weights="none")
+    network: nn.Module = backbones.create(
+        file.params, target.widths, file.crop.margin, weights="none"
+    )
     file.load_into(network)
     network = fold_batchnorm(network, file.params.image_size)
     network = network.to(device).to(memory_format=torch.channels_last)

@@ -17,11 +17,13 @@ class TrainingData:
         crops: uint8 (N, S, S, 3), or features of frozen backbones, float16 (N, V, F).
         labels: N rows; see `portrait18.dataset.labels`.
         folds: int (N,), the fold in which each photo belongs to the validation set; -1: in none.
+        margin: `crop.margin` of the crops; only backbones for faces need it.
     """
 
     crops: CropArray
     labels: pd.DataFrame
     folds: np.ndarray
+    margin: float | None = None
 
     def train_rows(self, fold: int) -> np.ndarray:
         """Return the rows to train on: photos with `train` = 1 outside the fold, int64."""

@@ -93,7 +93,7 @@ class Trainer:
 
     def create_network(self) -> torch.nn.Module:
         """Return the network with its initial weights."""
-        return backbones.create(self.params, self.target.widths)
+        return backbones.create(self.params, self.target.widths, self.data.margin)
 
     @property
     def eval_model(self) -> torch.nn.Module:

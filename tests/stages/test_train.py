@@ -17,7 +17,7 @@ def test_running_out_of_memory_names_existing_params_to_lower(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     write_params(tmp_path / "params.yaml")
     shutil.copy(REPO / "dvc.yaml", tmp_path)
-    monkeypatch.setattr(train, "_load_data", lambda run: TrainingData(CROPS, LABELS, FOLDS))
+    monkeypatch.setattr(train, "_load_data", lambda *_: TrainingData(CROPS, LABELS, FOLDS))
     monkeypatch.setattr(train.loop, "fit", fit)
     with pytest.raises(UserError) as caught:
         train.main("mask", "0", "0")

