@@ -13,21 +13,27 @@ import torch
 from pytorch_grad_cam import GradCAM
 from torch import nn
 
+from portrait18.dataset.alignment import Square
 from portrait18.dataset.classes import ALL, TASKS, Task
 from portrait18.models import contrast
-from portrait18.models.backbones import Network
+from portrait18.models.backbones import Features, Network
 from portrait18.models.inference import Model
+from portrait18.models.resample import Resample
 from portrait18.models.views import resize, to_device
 
 OPACITY = 0.65  # of the color where the map is highest; the face must stay visible
 
 
 class _HookPoint(nn.Module):
-    """Pass a backbone's last features through; `hook` sees a feature map as (N, C, H, W)."""
+    """Pass a backbone's last features through; `hook` sees a feature map as (N, C, H, W).
 
-    def __init__(self, backbone: nn.Module):
+    `region` is what the backbone sees of a crop, as fractions of its side; None: all.
+    """
+
+    def __init__(self, part: Features):
         super().__init__()
-        self.channels_last = getattr(backbone, "output_fmt", "NCHW") == "NHWC"
+        self.channels_last = getattr(part.backbone, "output_fmt", "NCHW") == "NHWC"
+        self.region = part.resample.region if part.resample else None
         self.hook = nn.Identity()
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
@@ -44,14 +50,11 @@ class HookedNetwork(nn.Module):
         self.network = cast(Network, network)
         # Any: PyTorch does not type the attributes of a module's children.
         self.parts: list[Any] = list(self.network.features)
-        self.points = nn.ModuleList(_HookPoint(part.backbone) for part in self.parts)
+        self.points = nn.ModuleList(_HookPoint(part) for part in self.parts)
 
     def last_features(self, photos: torch.Tensor) -> list[torch.Tensor]:
         """Return each backbone's features before pooling, a map or tokens, for (N, 3, S, S)."""
-        return [
-            part.backbone.forward_features((photos.float() - part.mean) / part.std)
-            for part in self.parts
-        ]
+        return [part.backbone.forward_features(part.prepare(photos)) for part in self.parts]
 
     def forward(self, photos: torch.Tensor) -> torch.Tensor:
         """Return the network's outputs (N, widths) for photos (N, 3, S, S)."""
@@ -63,8 +66,8 @@ class HookedNetwork(nn.Module):
         ]
         return self.network.head(torch.cat(pooled, 1)).float()
 
-    def target_layers(self, size: int) -> list[nn.Module]:
-        """Return the modules that see a feature map for photos of `size` pixels.
+    def map_points(self, size: int) -> list[_HookPoint]:
+        """Return the modules whose hooks see a feature map for photos of `size` pixels.
 
         Backbones that end in tokens have none.
         """
@@ -72,7 +75,7 @@ class HookedNetwork(nn.Module):
         with torch.inference_mode():
             last = self.last_features(torch.zeros(1, 3, size, size, device=device))
         return [
-            cast(_HookPoint, point).hook
+            cast(_HookPoint, point)
             for point, features in zip(self.points, last, strict=True)
             if features.ndim == 4
         ]
@@ -83,7 +86,7 @@ def has_feature_map(model: Model) -> bool:
 
     Plain vision transformers end in a sequence of tokens.
     """
-    return bool(HookedNetwork(model.network).target_layers(model.params.image_size))
+    return bool(HookedNetwork(model.network).map_points(model.params.image_size))
 
 
 def predicted_tasks(model: Model) -> list[Task]:
@@ -105,6 +108,31 @@ def _log_odds(model: Model, outputs: torch.Tensor, task: Task, class_index: int)
     return chosen.clamp(smallest).log() - others.clamp(smallest).log()
 
 
+class _RegionGradCAM(GradCAM):
+    """Grad-CAM that puts the map of each backbone on the region of the crop that it sees."""
+
+    def __init__(self, network: HookedNetwork, points: list[_HookPoint]):
+        super().__init__(network, [point.hook for point in points])
+        self.regions = [point.region for point in points]
+
+    def compute_cam_per_layer(self, *args) -> list[np.ndarray]:
+        """Return a map (N, 1, S, S) for each layer."""
+        maps = super().compute_cam_per_layer(*args)
+        return [m if r is None else _place(m, r) for m, r in zip(maps, self.regions, strict=True)]
+
+
+def _place(maps: np.ndarray, region: Square) -> np.ndarray:
+    """Return maps (N, 1, S, S) of a region as maps of the whole crop, 0 outside of the region."""
+    size = maps.shape[-1]
+    inverse = Square(-region.x0 / region.side, -region.y0 / region.side, 1 / region.side)
+    centers = (np.arange(size) + 0.5) / size
+    columns, rows = (
+        (centers >= start) & (centers <= start + region.side) for start in (region.x0, region.y0)
+    )
+    placed = Resample(inverse, size, size)(torch.from_numpy(maps).float()).numpy()
+    return placed * (rows[:, None] & columns)
+
+
 def grad_cam(model: Model, crops: np.ndarray, task: Task, class_indices: np.ndarray) -> np.ndarray:
     """Return how strongly each place of each crop supports a class.
 
@@ -123,7 +151,7 @@ def grad_cam(model: Model, crops: np.ndarray, task: Task, class_indices: np.ndar
     photos = to_device(resize(contrast.equalize(crops, model.params.clahe), size), device).float()
     photos.requires_grad_()  # the weights of frozen backbones have no gradients
     scores = [lambda outputs, c=int(c): _log_odds(model, outputs, task, c) for c in class_indices]
-    return GradCAM(network, network.target_layers(size))(photos, scores)
+    return _RegionGradCAM(network, network.map_points(size))(photos, scores)
 
 
 def overlay(crops: np.ndarray, maps: np.ndarray) -> np.ndarray:
