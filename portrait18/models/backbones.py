@@ -14,7 +14,7 @@ from portrait18.models.bundled import BUNDLED
 from portrait18.models.faces import FACE_BACKBONES
 from portrait18.models.heads import make_head
 from portrait18.models.resample import Resample
-from portrait18.models.weights import read_verified
+from portrait18.models.weights import load_tensors, matching_tensors, read_verified
 
 
 class Features(nn.Module):
@@ -37,10 +37,10 @@ class Features(nn.Module):
         self.width = cast(int, backbone.head_hidden_size)
         config = cast(dict, backbone.pretrained_cfg)
         self.register_buffer(
-            "mean", torch.tensor(config["mean"]).view(1, 3, 1, 1) * 255, persistent=False
+            "mean", torch.tensor(config["mean"]).float().view(1, 3, 1, 1) * 255, persistent=False
         )
         self.register_buffer(
-            "std", torch.tensor(config["std"]).view(1, 3, 1, 1) * 255, persistent=False
+            "std", torch.tensor(config["std"]).float().view(1, 3, 1, 1) * 255, persistent=False
         )
 
     def prepare(self, photos: torch.Tensor) -> torch.Tensor:
@@ -137,7 +137,7 @@ def validate(params: ModelParams) -> None:
             with torch.device("meta"):  # shapes only
                 backbone = _build(name, params)
             if match := WEIGHTS_FILE.fullmatch(source):
-                _matching_tensors(backbone, read_verified(**match.groupdict()), source, index)
+                matching_tensors(backbone, read_verified(**match.groupdict()), source, index)
         except UserError as error:
             problems += error.problems
     if problems:
@@ -200,9 +200,9 @@ def _create_backbone(
         _validate_hub(name)
     backbone = _build(name, params, pretrained=weights == "hub")
     if weights == "bundled":
-        _load(backbone, BUNDLED[name].state(backbone), weights)
+        load_tensors(backbone, BUNDLED[name].state(backbone), weights)
     elif match := WEIGHTS_FILE.fullmatch(weights):
-        _load(backbone, read_verified(**match.groupdict()), weights, index)
+        load_tensors(backbone, read_verified(**match.groupdict()), weights, index)
     return backbone
 
 
@@ -241,30 +241,5 @@ def _build_face(name: str, params: ModelParams | _BackboneParams, pretrained: bo
     face = FACE_BACKBONES[name]
     backbone = face.create()
     if pretrained and face.hub:
-        _load(backbone, face.hub(), "hub")
+        load_tensors(backbone, face.hub(), "hub")
     return backbone
-
-
-def _tensor_names(backbone: nn.Module) -> list[str]:
-    return [k for k in backbone.state_dict() if not k.endswith("num_batches_tracked")]
-
-
-def _load(backbone: nn.Module, state: dict[str, torch.Tensor], source: str, index: int = 0) -> None:
-    backbone.load_state_dict(_matching_tensors(backbone, state, source, index), strict=False)
-
-
-def _matching_tensors(
-    backbone: nn.Module, state: dict[str, torch.Tensor], source: str, index: int
-) -> dict[str, torch.Tensor]:
-    """Return the backbone's tensors from a state dict; extra tensors are ignored."""
-    own, names = backbone.state_dict(), _tensor_names(backbone)
-    # Files of this project prefix the names with the backbone's place in the network.
-    state = {k.removeprefix(f"features.{index}.backbone."): v for k, v in state.items()}
-    wrong = [k for k in names if k not in state or state[k].shape != own[k].shape]
-    if wrong:
-        raise UserError(
-            f"weights {source} do not fit the backbone: {len(wrong)} of {len(names)} tensors are"
-            f" missing or have another shape, first {wrong[0]}; set backbone to the one that they"
-            " were trained with"
-        )
-    return {k: state[k] for k in names}

@@ -13,6 +13,7 @@ from torch import nn
 from portrait18.core.errors import UserError
 from portrait18.core.package_data import package_file
 from portrait18.models import dlib_resnet, sface
+from portrait18.models.weights import tensor_names
 
 State = dict[str, torch.Tensor]
 
@@ -58,7 +59,7 @@ def _efficientnet_lite(path: Path, backbone: nn.Module) -> State:
     """
     state = torch.load(path, weights_only=True)
     tensors = [v for k, v in state.items() if not k.endswith("num_batches_tracked")][:-2]
-    names = [k for k in backbone.state_dict() if not k.endswith("num_batches_tracked")]
+    names = tensor_names(backbone)
     if len(tensors) != len(names):
         raise UserError(
             f"{path} has {len(tensors)} tensors, timm's model has {len(names)}; install the pinned"

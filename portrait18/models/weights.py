@@ -1,10 +1,14 @@
-"""Read weights files. Only safetensors files are opened, because unpickling can run code."""
+"""Read weights files, and load tensors into backbones.
+
+Only safetensors files of users are opened, because unpickling can run code.
+"""
 
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
+from torch import nn
 
 from portrait18.core.errors import REPAIR_HINT, UserError
 from portrait18.core.files import file_digest
@@ -67,6 +71,45 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     except SafetensorError as error:
         _reject_pickle(path)
         raise UserError(f"model {path} is damaged ({error}); {REPAIR_HINT}") from None
+
+
+def tensor_names(backbone: nn.Module) -> list[str]:
+    """Return the names of the tensors that a weights file must have, in their order."""
+    return [k for k in backbone.state_dict() if not k.endswith("num_batches_tracked")]
+
+
+def load_tensors(
+    backbone: nn.Module, state: dict[str, torch.Tensor], source: str, index: int = 0
+) -> None:
+    """Load the backbone's tensors from a state dict; see `matching_tensors`."""
+    backbone.load_state_dict(matching_tensors(backbone, state, source, index), strict=False)
+
+
+def matching_tensors(
+    backbone: nn.Module, state: dict[str, torch.Tensor], source: str, index: int
+) -> dict[str, torch.Tensor]:
+    """Return the backbone's tensors from a state dict; extra tensors are ignored.
+
+    Args:
+        backbone: tells the names and shapes.
+        state: of the backbone, or of a network of this project.
+        source: of the weights, for messages.
+        index: place of the backbone in that network.
+
+    Raises:
+        UserError: tensors are missing or have another shape.
+    """
+    own, names = backbone.state_dict(), tensor_names(backbone)
+    # Files of this project prefix the names with the backbone's place in the network.
+    state = {k.removeprefix(f"features.{index}.backbone."): v for k, v in state.items()}
+    wrong = [k for k in names if k not in state or state[k].shape != own[k].shape]
+    if wrong:
+        raise UserError(
+            f"weights {source} do not fit the backbone: {len(wrong)} of {len(names)} tensors are"
+            f" missing or have another shape, first {wrong[0]}; set backbone to the one that they"
+            " were trained with"
+        )
+    return {k: state[k] for k in names}
 
 
 def _reject_pickle(path: str | Path) -> None:

@@ -50,7 +50,7 @@ def real(**changes) -> inference.Model:
     params = model_params(**changes)
     target = make_target(params)
     torch.manual_seed(1)
-    network = backbones.create(params, target.widths)
+    network = backbones.create(params, target.widths, margin=0.4)
     with torch.no_grad():
         network.head.weight.mul_(100)
     return inference.Model(network.eval(), target, params, crop_params())
@@ -95,6 +95,15 @@ def test_a_real_network_without_flip(tmp_path):
     assert [value.name for value in proto.graph.output] == ["probabilities"]
     assert proto.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert_no_paths(path)
+
+
+def test_a_backbone_that_cuts_its_region_out_of_the_crop(tmp_path):
+    model, path = real(backbone="dlib_resnet", weights="bundled"), tmp_path / "dlib.onnx"
+    onnx_export.write(model, False, path)
+    crops = noise(3, 40)[:, :SIZE, :SIZE]
+    [found], [wanted] = run_onnx(path, crops), expected(model, crops, False)
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4)
+    assert np.ptp(wanted, axis=0).max() > 0.01, "the crops must differ"
 
 
 def assert_no_paths(path):

@@ -8,11 +8,13 @@ import torch
 from tiny import model_params
 from torch import nn
 
+from portrait18.dataset.alignment import Square
 from portrait18.dataset.classes import AGE, GENDER, MASK, TASKS
 from portrait18.models import backbones
 from portrait18.models.backbones import Features, Network
 from portrait18.models.heads import make_head
 from portrait18.models.inference import Model
+from portrait18.models.resample import Resample
 from portrait18.models.targets import make_target
 from portrait18.visualization import heatmaps
 
@@ -129,12 +131,13 @@ def test_an_age_regression_has_a_map_for_each_age_group(age_group, bright):
         ("swin_tiny_patch4_window7_224", True),
         ("test_vit", False),
         ("test_vit+test_resnet", True),
+        ("sface+test_resnet", True),
     ],
 )
 def test_backbones_that_end_in_a_feature_map_have_a_heat_map(backbone, has_map):
     params = model_params(backbone=backbone, task="gender", image_size=64)
     target = make_target(params)
-    network = backbones.create(params, target.widths).eval()
+    network = backbones.create(params, target.widths, margin=0.4).eval()
     model = Model(network, target, params, None)
     photos = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 3, 64, 64), np.uint8))
     with torch.no_grad():
@@ -146,6 +149,23 @@ def test_backbones_that_end_in_a_feature_map_have_a_heat_map(backbone, has_map):
         )
         assert maps.shape == (2, 64, 64)
         assert np.isfinite(maps).all()
+
+
+def test_the_map_of_a_backbone_lies_on_the_region_that_it_sees():
+    model = color_model(BY_COLOR, task="gender")
+    region = Square(0.25, 0.5, 0.5)
+    whole = model.network.features[0]
+    model.network.features[0] = Features(whole.backbone, Resample(region, 32, 32))
+    photo = np.zeros((1, 32, 32, 3), np.uint8)
+    photo[0, 16:24, 16:24, 0] = 255  # a quarter of the region: its top right
+    cam = heatmaps.grad_cam(model, photo, GENDER, np.array([0]))[0]
+    assert cam.max() == pytest.approx(1, abs=1e-3)
+    rows, columns = np.nonzero(cam > 0.5)
+    assert 14 <= rows.min() <= rows.max() <= 24
+    assert 14 <= columns.min() <= columns.max() <= 24
+    outside = cam.copy()
+    outside[16:, 8:24] = 0
+    assert (outside == 0).all()
 
 
 def test_the_overlay_changes_only_places_where_the_map_is_bright():
