@@ -35,6 +35,8 @@ class Features(nn.Module):
         self.backbone = backbone
         self.resample = resample
         self.width = cast(int, backbone.head_hidden_size)
+        #: Number of features from each layer of the backbone.
+        self.blocks = list(getattr(backbone, "feature_blocks", (self.width,)))
         config = cast(dict, backbone.pretrained_cfg)
         self.register_buffer(
             "mean", torch.tensor(config["mean"]).float().view(1, 3, 1, 1) * 255, persistent=False

@@ -44,7 +44,7 @@ class Extractor:
         self, name: str, weights: str, image_size: int, margin: float, device: torch.device
     ):
         created = backbones.create_features(name, weights, image_size, margin)
-        self.blocks: list[int] = getattr(created, "blocks", [created.width])
+        self.blocks: list[int] = created.blocks
         network: nn.Module = created.eval()
         self.backbone = FrozenBackbone(name, weights, tensor_digest(network), image_size)
         network = fold_batchnorm(network, image_size).requires_grad_(False)

@@ -22,6 +22,7 @@ _LAYERS = (
 )
 SIZE = 112  # pixels of the input
 _MAP = 7  # pixels of the last feature map
+EMBEDDING = 128  # numbers that the network was trained to output
 
 
 class _ConvNorm(nn.Sequential):
@@ -36,16 +37,21 @@ class _ConvNorm(nn.Sequential):
 
 
 class SFace(nn.Module):
-    """SFace with timm's interface: `forward_features` gives a map, `forward_head` the embedding.
+    """SFace with timm's interface: `forward_features` gives a map, `forward_head` the features.
+
+    Features are the average of the last map and the embedding of identities. The map tells more of
+    gender and age: recognition discards what changes in a person's life.
 
     Input: float (N, 3, 112, 112), RGB, normalized by `pretrained_cfg`, aligned to the region
-    `portrait18.dataset.alignment.ARCFACE`. Output: float (N, 128), not normalized.
+    `portrait18.dataset.alignment.ARCFACE`. Output: float (N, 1024 + 128), not normalized.
 
     RGB is the order of the weights: OpenCV's `FaceRecognizerSF` swaps the channels of its BGR
     photos.
     """
 
-    head_hidden_size = 128
+    #: Number of features from each layer.
+    feature_blocks = (_LAYERS[-1][0], EMBEDDING)
+    head_hidden_size = sum(feature_blocks)
     #: As fractions of 255: (x - 127.5) / 128.
     pretrained_cfg: ClassVar = {"mean": (0.5,) * 3, "std": (128 / 255,) * 3}
 
@@ -59,8 +65,8 @@ class SFace(nn.Module):
             inputs = outputs
         self.blocks = nn.Sequential(*blocks)
         self.norm = nn.BatchNorm2d(inputs, eps=2e-5)
-        self.embedding = nn.Linear(inputs * _MAP * _MAP, self.head_hidden_size)
-        self.embedding_norm = nn.BatchNorm1d(self.head_hidden_size, eps=2e-5)
+        self.embedding = nn.Linear(inputs * _MAP * _MAP, EMBEDDING)
+        self.embedding_norm = nn.BatchNorm1d(EMBEDDING, eps=2e-5)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
@@ -70,11 +76,12 @@ class SFace(nn.Module):
         return self.norm(self.blocks(self.stem(photos)))
 
     def forward_head(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the embedding (N, 128) of feature maps (N, 1024, 7, 7)."""
-        return self.embedding_norm(self.embedding(features.flatten(1)))
+        """Return the features (N, 1152) of feature maps (N, 1024, 7, 7)."""
+        embedding = self.embedding_norm(self.embedding(features.flatten(1)))
+        return torch.cat([features.mean((2, 3)), embedding], 1)
 
     def forward(self, photos: torch.Tensor) -> torch.Tensor:
-        """Return the embedding of a batch."""
+        """Return the features of a batch."""
         return self.forward_head(self.forward_features(photos))
 
     def group_matcher(self, coarse: bool = False) -> dict:

@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 from dlib_reference import photos
+from torch.nn import functional as F
 
 from portrait18.core.errors import UserError
 from portrait18.models import sface
@@ -45,9 +46,12 @@ def reference(file, pixels: np.ndarray) -> np.ndarray:
 def test_embeddings_equal_those_of_the_onnx_file(network, file):
     pixels = photos(112).transpose(0, 3, 1, 2).astype(np.float32)
     mean, std = (torch.tensor(network.pretrained_cfg[k][0]) * 255 for k in ("mean", "std"))
-    found = network((torch.from_numpy(pixels) - mean) / std).numpy()
+    features = network((torch.from_numpy(pixels) - mean) / std)
+    average, embeddings = features.split(network.feature_blocks, 1)
     expected = reference(file, pixels)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(embeddings.numpy(), expected, rtol=0, atol=1e-4)
+    maps = network.forward_features((torch.from_numpy(pixels) - mean) / std)
+    torch.testing.assert_close(average, F.adaptive_avg_pool2d(maps, 1).flatten(1))
     assert np.abs(expected).max() > 1
 
 
