@@ -35,7 +35,8 @@ def expand(values: dict, where: str, problems: list[str], prefix: str = "") -> T
             value = expand(value, where, problems, f"{full}.")
         elif not _is_plain(value):
             problems.append(
-                f"{where}: {full} = {value!r} must be text, a number, true, false, a list or null"
+                f"{where}: {full} = {value!r} must be text, a number, true, false, null, or a"
+                " list of these or of mappings"
             )
         for part in reversed(parts):
             value = {part: value}
@@ -46,6 +47,8 @@ def expand(values: dict, where: str, problems: list[str], prefix: str = "") -> T
 def _is_plain(value: Any) -> bool:
     if isinstance(value, list):
         return all(item is not None and _is_plain(item) for item in value)
+    if isinstance(value, dict):  # in a list, such as features.views
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
     return value is None or isinstance(value, str | int | float)
 
 

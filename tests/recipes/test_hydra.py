@@ -20,6 +20,7 @@ def set_params(path, params, values):
     "value",
     [
         *(1, -2, 0.0005, True, False, [], [1.0, 0.92], ["mask", "age-class"], ["a b", "a,'b'"]),
+        *([{}], [{}, {"flip": True}, {"x": -0.05, "scale": 1.1}]),
         *("none", "mask", "x/y.z-1", "a+b", "FILE.safetensors@abc", "data/my photos", "", " a "),
         *("a,b", "'", "it's", '"q"', "\\", "a\\", "a\\'", "\\\\'x", "a=b", "a:b", "~a", "$HOME #1"),
         *("null", "True", "1e-5", "5", "-1", "1_000", "inf", "[1,2]", "{a:1}", "choice(1,2)"),

@@ -102,7 +102,7 @@ def test_all_faults_of_a_file_are_listed_together(recipe):
           'not a key': 1
           1: 2
           day: 2020-01-01
-          list: [1, {a: 1}]
+          list: [1, {1: a}]
           empty: {}
         """,
     )
@@ -119,7 +119,7 @@ def test_all_faults_of_a_file_are_listed_together(recipe):
             "not a key is not a param's name",
             "1 is not a param's name",
             "day = datetime.date(2020, 1, 1) must be text",
-            "list = [1, {'a': 1}] must be",
+            "list = [1, {1: 'a'}] must be",
             "empty is an empty mapping",
         ),
         strict=True,
