@@ -67,6 +67,8 @@ def numpy_results(values: np.ndarray) -> dict[str, np.ndarray]:
         "std": values.std(1),
         "sum": values.sum(1),
         "solve": np.linalg.solve(values[:, :64], values[:, :3]),
+        "inv": np.linalg.inv(values[:, :64] + 64 * np.eye(64, dtype=values.dtype)),
+        "cholesky": np.linalg.cholesky(values @ values.T),
     }
 
 

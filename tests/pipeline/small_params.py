@@ -19,6 +19,28 @@ SMALL = {
     "predict": {"batch_size": 4},  # and several batches
 }
 
+#: Changes that freeze the backbone of the models of gender and age.
+FROZEN = {
+    "matrix": {"models": ["mask"], "frozen": ["gender", "age-class"]},
+    "features": {
+        "backbones": ["tf_efficientnet_lite0"],
+        "image_size": 32,
+        "views": [{}, {"flip": True}, {"scale": 1.1}],
+        "batch_size": 16,
+    },
+    "train": {
+        "gender": {
+            "backbone": "tf_efficientnet_lite0",
+            "epochs": 2,
+            "head": {"name": "mlp", "width": 8, "depth": 1},
+        },
+        "age-class": {
+            "backbone": "tf_efficientnet_lite0",
+            "head": {"name": "ridge", "gamma": 0.4, "penalty": 0.5},
+        },
+    },
+}
+
 
 def merge(base: dict, changes: dict) -> dict:
     """Return `base` with `changes` merged into its nested mappings."""

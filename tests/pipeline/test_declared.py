@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from dvc.repo import Repo
+from small_params import FROZEN as FROZEN_PARAMS
 
 pytestmark = pytest.mark.pipeline
 SPY = Path(__file__).with_name("spy.py")
@@ -30,6 +31,7 @@ STAGES = [
     "score",
     "report",
 ]
+FROZEN = ["features@tf_efficientnet_lite0-train", "fit@gender"]
 ROUND2 = ["pseudo_label@mask-0", "train_round2@mask-0-0", "predict_round2@mask-0-0"]
 
 
@@ -94,6 +96,12 @@ def test_every_file_that_round_2_opens_is_declared(project):
     assert {stage: undeclared(project, stage) for stage in ROUND2} == {s: [] for s in ROUND2}
 
 
+def test_every_file_that_frozen_models_open_is_declared(project):
+    project.set_params(FROZEN_PARAMS)
+    project.repro("fit@gender")
+    assert {stage: undeclared(project, stage) for stage in FROZEN} == {s: [] for s in FROZEN}
+
+
 def test_planted_reads_and_a_planted_write_are_found(project):
     (project.root / "data/secret.csv").write_text("a\n1\n")
     stage = project.root / "stages/split.py"
@@ -114,4 +122,4 @@ def test_planted_reads_and_a_planted_write_are_found(project):
 
 def test_every_kind_of_stage_is_watched(finished):
     kinds = set(yaml.safe_load((finished.root / "dvc.yaml").read_text())["stages"])
-    assert kinds == {name.split("@")[0] for name in STAGES + ROUND2}
+    assert kinds == {name.split("@")[0] for name in STAGES + ROUND2 + FROZEN}
