@@ -33,12 +33,17 @@ def folder(make_bundle, tmp_path):
 
 @pytest.fixture
 def predict(folder, capsys):
-    """predict(*arguments) -> exit status, lines on stdout, lines on stderr."""
+    """predict(*arguments) -> exit status, lines on stdout, lines on stderr after the first.
+
+    The first line on stderr describes the bundle.
+    """
 
     def run(*arguments):
         status = cli.main(["predict", "--bundle", "bundle", *map(str, arguments)])
         out, err = capsys.readouterr()
-        return status, out.splitlines(), err.splitlines()
+        first, *rest = err.splitlines()
+        assert first.startswith("bundle: Trained on 14 photos of 2 people")
+        return status, out.splitlines(), rest
 
     return run
 
@@ -242,7 +247,7 @@ def test_python_m_portrait18_has_clean_output_and_survives_a_closed_pipe(folder)
         folder, "predict", "photos", "--bundle", "bundle", "--json", capture_output=True
     )
     assert done.returncode == 0
-    assert done.stderr == ""
+    assert len(done.stderr.splitlines()) == 1, "the line that describes the bundle"
     assert len(done.stdout.splitlines()) == 3
     read, write = os.pipe()
     os.close(read)  # the reader is gone
@@ -251,4 +256,4 @@ def test_python_m_portrait18_has_clean_output_and_survives_a_closed_pipe(folder)
     )
     os.close(write)
     assert done.returncode == 1
-    assert done.stderr == ""
+    assert len(done.stderr.splitlines()) == 1, "the line that describes the bundle"
