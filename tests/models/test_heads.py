@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from portrait18.core.validation import tagged
 from portrait18.core.variants import HeadParams
-from portrait18.models.heads import HEADS, make_head
+from portrait18.models.heads import HEADS, KernelHead, make_head
 
 FEATURES = torch.randn(5, 16, generator=torch.Generator().manual_seed(0))
 
@@ -15,7 +15,11 @@ FEATURES = torch.randn(5, 16, generator=torch.Generator().manual_seed(0))
 def head(widths=(3,), **changes):
     torch.manual_seed(0)
     made = make_head(16, widths, model_params(**changes)).eval()
-    torch.nn.init.normal_(made.weight)
+    if isinstance(made, KernelHead):
+        made.support = FEATURES[:4].half()
+        made.coefficients = torch.randn(4, sum(widths))
+    else:
+        torch.nn.init.normal_(made.weight)
     return made
 
 
@@ -59,3 +63,19 @@ def test_dropout_is_off_outside_training(name):
 
 def test_every_head_of_the_params_is_implemented():
     assert set(HEADS) == set(tagged(get_args(HeadParams)[0]))
+
+
+def test_an_mlp_head_has_hidden_layers_with_relu():
+    mlp = head(head={"name": "mlp", "width": 7, "depth": 2}, dropout=0.5)
+    hidden = FEATURES
+    for layer in mlp.hidden:
+        hidden = F.relu(layer(hidden))
+    assert [layer.out_features for layer in mlp.hidden] == [7, 7]
+    torch.testing.assert_close(mlp(FEATURES), F.linear(hidden, mlp.weight, mlp.bias))
+
+
+def test_a_kernel_head_sums_gaussians_around_its_landmarks():
+    kernel = head(head={"name": "kernel", "gamma": 0.8, "C": 1.0, "landmarks": 4})
+    distances = torch.cdist(FEATURES, kernel.support.float())
+    expected = torch.exp(-0.8 / 16 * distances**2) @ kernel.coefficients
+    torch.testing.assert_close(kernel(FEATURES), expected, atol=1e-4, rtol=1e-4)
