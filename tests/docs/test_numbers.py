@@ -36,15 +36,15 @@ def test_group_sizes_of_the_model_card_sum_to_the_validation_set():
     groups = groups.assign(photos=groups.photos.str.replace(",", "")).astype(
         dict.fromkeys(groups.columns[1:], float)
     )
-    parts = [groups[:2], groups[2:9], groups[9:]]
-    assert [part.photos.sum() for part in parts] == [239 * 7] * 3
+    parts = [groups[:2], groups[2:10], groups[10:]]
+    assert [part.photos.sum() for part in parts] == [1199 * 7] * 3
     means = [
         [(part[c] * part.photos).sum() / part.photos.sum() for c in groups.columns[2:]]
         for part in parts
     ]
     assert means[0] == pytest.approx(means[1], abs=1e-3)
     assert means[0] == pytest.approx(means[2], abs=1e-3)
-    accuracy = result_rows(README)["18 classes, 239 validation people"][1]
+    accuracy = result_rows(README)["18 classes, 1,199 validation people"][1]
     assert float(accuracy) == pytest.approx(means[0][3], abs=1e-3)
 
 
