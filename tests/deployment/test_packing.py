@@ -80,10 +80,10 @@ def test_onnx_files_are_written_if_asked_for(make_bundle, monkeypatch):
 def test_networks_trained_on_different_crops_are_refused(make_bundle, monkeypatch):
     load = inference.load
 
-    def other_for_gender(path, device):
+    def other_for_gender(path, device, extractors):
         if "gender" in str(path):
             write_weights(RUNS[2], crop_params(image_size=40, margin=0.1), task="gender")
-        return load(path, device)
+        return load(path, device, extractors)
 
     monkeypatch.setattr(packing.inference, "load", other_for_gender)
     with pytest.raises(UserError, match="models mask 0-0 and gender 0-0 were trained on crops"):

@@ -25,7 +25,9 @@ CPU = torch.device("cpu")
 def faces_by_photo(finished):
     """Return the faces that `portrait18 predict` finds, by evaluation photo."""
     command = (sys.executable, "-m", "portrait18", "predict", "data/demo/eval/images", "--json")
-    lines = [json.loads(line) for line in finished.run(*command).splitlines()]
+    description, *output = finished.run(*command).splitlines()
+    assert description.startswith("models/bundle: Trained on ")
+    lines = [json.loads(line) for line in output]
     return {line["photo"].rsplit("/", 1)[1]: line["faces"] for line in lines}
 
 
