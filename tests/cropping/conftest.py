@@ -1,4 +1,4 @@
-"""Killed runs and growing data sets, in chunks of two photos."""
+"""A detector; killed runs and growing data sets, in chunks of two photos."""
 
 import numpy as np
 import pandas as pd
@@ -6,8 +6,13 @@ import pytest
 import torch
 from PIL import Image
 
-from portrait18.cropping import builder, reuse
+from portrait18.cropping import builder, faces, reuse
 from portrait18.dataset.inventory import probe
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return faces.Detector(0.2, torch.device("cpu"))
 
 
 @pytest.fixture

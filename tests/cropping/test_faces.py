@@ -2,27 +2,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from portraits import face, turned
 from tiny import demo_photo
 
 from portrait18.cropping import faces
-from portrait18.cropping.faces import Face
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def detector():
-    return faces.Detector(0.2, CPU)
-
-
-def face(x0, y0, x1, y1, tilt=0.0, score=1.0):
-    return Face(x0, y0, x1, y1, tilt, score)
-
-
-def turned(photo, degrees):
-    height, width = photo.shape[:2]
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
-    return cv2.warpAffine(photo, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
 
 
 def test_finds_the_one_face_of_a_portrait(detector):

@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-import torch
+from portraits import face, turned
 from tiny import demo_photo
 
 from portrait18.cropping import faces, framing
@@ -16,23 +16,7 @@ from portrait18.dataset.alignment import (
     within_crop,
 )
 
-CPU = torch.device("cpu")
 PARTS = ("left eye", "right eye", "nose", "left mouth", "right mouth")
-
-
-@pytest.fixture(scope="module")
-def detector():
-    return faces.Detector(0.2, CPU)
-
-
-def face(x0, y0, x1, y1, tilt=0.0, score=1.0):
-    return Face(x0, y0, x1, y1, tilt, score)
-
-
-def turned(photo, degrees):
-    height, width = photo.shape[:2]
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
-    return cv2.warpAffine(photo, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
 
 
 def placed(scale, degrees, center, points=TEMPLATE):
