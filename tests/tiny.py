@@ -22,7 +22,8 @@ from portrait18.dataset.classes import age_group, encode
 
 
 def sampling(**changes) -> dict:
-    return {"balance": 0, "per_person": 0, "ratios": [], "repeat": []} | changes
+    usual = {"balance": 0, "per_person": 0, "photos": "random", "ratios": [], "repeat": []}
+    return usual | changes
 
 
 def variant(params: Any, name: str, **changes) -> dict:

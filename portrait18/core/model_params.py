@@ -39,6 +39,7 @@ class SamplingParams(Section):
 
     balance: Float = Fraction
     per_person: Int = Field(ge=0)
+    photos: Literal["random", "by_mask"]
     ratios: list[Annotated[Float, Field(gt=0)]]
     repeat: list[Annotated[Int, Field(ge=1)]]
 

@@ -78,10 +78,8 @@ def _fit_kernel(
     target, settings = make_target(params), params.head
     rows = data.train_rows(run.fold)
     classes = class_index(target.task, data.labels, for_training=True).to_numpy()
-    people = data.labels.person.to_numpy()
-    rows = rows[
-        sampling.epoch_order(people[rows], classes[rows], params.sampling, run.seed, epoch=0)
-    ]
+    labels = data.labels.iloc[rows]
+    rows = rows[sampling.epoch_order(labels, classes[rows], params.sampling, run.seed, epoch=0)]
     features = data.crops[rows][:, : layout.test_views].astype(np.float32).mean(1)
     labels = data.labels.iloc[rows]
     network = StandardizedHead(features.shape[1], target.widths, params)

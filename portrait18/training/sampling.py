@@ -1,20 +1,27 @@
 """Which training photos an epoch uses, and in what order."""
 
 import numpy as np
+import pandas as pd
 
 from portrait18.core.model_params import SamplingParams
+from portrait18.dataset.classes import MASK
+
+#: The order in which `photos: by_mask` takes a person's photos.
+MASK_TURNS = ("none", "worn", "incorrect")
 
 
 def epoch_order(
-    people: np.ndarray, classes: np.ndarray, params: SamplingParams, seed: int, epoch: int
+    labels: pd.DataFrame, classes: np.ndarray, params: SamplingParams, seed: int, epoch: int
 ) -> np.ndarray:
     """Return indices into the training photos in the order of an epoch.
 
     Args:
-        people: ID of the person on each photo, (N,).
-        classes: class of each photo, int (N,).
+        labels: `person` and `mask` of each photo, N rows.
+        classes: class of each photo in the model's task, int (N,).
         params: the steps, in this order:
             `per_person`: draw this many photos of each person without replacement (0: all);
+            `photos` by_mask: draw them from the mask classes in turn, in the order of `MASK_TURNS`,
+            without those of which no photo is left;
             `ratios`: draw from each class without replacement so that the classes have these
             ratios, as many as the scarcest class allows (undersampling);
             `repeat`: repeat each photo of a class this many times (oversampling);
@@ -27,10 +34,12 @@ def epoch_order(
         int64; of length N if no step changes it.
     """
     rng = np.random.default_rng([seed, epoch, 0x5A])
-    chosen = rng.permutation(len(people))
+    chosen = rng.permutation(len(labels))
     if params.per_person:
-        _, person = np.unique(people, return_inverse=True)
-        chosen = chosen[_rank_within(person[chosen]) < params.per_person]
+        _, person = np.unique(labels.person.to_numpy(), return_inverse=True)
+        by_mask = params.photos == "by_mask"
+        masks = labels["mask"].to_numpy()[chosen] if by_mask else None
+        chosen = chosen[_person_rank(person[chosen], masks) < params.per_person]
     if params.ratios:
         ratios = np.array(params.ratios)
         counts = np.bincount(classes[chosen], minlength=len(ratios))
@@ -45,6 +54,23 @@ def epoch_order(
         weight = np.bincount(drawn)[drawn].astype(float) ** -params.balance
         chosen = rng.choice(chosen, len(chosen), p=weight / weight.sum())
     return chosen
+
+
+def _person_rank(people: np.ndarray, masks: np.ndarray | None) -> np.ndarray:
+    """Return when each photo's turn among those of its person is, int (N,).
+
+    Args:
+        people: index of the person on each photo, int (N,).
+        masks: mask class of each photo, int (N,), for turns by mask class; None: as they stand.
+    """
+    if masks is None:
+        return _rank_within(people)
+    turn = np.array([MASK_TURNS.index(name) for name in MASK.classes])[masks]
+    photos_before = _rank_within(people * len(MASK_TURNS) + turn)
+    order = np.lexsort((turn, photos_before))
+    rank = np.empty(len(people), np.int64)
+    rank[order] = _rank_within(people[order])
+    return rank
 
 
 def _rank_within(groups: np.ndarray) -> np.ndarray:

@@ -80,7 +80,6 @@ class Trainer:
         train_labels = data.labels.iloc[self.train_rows]
         self.counts = class_counts(self.target, train_labels).to(self.device)
         self.classes = class_index(self.target.task, data.labels, for_training=True).to_numpy()
-        self.people = data.labels.person.to_numpy()
         torch.manual_seed(run.seed)  # for the head's initial weights
         network = self.create_network().to(self.device).to(memory_format=torch.channels_last)
         self.network = cast(backbones.Network, distributed.sync_batchnorm(network))
@@ -108,8 +107,8 @@ class Trainer:
 
     def epoch_rows(self, epoch: int) -> np.ndarray:
         """Return the rows of the epoch's photos in their order, int64."""
-        people, classes = self.people[self.train_rows], self.classes[self.train_rows]
-        order = sampling.epoch_order(people, classes, self.params.sampling, self.run.seed, epoch)
+        labels, classes = self.data.labels.iloc[self.train_rows], self.classes[self.train_rows]
+        order = sampling.epoch_order(labels, classes, self.params.sampling, self.run.seed, epoch)
         return self.train_rows[order]
 
     def loader(self, epoch: int):

@@ -93,6 +93,18 @@ def test_a_head_depends_on_the_seed_only(head):
     assert not same(first, tensors(fit(**random, seed=1)))
 
 
+def test_by_mask_chooses_the_photos_that_a_head_is_fitted_on():
+    one = sampling(per_person=1, photos="by_mask")
+    fitted, history = fit(head=KERNEL, sampling=one)
+    assert np.isfinite(history[0]["train_loss"])
+    values, bare = features()[:, :2].astype(np.float32).mean(1), LABELS["mask"] == 2
+    rows = (FOLDS != 0) & bare.to_numpy()
+    assert len(fitted.head.support) == len(set(LABELS.person[rows]))
+    support = fitted.head.support.float() * fitted.std + fitted.mean
+    nearest = np.abs(values[:, None] - support.numpy()).sum(2).argmin(0)
+    assert bare[nearest].all()
+
+
 @pytest.mark.parametrize("head", ["linear", KERNEL, RIDGE], ids=["linear", "kernel", "ridge"])
 def test_validation_photos_are_never_trained_on(head):
     array, labels = features(), LABELS.copy()

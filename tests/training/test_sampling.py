@@ -1,17 +1,24 @@
 import numpy as np
+import pandas as pd
 import pytest
 from tiny import sampling
 
 from portrait18.core.model_params import SamplingParams
+from portrait18.dataset.classes import MASK
 from portrait18.training.sampling import epoch_order
 
 PEOPLE = np.repeat([f"p{i}" for i in range(60)], 7)
 CLASSES = np.repeat(np.r_[np.zeros(42, int), np.ones(12, int), np.full(6, 2)], 7)  # 7 : 2 : 1
+#: Of each person's seven photos, five show a worn mask, as in the competition.
+STATES = ["none", "incorrect", "worn", "worn", "worn", "worn", "worn"]
+LABELS = pd.DataFrame(
+    {"person": PEOPLE, "mask": np.tile([MASK.classes.index(state) for state in STATES], 60)}
+)
 
 
-def order(balance=0.0, per_person=0, seed=0, epoch=0, **kwargs):
+def order(balance=0.0, per_person=0, seed=0, epoch=0, labels=LABELS, **kwargs):
     params = SamplingParams(**sampling(balance=balance, per_person=per_person, **kwargs))
-    return epoch_order(PEOPLE, CLASSES, params, seed, epoch)
+    return epoch_order(labels, CLASSES[: len(labels)], params, seed, epoch)
 
 
 def test_by_default_each_photo_occurs_once_in_random_order():
@@ -27,6 +34,7 @@ def test_by_default_each_photo_occurs_once_in_random_order():
         {"balance": 1.0},
         {"per_person": 3},
         {"balance": 0.5, "per_person": 2},
+        {"per_person": 4, "photos": "by_mask"},
         {"ratios": [1, 1, 1], "repeat": [1, 1, 3]},
     ],
 )
@@ -55,6 +63,56 @@ def test_per_person_draws_photos_uniformly_and_shuffles_people():
     assert (people[1:] == people[:-1]).mean() < 0.1
 
 
+def test_random_photos_of_each_person_are_the_first_of_one_permutation():
+    kept: list[int] = []
+    for i in np.random.default_rng([3, 4, 0x5A]).permutation(420):
+        if sum(PEOPLE[j] == PEOPLE[i] for j in kept) < 2:
+            kept.append(int(i))
+    assert order(per_person=2, seed=3, epoch=4).tolist() == kept
+
+
+@pytest.mark.parametrize(
+    ("count", "states"),
+    [
+        (1, ["none"]),
+        (2, ["none", "worn"]),
+        (3, ["incorrect", "none", "worn"]),
+        (5, ["incorrect", "none", "worn", "worn", "worn"]),
+        (9, sorted(STATES)),
+    ],
+)
+def test_by_mask_takes_photos_of_the_mask_classes_in_turn(count, states):
+    drawn = order(per_person=count, photos="by_mask")
+    assert len(set(drawn)) == len(drawn) == 60 * len(states)
+    for person in range(60):
+        assert sorted(STATES[i % 7] for i in drawn if i // 7 == person) == states
+
+
+def test_by_mask_draws_from_the_photos_of_a_class_and_keeps_the_random_order():
+    hits = np.zeros(420)
+    for epoch in range(200):
+        hits[order(per_person=2, photos="by_mask", epoch=epoch)] += 1
+    hits = hits.reshape(60, 7)
+    assert (hits[:, 0] == 200).all()
+    assert (hits[:, 1] == 0).all()
+    assert hits[:, 2:].min() > 15
+    assert hits[:, 2:].max() < 68
+    drawn = order(per_person=3, photos="by_mask")
+    every = order().tolist()
+    assert sorted(drawn, key=every.index) == drawn.tolist()
+
+
+def test_by_mask_goes_on_to_the_next_class_if_a_person_has_no_photos_of_one():
+    worn, incorrect, none = range(3)
+    masks = [worn, worn, worn, incorrect, worn, none, none]
+    people = ["a", "a", "a", "b", "b", "c", "c"]
+    labels = pd.DataFrame({"person": people, "mask": masks})
+    drawn = order(per_person=2, photos="by_mask", labels=labels)
+    states = sorted((people[i], masks[i]) for i in drawn)
+    expected = [("a", worn), ("a", worn), ("b", worn), ("b", incorrect), ("c", none), ("c", none)]
+    assert states == expected
+
+
 @pytest.mark.parametrize("balance", [0.25, 0.5, 1.0])
 @pytest.mark.parametrize("per_person", [0, 3])
 def test_balance_draws_classes_by_size_to_the_power_of_one_minus_balance(balance, per_person):
@@ -69,7 +127,7 @@ def test_balance_draws_classes_by_size_to_the_power_of_one_minus_balance(balance
 
 
 def test_balance_ignores_a_class_without_photos():
-    drawn = epoch_order(PEOPLE, CLASSES * 2, SamplingParams(**sampling(balance=1.0)), 0, 0)
+    drawn = epoch_order(LABELS, CLASSES * 2, SamplingParams(**sampling(balance=1.0)), 0, 0)
     assert set(CLASSES[drawn] * 2) == {0, 2, 4}
 
 
@@ -91,7 +149,7 @@ def test_ratios_remove_as_few_photos_as_possible_without_replacement(ratios, cou
 
 def test_ratios_ignore_a_class_without_photos():
     params = SamplingParams(**sampling(ratios=[1, 5, 1]))
-    drawn = epoch_order(PEOPLE, np.where(CLASSES == 1, 0, CLASSES), params, 0, 0)
+    drawn = epoch_order(LABELS, np.where(CLASSES == 1, 0, CLASSES), params, 0, 0)
     assert np.bincount(np.where(CLASSES == 1, 0, CLASSES)[drawn]).tolist() == [42, 0, 42]
 
 
