@@ -23,7 +23,9 @@ BUNDLED = (
     "tf_efficientnet_lite1",
     "tf_efficientnet_lite2",
     "sface",
+    "sface_middle",
     "dlib_resnet",
+    "dlib_resnet_middle",
 )
 
 #: Classes of each task. Repeated here because core imports nothing from the rest of the library.

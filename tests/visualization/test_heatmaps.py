@@ -132,6 +132,7 @@ def test_an_age_regression_has_a_map_for_each_age_group(age_group, bright):
         ("test_vit", False),
         ("test_vit+test_resnet", True),
         ("sface+test_resnet", True),
+        ("sface_middle", True),
     ],
 )
 def test_backbones_that_end_in_a_feature_map_have_a_heat_map(backbone, has_map):
