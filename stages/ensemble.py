@@ -9,7 +9,7 @@ from portrait18.dataset import tables
 from portrait18.dataset.classes import ALL, TASKS
 from portrait18.dataset.labels import class_index
 from portrait18.dataset.tables import write_csv
-from portrait18.evaluation import ensemble_config, ensembling, near_duplicates, voting
+from portrait18.evaluation import ensemble_config, ensembling, gender_pairs, near_duplicates, voting
 from portrait18.evaluation.ensemble_config import EnsembleConfig
 
 SETS = ("validation", "eval")
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def _predictions(p: Params) -> dict[str, pd.DataFrame]:
-    """Return model -> mean predictions of its members, index (set, photo)."""
+    """Return voter -> mean predictions of its members, index (set, photo)."""
     models = {
         model: voting.average_members(
             [tables.read(run.predictions) for run in members], voting.KEYS
@@ -62,7 +62,7 @@ def _predictions(p: Params) -> dict[str, pd.DataFrame]:
         models = {
             m: near_duplicates.average_over_groups(table, groups) for m, table in models.items()
         }
-    return models
+    return gender_pairs.merge(models, runs.people_by_model(p))
 
 
 def _report(config: EnsembleConfig, voters: dict[str, list[str]]) -> dict:

@@ -2,20 +2,20 @@
 
 import pandas as pd
 
-from portrait18.core import params
+from portrait18.core import params, runs
 from portrait18.core.runs import Run
 from portrait18.dataset import tables
 from portrait18.dataset.tables import write_csv
-from portrait18.evaluation import pseudo_labels, voting
+from portrait18.evaluation import gender_pairs, pseudo_labels, voting
 
 
 def main(model: str, fold: str) -> None:
     p = params.load()
     models: dict[str, pd.DataFrame] = {}
     for name in p.matrix.all_models:
-        runs = [Run(name, int(fold), seed) for seed in p.matrix.seeds]
-        members = [tables.read(run.predictions) for run in runs]
+        members = [tables.read(Run(name, int(fold), seed).predictions) for seed in p.matrix.seeds]
         models[name] = voting.select_set(voting.average_members(members, voting.KEYS), "eval")
+    models = gender_pairs.merge(models, runs.people_by_model(p))
     decoded = tables.read("data/crops/eval.csv").set_index("photo").found != "none"
     labels = pseudo_labels.labels(
         pseudo_labels.predict(models), decoded, p.model(model), p.pseudo_label.confidence

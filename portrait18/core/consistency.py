@@ -34,7 +34,34 @@ def contradictions(p: "Params") -> list[str]:
         for name in dict.fromkeys(end_to_end)
         if p.train[name].head.frozen_only
     ]
-    return lines + _missing_models(p)
+    return lines + _incomplete_pairs(p) + _missing_models(p)
+
+
+def _incomplete_pairs(p: "Params") -> list[str]:
+    """Return a line for each list of models in which an age model for one gender has no partner."""
+    lines = []
+    for keys, names in (
+        ("matrix.models and matrix.frozen", p.matrix.all_models),
+        ("pseudo_label.models", p.pseudo_label.models),
+    ):
+        women, men = (
+            [name for name in names if p.train[name].people == gender]
+            for gender in ("female", "male")
+        )
+        if len(women) != len(men):
+            lines.append(
+                f"{keys}: {len(women)} models with people: female ({', '.join(women) or 'none'}),"
+                f" {len(men)} with people: male ({', '.join(men) or 'none'}); name as many of each,"
+                " because a pair votes as one"
+            )
+        lines += [
+            f"train.{one}.target = {p.train[one].target.name}: its partner {other} has target"
+            f" {p.train[other].target.name}; both or neither must predict years"
+            f" ({', '.join(YEAR_TARGETS)})"
+            for one, other in zip(women, men, strict=False)
+            if p.train[one].target.predicts_years != p.train[other].target.predicts_years
+        ]
+    return lines
 
 
 def _missing_models(p: "Params") -> list[str]:

@@ -79,6 +79,7 @@ class ModelParams(Section):
     }
     task: Literal["mask", "gender", "age", "all"]
     target: TargetParams
+    people: Literal["all", "female", "male"] = "all"
     backbone: str
     weights: str
     image_size: Int = Field(ge=32, le=1024)
@@ -112,6 +113,10 @@ class ModelParams(Section):
         if target.task not in ("", task):
             raise ValueError(
                 f"target: {target.name} needs task: {target.task}, not {task}; use target: classes"
+            )
+        if self.people != "all" and task != "age":
+            raise ValueError(
+                f"people: {self.people} needs task: age, not {task}; use people: all, or task: age"
             )
         if head.classes_only and not target.classes:
             raise ValueError(

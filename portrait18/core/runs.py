@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from portrait18.core.params import MatrixParams, PseudoLabelParams
+from portrait18.core.params import MatrixParams, Params, PseudoLabelParams
 
 PREDICTIONS = Path("data/predictions")
 LIVE_METRICS = Path("reports/train")
@@ -108,6 +108,13 @@ def runs_by_model(matrix: MatrixParams, pseudo_label: PseudoLabelParams) -> dict
         [Run(m, f, s, round) for f in matrix.folds for s in matrix.seeds] for m, round in models
     )
     return {group[0].name: group for group in runs}
+
+
+def people_by_model(p: Params) -> dict[str, str]:
+    """Return `people` of each model by `Run.name`."""
+    runs = [Run(name, 0, 0, 1) for name in p.matrix.all_models]
+    runs += [Run(name, 0, 0, 2) for name in p.pseudo_label.models]
+    return {run.name: p.train[run.model].people for run in runs}
 
 
 def remove_stale_progress(keep: Iterable[Path] = ()) -> None:

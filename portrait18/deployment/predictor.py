@@ -23,7 +23,7 @@ from portrait18.deployment.results import (
     PhotoPrediction,
     group_by_photo,
 )
-from portrait18.evaluation import ensemble_config, voting
+from portrait18.evaluation import ensemble_config, gender_pairs, voting
 from portrait18.models import inference
 
 Photo: TypeAlias = str | os.PathLike | bytes | Image.Image | np.ndarray
@@ -53,9 +53,9 @@ class Predictor:
         self.device = device
         self.crop_size = manifest.crop.image_size
         self._ensemble, self._voters = ensemble_config.from_json(manifest.ensemble)
-        self._networks = networks
-        if min_face is None:
-            min_face = manifest.crop.min_face
+        self._members = list(zip(manifest.networks, networks, strict=True))
+        self._people = {entry.model: model.params.people for entry, model in self._members}
+        min_face = manifest.crop.min_face if min_face is None else min_face
         if not 0 < min_face <= 1:
             raise ValueError(f"min_face = {min_face} must be above 0 and at most 1")
         self._detector = faces.Detector(min_face, device, manifest.crop.method)
@@ -152,9 +152,10 @@ class Predictor:
             return CropPredictions.empty()
         members: dict[str, list[pd.DataFrame]] = {}
         cache: inference.FeatureCache = {}  # frozen backbones run once for all networks
-        for entry, model in zip(self.manifest.networks, self._networks, strict=True):
+        for entry, model in self._members:
             members.setdefault(entry.model, []).append(self._member_table(model, crops, cache))
         models = {name: voting.average_members(m, ["row"]) for name, m in members.items()}
+        models = gender_pairs.merge(models, self._people)
         years = voting.mean_years(models.values())
         predictions = self._ensemble.predict(voting.collect_votes(models, self._voters), years)
         parts, class_ids = ensemble_config.by_task(predictions)

@@ -48,6 +48,8 @@ def labels(
     """
     tasks = TASKS.values() if params.task == "all" else [TASKS[params.task]]
     needed = [f"{task.label_column}_confidence" for task in tasks]
+    if params.people != "all":
+        needed.append("gender_confidence")  # the model trains on photos of one gender
     used = (predictions[needed] >= confidence).all(axis=1)
     used &= decoded.loc[predictions.photo].to_numpy()
     years = predictions.years.round().astype(int) if "years" in predictions else 0

@@ -45,7 +45,8 @@ def fit(
     """Train the head of one run, on the CPU: heads are small.
 
     Args:
-        data: features, float16 (N, V, F) of V views, in place of crops.
+        data: features, float16 (N, V, F) of V views, in place of crops. Only `params.people` are
+            trained and validated on.
         params: of the model.
         run: names the validation fold and the seed of all random draws.
         layout: of the features.
@@ -58,7 +59,8 @@ def fit(
         UserError: no photos to train or validate on, or a loss that is not finite.
     """
     set_deterministic()
-    require_photos(data, run.fold)
+    data = data.restrict(params.people)
+    require_photos(data, run.fold, params.people)
     if params.head.frozen_only:
         return _fit_kernel(data, params, run, layout, log)
     # Imported here: it imports timm, which takes seconds.

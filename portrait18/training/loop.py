@@ -55,6 +55,7 @@ def fit(
 
     Args:
         data: photos; those of `run.fold` are the validation set, which selects the epoch to keep.
+            Only `params.people` count in both.
         params: of the model.
         run: names the validation fold, the seed and the checkpoint.
         log: called with the history row of each epoch, those before an interruption first.
@@ -68,7 +69,8 @@ def fit(
         UserError: no photos to train or validate on, or a loss that is not finite.
     """
     set_deterministic()
-    require_photos(data, run.fold)
+    data = data.restrict(params.people)
+    require_photos(data, run.fold, params.people)
     trainer = Trainer(data, params, run)
     settings = params.model_dump(exclude={"num_workers"})  # does not affect the result
     platform = [processes.world_size(), device().type, *arithmetic.description()]

@@ -134,6 +134,10 @@ def test_documented_values_of_amp_can_be_written_without_quotes(tmp_path, write_
             "train.gender: weights = 'bundled+none+none' names 3 sources for 2 backbones",
         ),
         (
+            {"train.gender.people": "female"},
+            "train.gender: people: female needs task: age, not gender; use people: all, or task",
+        ),
+        (
             {"train.mask.weights": "mine.pt"},
             "train.mask: weights = 'mine.pt': only .safetensors files are read",
         ),
@@ -170,6 +174,23 @@ def test_contradicting_params_of_a_model_are_rejected(problems, changes, says):
         (
             {"matrix.models": ["mask", "gender", "age-class"], "pseudo_label.models": ["age-rank"]},
             "names age-rank, whose target rank needs years, but no model of matrix.models or",
+        ),
+        (
+            {"train.age-class.people": "female"},
+            "matrix.models and matrix.frozen: 1 models with people: female (age-class), 0 with"
+            " people: male (none); name as many of each",
+        ),
+        (
+            {
+                "train.age-class.people": "female",
+                "train.age-value.people": "male",
+                "pseudo_label.models": ["age-value"],
+            },
+            "pseudo_label.models: 0 models with people: female (none), 1 with people: male",
+        ),
+        (
+            {"train.age-class.people": "female", "train.age-value.people": "male"},
+            "train.age-class.target = classes: its partner age-value has target value; both or",
         ),
     ],
 )

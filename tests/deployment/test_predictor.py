@@ -13,6 +13,7 @@ from PIL import Image
 from synthetic import REPO
 from tiny import crop_params, demo_photo
 
+from portrait18.core.runs import Run
 from portrait18.cropping import faces
 from portrait18.dataset.classes import ALL, CLASS_NAMES, TASKS, encode, joint
 from portrait18.dataset.photos import PhotoError
@@ -84,6 +85,26 @@ def test_a_single_network_of_18_classes_predicts_all_tasks(load_bundle):
     assert found.class_ids.tolist() == [4, 4, 4]
     assert found.years is None
     assert probabilities.shape[1] == len(ALL.classes)
+
+
+def test_age_models_of_one_gender_act_as_one(load_bundle, monkeypatch):
+    runs = [Run("women", 0, 0), Run("all", 0, 0), Run("men", 0, 0)]
+    for run, people in (("women", "female"), ("men", "male")):
+        monkeypatch.setitem(MODELS, run, {"task": "age", "people": people})
+    one = TaskEnsemble("soft", np.ones(1), np.zeros(3))
+    ensemble = soft(tasks={"mask": one, "gender": one._replace(offsets=np.zeros(2)), "age": one})
+    voters = {"mask": ["all"], "gender": ["all"], "age": ["women+men"]}
+    loaded = load_bundle(ensemble=ensemble, voters=voters, runs=runs)
+    crops = noise(4)
+    ages = []
+    for run in (runs[2], runs[0]):
+        model = inference.load(run.weights, CPU)
+        options = PredictOptions(32, 4, True, [1.0, 0.8])
+        ages.append(inference.predict(model.network, model.target, crops, np.arange(4), options)[0])
+    found = loaded.classify(crops)
+    expected = np.einsum("ng,gna->na", found.gender, np.stack(ages))
+    np.testing.assert_allclose(found.age, expected, rtol=1e-5)
+    assert np.abs(ages[0] - ages[1]).max() > 0.01
 
 
 def test_no_crops_give_empty_predictions(load_bundle):

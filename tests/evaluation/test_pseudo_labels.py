@@ -40,6 +40,10 @@ def test_a_photo_is_used_for_the_tasks_that_are_confident_enough():
     assert trained_on(task="all") == trained_on(task="all", target="heads") == "a"
 
 
+def test_a_model_of_one_gender_needs_a_confident_gender_too():
+    assert trained_on(task="age", people="female") == "ac"
+
+
 def test_a_photo_that_could_not_be_decoded_is_not_used():
     decoded = DECODED.mask(DECODED.index == "a.jpg", False)
     assert [

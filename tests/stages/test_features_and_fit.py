@@ -147,3 +147,20 @@ def test_a_second_fit_writes_the_same_bytes_and_removes_other_folds(extracted, w
     assert [path.read_bytes() for path in kept] == before
     assert not Run("mask", 1, 0).weights.exists()
     assert not Run("mask", 1, 0).predictions.exists()
+
+
+def test_a_head_of_one_gender_predicts_all_validation_and_evaluation_photos(
+    extracted, write_params
+):
+    write_params(
+        extracted / "params.yaml",
+        {
+            **CHANGES,
+            "matrix.frozen": ["mask", "gender", "age-class", "age-bins"],
+            "train.age-class.people": "female",
+            "train.age-bins.people": "male",
+        },
+    )
+    fit.main("age-class")
+    table = pd.read_csv(Run("age-class", 0, 0).predictions)
+    assert table.set.value_counts().to_dict() == {"validation": (FOLDS == 0).sum(), "eval": 10}

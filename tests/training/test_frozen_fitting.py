@@ -180,3 +180,13 @@ def test_a_fold_without_photos_is_refused():
     data = TrainingData(features(), LABELS, FOLDS)
     with pytest.raises(UserError, match="fold 7"):
         frozen_fitting.fit(data, model_params(head=KERNEL), Run("model", 7, 0), LAYOUT)
+
+
+@pytest.mark.parametrize("head", [RIDGE, MLP, KERNEL], ids=lambda head: head["name"])
+def test_a_head_of_one_gender_does_not_see_the_other(head):
+    changes = {"task": "age", "people": "female", "head": head}
+    changed = LABELS.assign(age_target=LABELS.age_target.where(LABELS.gender == 1, 0))
+    changed["age"] = LABELS.age.where(LABELS.gender == 1, 20)
+    assert same(tensors(fit(**changes)), tensors(fit(labels=changed, **changes)))
+    everyone = {"task": "age", "head": head}
+    assert not same(tensors(fit(**everyone)), tensors(fit(labels=changed, **everyone)))

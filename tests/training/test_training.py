@@ -53,6 +53,24 @@ def test_training_learns_ages(fit):
     assert np.corrcoef(years, LABELS.age[rows])[0, 1] > 0.7
 
 
+@pytest.mark.parametrize(("people", "other"), [("female", 0), ("male", 1)])
+def test_a_model_of_one_gender_does_not_see_the_other(fit, people, other):
+    params = {"task": "age", "people": people}
+    unseen = LABELS.gender == other
+    changed = LABELS.assign(
+        age_group=LABELS.age_group.where(~unseen, 0), age_target=LABELS.age_target.where(~unseen, 0)
+    )
+    before, after = fit(**params), fit(labels=changed, **params)
+    assert same(before, after), "neither trained nor validated on"
+    assert before[1] == after[1]
+    assert not same(fit(task="age"), fit(labels=changed, task="age"))
+
+
+def test_a_fold_without_people_of_the_gender_is_an_error(fit):
+    with pytest.raises(UserError, match="0 training photos of male people, 0 validation photos of"):
+        fit(task="age", people="male", labels=LABELS.assign(gender=1))
+
+
 VARIANTS = [
     {"task": "all"},
     {"task": "all", "target": "heads"},
