@@ -1,9 +1,19 @@
 """Params of the small projects that the pipeline tests run."""
 
 #: Quick to train, with every kind of model: these tests are about the pipeline, not the scores.
+#: Set in full, so that they do not depend on the defaults.
 SMALL = {
     "compute": {"threads": 1},  # two test processes share two cores
-    "crop": {"image_size": 64, "batch_size": 2},  # a dozen people give several chunks
+    "split": {"folds": 1},
+    # A dozen people give several chunks.
+    "crop": {"method": "mtcnn", "image_size": 64, "align": "eyes", "batch_size": 2},
+    "features": {"backbones": []},
+    "matrix": {
+        "models": ["mask", "gender", "age-class", "age-value"],
+        "frozen": [],
+        "folds": [0],
+        "seeds": [0],
+    },
     "train": {
         "common": {
             "weights": "none",
@@ -17,6 +27,7 @@ SMALL = {
         "all": {"epochs": 1},
     },
     "predict": {"batch_size": 4},  # and several batches
+    "ensemble": {"decision": "offsets"},
 }
 
 #: Changes that freeze the backbone of the models of gender and age.
