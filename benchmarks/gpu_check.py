@@ -188,7 +188,7 @@ def training_memory(settings: Settings) -> dict:
     """Measure photos per second and peak memory of training at 224 px, batch 64."""
     import torch
 
-    from portrait18.core import params
+    from benchmarks import baseline
     from portrait18.core.device import set_deterministic
     from portrait18.core.runs import Run
     from portrait18.training.trainer import Trainer
@@ -199,7 +199,7 @@ def training_memory(settings: Settings) -> dict:
     size, photos = (224, 1536) if cuda else (64, 128)
     data, numbers = _random_data(size, photos), {}
     common = {"weights": "none", "image_size": size, "batch_size": 64, "num_workers": 8 * cuda}
-    model = params.load(REPO / "params.yaml").model("mask")
+    model = baseline.load().model("mask")
     for backbone in backbones:
         changed = model.model_copy(update={**common, "backbone": backbone})
         trainer = Trainer(data, changed, Run("check", 0, 0))

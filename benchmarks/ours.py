@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from portrait18.core import params
+from benchmarks import baseline
 from portrait18.core.device import device, set_deterministic, tune_malloc
 from portrait18.core.model_params import ModelParams
 from portrait18.core.runs import Run
@@ -28,7 +28,7 @@ Measured = Callable[..., dict]
 
 
 def _crop(inventory: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    crop = params.load().crop
+    crop = baseline.load().crop
     return builder.build(builder.CropJob(inventory, folder, "set", crop, folder / "work", device()))
 
 
@@ -134,7 +134,7 @@ def epochs(trainer: Trainer) -> Measured:
 
 
 def _predict(pixels: np.ndarray, models: list[str]) -> dict:
-    options = params.load().predict.model_copy(update={"tta_scales": [1.0]})
+    options = baseline.load().predict.model_copy(update={"tta_scales": [1.0]})
     rows = np.arange(len(pixels))
     for path in models:
         inference.load(Path(path), device()).predict(pixels, rows, options)

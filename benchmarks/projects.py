@@ -14,7 +14,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from benchmarks import side
+from benchmarks import baseline, side
 from benchmarks.side import REPO, MeasurementError, hide_gpu
 from portrait18.dataset.classes import MASK_BY_STEM
 from portrait18.dataset.tables import read_user_csv
@@ -121,7 +121,7 @@ def stage_seconds(log: Path) -> dict[str, float]:
 
 def _write_params(path: Path, *changes: dict) -> None:
     """Write the project's params with changes: dotted param -> value."""
-    params = yaml.safe_load((REPO / "params.yaml").read_text())
+    params = baseline.raw()
     for dotted, value in (item for change in changes for item in change.items()):
         *sections, key = dotted.split(".")
         node = params

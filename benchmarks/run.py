@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import (
+    baseline,
     crop,
     growth,
     inputs,
@@ -31,7 +32,6 @@ from benchmarks import (
 )
 from benchmarks.rows import Bench, Row
 from benchmarks.side import REPO, MeasurementError
-from portrait18.core import params
 from portrait18.core.errors import UserError, cli_errors
 from portrait18.core.validation import nearest
 
@@ -125,7 +125,7 @@ def _bench(args: argparse.Namespace, folder: Path) -> Bench:
         num_workers=default_workers if args.num_workers is None else args.num_workers,
         minutes=args.minutes,
         folder=folder,
-        params=params.load(),
+        params=baseline.load(),
         log=_log,
         bundle=args.bundle or Path("models/bundle"),
     )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks import baseline
+
 REPO = Path(__file__).resolve().parents[1]
 SOURCES = ("portrait18", "stages", "dvc.yaml", "data/label_fixes.csv", "data/extra")
 DATA = "data/photos-to-measure"
@@ -21,15 +23,6 @@ for stage in sys.argv[1:]:
     importlib.import_module("stages." + name).main(*arguments)
     print("{SECONDS}", time.monotonic() - start, flush=True)
 """
-
-
-def merge(base: dict, changes: dict) -> dict:
-    """Return `base` with `changes` merged into its nested mappings."""
-    merged = dict(base)
-    for key, value in changes.items():
-        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = merge(base[key], value) if nested else value
-    return merged
 
 
 class StageProject:
@@ -46,13 +39,13 @@ class StageProject:
             target = root / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(REPO / name)
-        self.params = yaml.safe_load((REPO / "params.yaml").read_text())
+        self.params = baseline.raw()
         self.set_params({"data": {"root": DATA}})
         hidden = {"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {}
         self.env = {**os.environ, **hidden}
 
     def set_params(self, changes: dict) -> None:
-        self.params = merge(self.params, changes)
+        self.params = baseline.merge(self.params, changes)
         path = self.root / "params.yaml"
         path.write_text(yaml.safe_dump(self.params, sort_keys=False))
 

@@ -17,8 +17,8 @@ PEOPLE = tuple(
 )
 EVAL_PHOTOS = ("b.jpg", "a.jpg", "000001.jpg", "NA.jpg")
 
-#: One network for each task and another for age, fine-tuned on one split: most tests are about these
-#: and do not depend on the defaults of params.yaml.
+#: One network for each task and another for age, fine-tuned on one split. Most tests need these
+#: rather than the defaults of params.yaml.
 FINETUNED = {
     "split.folds": 1,
     "crop.image_size": 128,

@@ -10,6 +10,7 @@ import torch
 from synthetic import REPO, make_dataset, write_params
 
 from benchmarks import (
+    baseline,
     crop,
     growth,
     inputs,
@@ -70,7 +71,7 @@ def bench(tmp_path, monkeypatch):
         "crop.batch_size": 4,
     }
     loaded = params.load(write_params(tmp_path / "params.yaml", changes))
-    monkeypatch.setattr(params, "load", lambda: loaded)
+    monkeypatch.setattr(baseline, "load", lambda: loaded)
     monkeypatch.setattr(ours, "tune_malloc", lambda: None)
     monkeypatch.setattr(LocalSide, "turns", [], raising=False)
     yield Bench(

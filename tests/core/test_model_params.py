@@ -9,12 +9,12 @@ SMOOTH = {"label_smoothing": 0.1, "class_weight": 0, "class_weight_from": 0}
 
 
 def test_every_model_of_the_repository_is_valid(load):
-    names = [
-        name
-        for name in yaml.safe_load((REPO / "params.yaml").read_text())["train"]
-        if name != "common"
-    ]
-    assert list(load({"matrix.models": names}).train) == names
+    raw = yaml.safe_load((REPO / "params.yaml").read_text())
+    frozen = raw["matrix"]["frozen"]
+    names = [name for name in raw["train"] if name != "common" and name not in frozen]
+    both = {"matrix.models": names, "matrix.frozen": frozen, "features": raw["features"]}
+    loaded = load({**both, "crop.image_size": raw["crop"]["image_size"]})
+    assert list(loaded.train) == [*names, *frozen]
 
 
 def test_common_need_not_suit_models_that_are_not_used(load, problems):

@@ -34,6 +34,25 @@ def test_a_recipe_gives_valid_params_and_dvc_sets_them_all(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_sets_no_model_or_backbone_that_it_does_not_use(name):
+    raw, values = yaml.safe_load((REPO / "params.yaml").read_text()), loader.resolve(name)
+    p = params.parse(merge(raw, values))
+    assert loader.read(name).values.get("train", {}).keys() <= {"common", *p.train}
+    used = {part for model in p.matrix.frozen for part in p.train[model].backbone.split("+")}
+    assert set(p.features.backbones) == used
+
+
+def test_the_recipes_of_fine_tuned_networks_do_not_depend_on_the_defaults_of_frozen_ones():
+    """Their rows of the ledger were measured before frozen networks became the default."""
+    for name in ("small", "bench-finetuned", "bench-heads", "original-team"):
+        values = loader.resolve(name)
+        assert values["split"]["folds"] == 1
+        assert values["matrix"] | {"frozen": [], "folds": [0]} == values["matrix"]
+        assert values["crop"] | {"image_size": 128, "align": "eyes"} == values["crop"]
+        assert values["ensemble"]["decision"] in ("argmax", "offsets")
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_describes_itself(name):
     recipe = loader.read(name)
     assert len(recipe.summary) > 20
