@@ -1,6 +1,5 @@
 """Networks: one or more backbones, of timm or for faces, with a shared head; initial weights."""
 
-import difflib
 from dataclasses import dataclass
 from typing import cast
 
@@ -10,9 +9,11 @@ from torch import nn
 
 from portrait18.core.errors import UserError
 from portrait18.core.model_params import WEIGHTS_FILE, ModelParams
+from portrait18.models.backbone_names import validate_hub, validate_name
 from portrait18.models.bundled import BUNDLED
 from portrait18.models.faces import FACE_BACKBONES
 from portrait18.models.heads import make_head
+from portrait18.models.input_size import validate_input_size
 from portrait18.models.resample import Resample
 from portrait18.models.weights import load_tensors, matching_tensors, read_verified
 
@@ -119,7 +120,16 @@ def create_features(name: str, weights: str, image_size: int, margin: float) -> 
     Raises:
         UserError: as `create`.
     """
+    validate_name(name)
+    _validate_size(name, image_size)
     return _create_features(name, weights, 0, _BackboneParams(image_size), margin)
+
+
+def _validate_size(name: str, image_size: int, drop_path: float = 0.0) -> None:
+    if name not in FACE_BACKBONES:  # these enlarge their region to their own size
+        validate_input_size(
+            name, image_size, lambda size: _build(name, _BackboneParams(size, drop_path))
+        )
 
 
 def validate(params: ModelParams) -> None:
@@ -131,11 +141,12 @@ def validate(params: ModelParams) -> None:
     problems = []
     for index, (name, source) in enumerate(params.sources()):
         try:
-            _validate_name(name)
+            validate_name(name)
             if source == "hub":
-                _validate_hub(name)
+                validate_hub(name)
             elif source == "bundled":
                 BUNDLED[name].locate()
+            _validate_size(name, params.image_size, params.drop_path)
             with torch.device("meta"):  # shapes only
                 backbone = _build(name, params)
             if match := WEIGHTS_FILE.fullmatch(source):
@@ -144,39 +155,6 @@ def validate(params: ModelParams) -> None:
             problems += error.problems
     if problems:
         raise UserError(problems)
-
-
-def _validate_name(name: str) -> None:
-    if name in FACE_BACKBONES:
-        return
-    architecture, _, tag = name.partition(".")
-    if not timm.is_model(architecture):
-        names = [*FACE_BACKBONES, *timm.list_models()]
-        matches = difflib.get_close_matches(architecture, names, 5, cutoff=0.5)
-        raise UserError(
-            f"params.yaml: backbone = {name!r} is unknown to timm;"
-            f" similar names: {', '.join(matches) or 'none'}; see timm.list_models(), or use"
-            f" {' | '.join(FACE_BACKBONES)}"
-        )
-    tags = [n.partition(".")[2] for n in timm.list_pretrained(f"{architecture}.*")]
-    if tag and tag not in tags:
-        raise UserError(
-            f"params.yaml: backbone = {name!r}: timm has no weights tagged {tag!r};"
-            f" available tags: {', '.join(tags) or 'none'}"
-        )
-
-
-def _validate_hub(name: str) -> None:
-    if name in FACE_BACKBONES:
-        if FACE_BACKBONES[name].hub is None:
-            raise UserError(
-                f"params.yaml: weights = hub: there is no download for {name}; use weights: bundled"
-            )
-    elif not timm.models.is_model_pretrained(name):
-        raise UserError(
-            f"params.yaml: weights = hub: timm has no weights for {name!r};"
-            " use another backbone, or weights: none"
-        )
 
 
 def _create_features(
@@ -197,9 +175,9 @@ def _create_features(
 def _create_backbone(
     name: str, weights: str, index: int, params: ModelParams | _BackboneParams
 ) -> nn.Module:
-    _validate_name(name)
+    validate_name(name)
     if weights == "hub":
-        _validate_hub(name)
+        validate_hub(name)
     backbone = _build(name, params, pretrained=weights == "hub")
     if weights == "bundled":
         load_tensors(backbone, BUNDLED[name].state(backbone), weights)

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import cv2
@@ -273,6 +274,20 @@ def test_validate_finds_everything_that_create_rejects(tmp_path, monkeypatch):
         "weights": "nowhere.safetensors@00000000+none",
     }
     assert len(problems_of(**both)) == 2
+
+
+@pytest.mark.parametrize("name", ["inception_v3", "inception_v4"])
+def test_a_backbone_too_deep_for_the_image_size_is_rejected_with_a_size_that_works(name):
+    for check in (
+        lambda size: backbones.validate(model_params(backbone=name, image_size=size)),
+        lambda size: backbones.create_features(name, "none", size, 0.4),
+    ):
+        with pytest.raises(UserError) as caught:
+            check(64)
+        (problem,) = caught.value.problems
+        assert problem.startswith(f"params.yaml: image_size = 64: backbone {name} does not work")
+        (size,) = re.findall(r"set image_size: (\d+)", problem)
+        check(int(size))
 
 
 def test_missing_hub_weights_are_found_without_a_download():
