@@ -26,6 +26,7 @@ JOBS ?= 2
 	portability current clean
 
 demo: .venv/installed
+	@git rev-parse --git-dir > .venv/git.log 2>&1 || dvc config --local core.no_scm true
 	dvc repro
 	@echo
 	@echo "Scores on the demo's evaluation set (few rendered people: they show that the pipeline"
@@ -93,11 +94,12 @@ VERSION_CHECK = import sys; v = sys.version_info[:2]; \
 	name another interpreter: make PYTHON=python3.11" % v)
 PIP_INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps
 
-.venv/installed: requirements.txt pyproject.toml
+.venv/installed: requirements.txt pyproject.toml .dvc/preflight.py
 	@$(PYTHON) -c '$(VERSION_CHECK)'
 	$(PYTHON) -m venv .venv
 	$(PIP_INSTALL) --requirement requirements.txt
 	$(PIP_INSTALL) --no-build-isolation --editable .
+	.venv/bin/python .dvc/preflight.py
 	touch $@
 
 # Not in .venv: it also runs where PyTorch is installed already and nothing can be downloaded.

@@ -4,12 +4,20 @@ import importlib
 import sys
 from pathlib import Path
 
-import yaml
+try:
+    import yaml
 
-from portrait18.core import arithmetic
-from portrait18.core.errors import UserError, cli_errors, exit_on_signals
-from portrait18.core.supervision import terminate_with_dvc
-from stages import _provenance
+    from portrait18.core import arithmetic
+    from portrait18.core.errors import UserError, cli_errors, exit_on_signals
+    from portrait18.core.supervision import terminate_with_dvc
+    from stages import _provenance
+except ImportError as error:
+    if error.name and error.name.split(".")[0] in ("portrait18", "stages"):
+        raise
+    sys.exit(
+        f"error: {sys.executable} lacks the package {error.name}; run . .venv/bin/activate, then"
+        " the same command again"
+    )
 
 
 def names() -> list[str]:
