@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -159,6 +160,10 @@ def _list_folder(folder: Path, problems: list[str]) -> dict[str, str]:
     return file_names
 
 
+def _nfc(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
 def _compare(path: Path, folders: set[str]) -> tuple[set[str], list[str]]:
     """Compare train.csv with the names of the folders in both directions.
 
@@ -166,6 +171,9 @@ def _compare(path: Path, folders: set[str]) -> tuple[set[str], list[str]]:
         Names of the folders that disagree with train.csv, and a line for each problem.
     """
     listed = tables.read_user_csv(path, ["id", "gender", "race", "age", "path"])
+    # Folders from macOS can be in Unicode's form NFD. An exact match counts first.
+    actual = {_nfc(name): name for name in folders}
+    listed["path"] = [p if p in folders else actual.get(_nfc(p), p) for p in listed.path]
     invalid, problems = set(), []
     for number, row in zip(listed.index, listed.to_dict("records"), strict=True):
         line, name = f"{path} line {number}", row["path"]
@@ -179,7 +187,7 @@ def _compare(path: Path, folders: set[str]) -> tuple[set[str], list[str]]:
             problems.append(
                 f"{line}: no folder train/images/{name}; add the folder or delete the row"
             )
-        elif "_".join(cells) != name:
+        elif _nfc("_".join(cells)) != _nfc(name):
             invalid.add(name)
             problems.append(
                 f"{line}: {','.join(cells)} disagrees with its path {name}; correct one of the two"
@@ -219,11 +227,11 @@ def list_eval(root: Path) -> tuple[pd.DataFrame, list[str], list[str]]:
         f"{path} line {i}: ImageID {name} is listed twice; delete one row"
         for i, name in listed[listed.duplicated()].items()
     ]
-    known = set(listed)
+    known = {_nfc(name) for name in listed}
     unlisted = sorted(
         f.name
         for f in (root / "eval/images").iterdir()
-        if not f.name.startswith(".") and f.name not in known
+        if not f.name.startswith(".") and _nfc(f.name) not in known
     )
     return (
         pd.DataFrame({"photo": listed.tolist()}),

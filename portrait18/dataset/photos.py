@@ -3,6 +3,7 @@
 import io
 import re
 import stat
+import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -157,11 +158,19 @@ def file_bytes(path: str | Path, max_pixels: int) -> bytes:
             )
         return path.read_bytes()
     except FileNotFoundError:
+        if other := _in_other_form(path):
+            return file_bytes(other, max_pixels)
         raise PhotoError("is missing; add the file") from None
     except OSError as error:
         raise PhotoError(
             f"cannot be read ({error.strerror}); check the file and its permissions"
         ) from None
+
+
+def _in_other_form(path: Path) -> Path | None:
+    """Return the file whose name has the same letters in another Unicode form, as from macOS."""
+    others = [path.with_name(unicodedata.normalize(f, path.name)) for f in ("NFC", "NFD")]
+    return next((other for other in others if other != path and other.exists()), None)
 
 
 def read(path: str | Path, max_pixels: int = 50_000_000) -> np.ndarray:

@@ -1,10 +1,11 @@
+import unicodedata
 from pathlib import Path
 
 import pytest
 from synthetic import MASK_STATES, PEOPLE, photo_bytes, write_train_csv
 
 from portrait18.core.errors import UserError
-from portrait18.dataset import inventory
+from portrait18.dataset import inventory, photos
 
 WHO = "000001_male_Asian_25"
 OTHER = "000002_female_Asian_60"
@@ -217,3 +218,17 @@ def test_rows_longer_than_the_header_are_rejected(root, name):
     (root / name).write_text("\n".join([head, *(row + "," for row in rows)]) + "\n")
     with pytest.raises(UserError, match=name):
         raise UserError(inventory.list_train(root)[1] + inventory.list_eval(root)[1])
+
+
+def test_names_in_nfd_match_those_of_the_csv_files_in_nfc(tmp_path, make_dataset):
+    nfc = [f"{i}_male_\ud55c\uad6d_30" for i in (1, 2)]
+    root = make_dataset(tmp_path, people=nfc, eval_photos=["\ub9c8\uc2a4\ud06c.jpg"])
+    for parent in (root / "train/images", root / "eval/images"):
+        for path in list(parent.iterdir()):
+            path.rename(path.with_name(unicodedata.normalize("NFD", path.name)))
+    table, problems = inventory.list_train(root)
+    assert problems == []
+    assert len(table) == 14
+    table, problems, warnings = inventory.list_eval(root)
+    assert (problems, warnings) == ([], [])
+    assert photos.file_bytes(root / "eval/images" / table.photo[0], 10**6)
