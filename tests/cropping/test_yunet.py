@@ -88,9 +88,9 @@ def test_nothing_is_printed(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_yunet_looks_where_both_searches_of_mtcnn_find_nothing():
+def test_yunet_looks_where_mtcnn_finds_nothing_before_mtcnn_looks_again():
     detector = faces.Detector(0.2, CPU)
-    assert detector.searches == ("mtcnn", "retry", "yunet")
+    assert detector.searches == ("mtcnn", "yunet", "retry")
     searched = []
 
     def deaf(photos, smallest, thresholds):
@@ -99,7 +99,7 @@ def test_yunet_looks_where_both_searches_of_mtcnn_find_nothing():
 
     detector.mtcnn = deaf
     found, nothing = faces.find(detector, [demo_photo(), BLANK], 4)
-    assert searched == [faces.THRESHOLDS] * 2 + [faces.RETRY_THRESHOLDS] * 2
+    assert searched == [faces.THRESHOLDS] * 2 + [faces.RETRY_THRESHOLDS]
     assert found[1] == "yunet"
     assert len(found[0][0].points) == 10
     assert nothing == ([], "")
