@@ -1,0 +1,54 @@
+"""The stage `ensemble` on drawn predictions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny import colored_people
+
+from portrait18.core.files import read_json
+from portrait18.core.runs import Run
+from portrait18.dataset.classes import TASKS
+from portrait18.dataset.tables import write_csv
+from stages import ensemble
+
+_, LABELS, FOLDS = colored_people(16)
+MODELS = {"mask": "mask", "gender": "gender", "age-female": "age", "age-male": "age"}
+CHANGES = {"matrix.models": list(MODELS), "matrix.frozen": [], "matrix.folds": [0]}
+CHANGES |= {"matrix.seeds": [0], "ensemble.weights": "equal", "ensemble.decision": "argmax"}
+EVAL = [f"e{n}.jpg" for n in range(8)]
+
+
+def predictions(task, seed) -> pd.DataFrame:
+    """Return random probabilities for the people of fold 0 and the evaluation set."""
+    photos = [*LABELS.photo[FOLDS == 0], *EVAL]
+    count = len(TASKS[task].classes)
+    values = np.random.default_rng(seed).dirichlet(np.ones(count), len(photos))
+    table = pd.DataFrame(values, columns=TASKS[task].columns)
+    table.insert(0, "photo", photos)
+    table.insert(0, "set", ["eval" if photo in EVAL else "validation" for photo in photos])
+    return table
+
+
+@pytest.mark.parametrize("vote", ["soft", "stacking"])
+def test_a_pair_of_age_models_by_gender_is_one_voter(tmp_path, monkeypatch, write_params, vote):
+    monkeypatch.chdir(tmp_path)
+    write_params(tmp_path / "params.yaml", {**CHANGES, "ensemble.vote": vote})
+    tables = {name: predictions(task, seed) for seed, (name, task) in enumerate(MODELS.items())}
+    for name, table in tables.items():
+        write_csv(table, Run(name, 0, 0).predictions)
+    write_csv(LABELS, "data/labels.csv")
+    ensemble.main()
+    tasks = read_json("data/ensemble/config.json")["tasks"]
+    assert tasks["age"]["models"] == ["age-female+age-male"]
+    assert tasks["age"]["vote"] == vote
+    assert tasks["age"]["weights"] == [1.0]
+    found = pd.read_csv("data/ensemble/eval.csv").set_index("photo")
+    parts = {
+        name: table[table.set == "eval"].set_index("photo")[TASKS[MODELS[name]].columns].to_numpy()
+        for name, table in tables.items()
+    }
+    women, men = parts["age-female"], parts["age-male"]
+    expected = parts["gender"][:, [1]] * women + parts["gender"][:, [0]] * men
+    ages = found.loc[EVAL, TASKS["age"].columns].to_numpy()
+    assert np.allclose(ages, expected, atol=1e-5) == (vote == "soft")
+    np.testing.assert_allclose(ages.sum(1), 1, atol=1e-5)
