@@ -10,6 +10,8 @@
 # make gpu-check   run everything that needs a GPU in nine minutes; summary in reports/gpu_check.md
 # make ledger     write reports/ledger.md, the table of all recipes that were run
 # make parallel JOBS=2   run the pipeline with two trainings at a time; they share the cores
+# make slurm      run the pipeline as Slurm jobs; ARGS="--partition=gpu --time=4:00:00" passes
+#                 options to sbatch, LAUNCH_ARGS="--gpus=1" only for the stages that use a GPU
 # make benchmarks measure speed and memory versus other tools, 1 to 2 hours on two idle cores;
 #                 ARGS="crop-loop --rounds 3" passes options to benchmarks.run (--help lists them)
 # make repair     remove damaged files after a disk error or a killed DVC; dvc repro restores them
@@ -22,8 +24,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON ?= python3
 JOBS ?= 2
 
-.PHONY: gpu-check demo test lint serve screenshot report recipe ledger parallel benchmarks repair \
-	portability current clean
+.PHONY: gpu-check demo test lint serve screenshot report recipe ledger parallel slurm benchmarks \
+	repair portability current clean
 
 demo: .venv/installed
 	@git rev-parse --git-dir > .venv/git.log 2>&1 || dvc config --local core.no_scm true
@@ -75,6 +77,9 @@ parallel: .venv/installed
 	dvc repro label split crop
 	dvc stage list --name-only | grep '^train@' | xargs -P $(JOBS) -n 1 dvc --wait-for-lock repro -s
 	dvc repro
+
+slurm: .venv/installed
+	@python .dvc/slurm.py $(ARGS)
 
 benchmarks: .venv/installed
 	@python -m benchmarks.run $(ARGS)
