@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from portrait18.core.errors import UserError, cli_errors, printable
+from portrait18.core.files import write_bytes
 from portrait18.dataset import inventory
 from portrait18.importers import building, selection, sources
 from portrait18.importers.building import MAX_PIXELS, NO_FACE, TURNED
@@ -27,6 +28,7 @@ sources:
 output:
   OUT/train/images/  one folder per person: one photo as it is, six with a drawn mask
   OUT/train/train.csv
+  OUT/train/about.txt   one sentence with the source, which trained networks show; not for csv
   OUT/skipped.csv    photos that are left out, with the reason
 
 Set data.extra in params.yaml to OUT to train on these people, too.
@@ -192,6 +194,8 @@ def main(argv: list[str] | None = None) -> None:
         "people": hashlib.sha256(people.to_csv(index=False).encode()).hexdigest(),
     }
     building.claim(args.out, inputs)
+    if about := sources.ABOUT.get(args.source):
+        write_bytes(f"{about}\n".encode(), args.out / "train/about.txt")
     job = building.Job(people, args.folder, args.out, args.seed, args.side, args.masks)
     train = building.build(job, skipped)
     _report(args, len(train), prepared)

@@ -25,6 +25,12 @@ from portrait18.dataset.layout import EXTENSIONS, is_plain_name
 OLDEST = 120  # years
 #: Source -> prefix of the ids of its people; the competition's ids start with a digit.
 PREFIXES = {"utkface": "utk", "fairface": "fair", "all-age-faces": "aaf", "csv": "csv"}
+#: Source -> content of train/about.txt, with the attribution that its license asks for.
+ABOUT = {
+    "utkface": "portraits of UTKFace with drawn masks",
+    "fairface": "portraits of FairFace (Karkkainen and Joo, WACV 2021, CC BY 4.0) with drawn masks",
+    "all-age-faces": "portraits of All-Age-Faces with drawn masks",
+}
 _UTK = re.compile(r"(?P<age>\d{1,3})_(?P<gender>[01])_(?P<race>[0-4])_[^_]+")
 _UTK_RACES = ("White", "Black", "Asian", "Indian", "Other")
 _AAF = re.compile(r"(?P<id>\d{5})A(?P<age>\d{2,3})")

@@ -7,7 +7,7 @@ from synthetic import photo_bytes
 from tiny import demo_photo
 
 from portrait18.core.errors import UserError
-from portrait18.dataset import inventory
+from portrait18.dataset import inventory, layout
 from portrait18.dataset.classes import MASK_BY_STEM
 from portrait18.importers import building, selection
 from portrait18.importers.__main__ import main
@@ -278,6 +278,8 @@ def test_a_fairface_selection_becomes_a_training_set(tmp_path):
         ["fair-photos-fairface-0002", 0, 24],
     ]
     assert len(table) == 21
+    assert "FairFace" in layout.read_about(tmp_path / "out")
+    assert "CC BY 4.0" in layout.read_about(tmp_path / "out")
 
 
 @pytest.mark.parametrize(

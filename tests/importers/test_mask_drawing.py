@@ -226,11 +226,18 @@ def test_a_mask_is_clipped_at_the_edge_of_the_photo(shift):
         (LEVEL, True),
         (TURNED, True),
         (LEVEL[[1, 0, 2, 4, 3]], False),
-        (LEVEL + np.array([[0, 0], [0, 0], [45, 0], [0, 0], [0, 0]]), False),
+        (LEVEL + np.array([[0, 0], [0, 0], [100, 0], [0, 0], [0, 0]]), False),
         (LEVEL * (0.1, 1), False),
         (np.full((5, 2), 100.0), False),
     ],
-    ids=["level", "turned", "left for right", "nose beyond the eye", "eyes together", "one point"],
+    ids=[
+        "level",
+        "turned",
+        "left for right",
+        "nose beyond the cheek",
+        "eyes together",
+        "one point",
+    ],
 )
 def test_is_frontal(points, seen):
     assert mask_geometry.is_frontal(points) is seen
