@@ -1,7 +1,7 @@
 """Mask, gender and age group from portrait photos.
 
 >>> import portrait18
->>> predictor = portrait18.load("models/bundle")
+>>> predictor = portrait18.load()
 >>> for face in predictor.predict("portrait.jpg").faces:
 ...     print(face.class_name, face.years)
 """
@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,14 +21,15 @@ __all__ = ["load"]
 
 
 def load(
-    folder: str | os.PathLike = "models/bundle",
+    folder: str | os.PathLike | None = None,
     device: str | torch.device | None = None,
     min_face: float | None = None,
 ) -> Predictor:
     """Load a trained ensemble. Nothing in its folder is executed.
 
     Args:
-        folder: the bundle that `dvc repro export` writes.
+        folder: a bundle that `dvc repro export` wrote; by default `models/bundle` if it exists,
+            else the starter model, which a warning says.
         device: where the networks run, such as `cpu` or `cuda:0`; by default a GPU if available.
         min_face: smallest face to look for, as a fraction of the photo's shorter side, above 0 and
             at most 1; by default the one that the training photos were cropped with.
@@ -35,6 +37,9 @@ def load(
     Raises:
         portrait18.core.errors.UserError: no bundle there, corrupt, or written in another format.
     """
-    from portrait18.deployment import predictor  # PyTorch takes seconds to import
+    from portrait18.deployment import bundle, predictor  # PyTorch takes seconds to import
 
-    return predictor.load(folder, device, min_face)
+    chosen = bundle.choose(folder)
+    if folder is None and chosen == bundle.STARTER:
+        warnings.warn(f"{bundle.title(chosen)}; load(FOLDER) loads another bundle", stacklevel=2)
+    return predictor.load(chosen, device, min_face)

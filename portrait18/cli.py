@@ -10,7 +10,7 @@ from portrait18.core.errors import cli_errors
 DESCRIPTION = """\
 Predicts from portrait photos whether a mask is worn, worn incorrectly or not worn, the gender and
 the age group (under 30, 30 to 59, 60 and over), with a trained bundle: the folder that the
-pipeline's stage export writes.
+pipeline's stage export writes, or the starter model that comes with this package.
 """
 
 

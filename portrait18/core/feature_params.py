@@ -17,6 +17,7 @@ class View(Section):
         scale: above 1 enlarges about the center.
         rotate: degrees counterclockwise about the center.
         x, y: shift to the right and down, as a share of the side.
+        resolution: share of the pixels of each side that is kept, as in small photos.
     """
 
     flip: bool = False
@@ -24,6 +25,7 @@ class View(Section):
     rotate: Float = Field(0.0, ge=-180, le=180)
     x: Float = Field(0.0, ge=-0.5, le=0.5)
     y: Float = Field(0.0, ge=-0.5, le=0.5)
+    resolution: Float = Field(1.0, ge=0.05, le=1)
 
     @property
     def is_warped(self) -> bool:

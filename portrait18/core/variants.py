@@ -109,8 +109,17 @@ class RidgeHead(_Head):
     penalty: Float = Field(gt=0, examples=[0.5])
 
 
+class LinearRidgeHead(_Head):
+    """Ridge regression with calibrated probabilities."""
+
+    classes_only: ClassVar[bool] = True
+    frozen_only: ClassVar[bool] = True
+    name: Literal["linear-ridge"]
+    penalty: Float = Field(gt=0, examples=[1.0])
+
+
 HeadParams = Annotated[
-    LinearHead | CosineHead | UnitHead | MLPHead | KernelHead | RidgeHead,
+    LinearHead | CosineHead | UnitHead | MLPHead | KernelHead | RidgeHead | LinearRidgeHead,
     Field(discriminator="name"),
     BeforeValidator(named),
 ]

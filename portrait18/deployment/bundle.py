@@ -5,9 +5,13 @@
     <model>-<fold>-<seed>.onnx          each network for other programs, if `export.onnx` is set
 
 `portrait18.deployment.packing` writes it, `portrait18.deployment.predictor` predicts with it.
+
+Two bundles have a fixed place: the user's own, which the pipeline writes, and the starter model,
+which comes with this package.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +23,8 @@ from portrait18.core.params import CropParams, PredictParams
 from portrait18.core.validation import Section
 
 MANIFEST = "bundle.json"
+OWN = Path("models/bundle")
+STARTER = Path(__file__).parents[1] / "starter"
 
 
 class NetworkEntry(Section):
@@ -72,6 +78,7 @@ class Manifest(Section):
         params: crop, group, matrix, pseudo_label, predict, and train: params of each model.
         inputs: file, or `params` for all of the above -> sha256.
         versions: package -> version.
+        notes: sentences on licence and limits for people who predict, "" for none.
     """
 
     format: Literal[3]
@@ -86,9 +93,13 @@ class Manifest(Section):
     params: dict[str, Any]
     inputs: dict[str, str]
     versions: dict[str, str]
+    notes: str = ""
 
     def description(self) -> str:
-        """Return two sentences for people who predict: training set and validation scores."""
+        """Return sentences for people who predict: training set, validation scores, notes."""
+        return f"{self._trained()} {self.notes}".rstrip()
+
+    def _trained(self) -> str:
         data, scores = self.training_set, self.metrics
         text = f"Trained on {data.photos:,} photos of {data.people:,} people"
         text += f": {data.about.rstrip('.')}." if data.about else "."
@@ -102,6 +113,21 @@ class Manifest(Section):
         tasks = f" ({tasks})" if tasks else ""
         people = f" on {scores['people']:,} validation people" if "people" in scores else ""
         return f"{text} Macro-F1 of the 18 classes{people}: {scores['macro_f1']:.2f}{tasks}."
+
+
+def choose(named: str | os.PathLike | None = None) -> Path:
+    """Return the folder of a named bundle; by default the user's own, else the starter model.
+
+    A folder models/bundle without a bundle is returned too, so that loading it reports the fault.
+    """
+    if named is not None:
+        return Path(named)
+    return OWN if OWN.exists() else STARTER
+
+
+def title(folder: Path) -> str:
+    """Return what a person calls a bundle: its folder, or "starter model" with the reason."""
+    return f"starter model (no {OWN} here)" if folder == STARTER else str(folder)
 
 
 def describe(folder: Path) -> str:

@@ -18,8 +18,8 @@ from tqdm import tqdm
 from portrait18.core.errors import UserError, printable
 from portrait18.core.files import atomic_write
 from portrait18.dataset.photos import PhotoError
+from portrait18.deployment import bundle as bundles
 from portrait18.deployment import output_formats, photo_listing
-from portrait18.deployment.bundle import describe
 
 if TYPE_CHECKING:  # importing these imports PyTorch, which takes seconds
     from portrait18.deployment.predictor import Predictor
@@ -34,7 +34,7 @@ maximizes macro-F1 on validation people, so it is not always the most probable o
 EPILOG = """\
 exit status:
   0  every photo was read (a photo without a face counts as read)
-  1  nothing to do: no bundle, no such photo, or output not writable
+  1  nothing to do: no such bundle or photo, or output not writable
   2  invalid command line
   3  some photos could not be read; they are listed on stderr, all others are predicted
 
@@ -43,7 +43,6 @@ examples:
   portrait18 predict photos/ --csv > predictions.csv
   portrait18 predict 'holiday/**/*.jpg' --min-face 0.05 --json --draw annotated/
 """
-DEFAULT_BUNDLE = "models/bundle"
 #: Formats that annotated copies keep; all others become PNG.
 DRAWN_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -71,10 +70,9 @@ def _pixels(text: str) -> int:
 
 
 def _default_bundle() -> str:
-    description = describe(Path(DEFAULT_BUNDLE))
-    return f"\n{DEFAULT_BUNDLE}:\n{textwrap.indent(textwrap.fill(description, 90), '  ')}\n" * bool(
-        description
-    )
+    folder = bundles.choose()
+    description = textwrap.indent(textwrap.fill(bundles.describe(folder), 90), "  ")
+    return f"\n{bundles.title(folder)}:\n{description}\n" if description else ""
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -95,9 +93,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument(
         "--bundle",
-        default=DEFAULT_BUNDLE,
         metavar="FOLDER",
-        help="the trained bundle (%(default)s)",
+        help=f"a trained bundle (default: {bundles.OWN} if it exists, else the starter model)",
     )
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument(
@@ -150,8 +147,9 @@ def run(args: argparse.Namespace) -> int:
     set_deterministic()
     if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold any bytes
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
-    predictor = portrait18.load(args.bundle, min_face=args.min_face)
-    print(f"{args.bundle}: {predictor.manifest.description()}", file=sys.stderr)
+    folder = bundles.choose(args.bundle)
+    predictor = portrait18.load(folder, min_face=args.min_face)
+    print(f"{bundles.title(folder)}: {predictor.manifest.description()}", file=sys.stderr)
     try:
         bad = _predict_all(predictor, paths, copies, args)
         sys.stdout.flush()

@@ -184,7 +184,7 @@ class Predictor:
 
 
 def load(
-    folder: str | os.PathLike = "models/bundle",
+    folder: str | os.PathLike,
     device: str | torch.device | None = None,
     min_face: float | None = None,
 ) -> Predictor:

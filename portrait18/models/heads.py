@@ -152,3 +152,20 @@ class KernelHead(nn.Module):
             if (stored := state_dict.get(prefix + name)) is not None:
                 setattr(self, name, torch.zeros_like(stored, device=self.bias.device))
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+@HEADS.register("linear-ridge")
+class LinearRidgeHead(nn.Module):
+    """Logits of ridge regression, which `portrait18.training.kernel_ridge` fits."""
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+
+    def __init__(self, features: int, widths: tuple[int, ...], params: ModelParams):
+        super().__init__()
+        self.register_buffer("weight", torch.zeros(sum(widths), features))
+        self.register_buffer("bias", torch.zeros(sum(widths)))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return logits (N, sum of widths) for features (N, F)."""
+        return F.linear(features, self.weight, self.bias)

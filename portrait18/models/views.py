@@ -50,9 +50,21 @@ def apply(crops: np.ndarray, view: View, size: int) -> np.ndarray:
             matrix[:, 2] += 2 * center * matrix[:, 0]
             matrix[:, 0] *= -1
         matrix[:, 2] += np.array([view.x, view.y]) * side
-        return resize(np.stack([warp(crop, matrix, side) for crop in crops]), size)
-    result = resize(crops, size)
-    return np.ascontiguousarray(result[:, :, ::-1]) if view.flip else result
+        result = resize(np.stack([warp(crop, matrix, side) for crop in crops]), size)
+    else:
+        result = resize(crops, size)
+        result = np.ascontiguousarray(result[:, :, ::-1]) if view.flip else result
+    return result if view.resolution == 1 else _coarsen(result, view.resolution)
+
+
+def _coarsen(crops: np.ndarray, resolution: float) -> np.ndarray:
+    """Shrink crops to a share of their side and enlarge them again."""
+    size = crops.shape[1]
+    small = resize(crops, max(2, round(size * resolution)))
+    # The exact variant is integer arithmetic, equal on every CPU.
+    return np.stack(
+        [cv2.resize(crop, (size, size), interpolation=cv2.INTER_LINEAR_EXACT) for crop in small]
+    )
 
 
 def to_device(photos: np.ndarray, device: torch.device) -> torch.Tensor:

@@ -9,10 +9,10 @@ import socket
 import sys
 import warnings
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from portrait18.core.errors import UserError
+from portrait18.deployment.bundle import MANIFEST, OWN, choose, title
 from portrait18.server.settings import Settings, add_arguments, load_settings
 
 if TYPE_CHECKING:
@@ -58,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     predictor = load(settings)
     app = create_app(predictor, settings, describe_model(predictor.manifest), str(predictor.device))
     _print_address(listener, settings)
-    print(f"{settings.bundle}: {predictor.manifest.description()}", flush=True)
+    chosen = title(choose(settings.bundle))
+    print(f"{chosen}: {predictor.manifest.description()}", flush=True)
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal that stopped it once more
         uvicorn.Server(uvicorn_config(app)).run([listener])
     return 0
@@ -132,14 +133,14 @@ def load(settings: Settings) -> Predictor:
     import numpy as np
 
     import portrait18
-    from portrait18.deployment.bundle import MANIFEST
 
-    if not (Path(settings.bundle) / MANIFEST).exists():
+    folder = choose(settings.bundle)
+    if not (folder / MANIFEST).exists():
         raise UserError(
-            f"{settings.bundle} holds no bundle; run make demo for the demo's, dvc repro for one of"
-            " your own data, or name another with --bundle FOLDER"
+            f"{folder} holds no bundle; run dvc repro export, name another with --bundle FOLDER, or"
+            f" remove {OWN} for the starter model"
         )
-    predictor = portrait18.load(settings.bundle, min_face=settings.min_face)
+    predictor = portrait18.load(folder, min_face=settings.min_face)
     predictor.detect([np.full((512, 384, 3), 127, np.uint8)])
     predictor.classify(np.zeros((1, predictor.crop_size, predictor.crop_size, 3), np.uint8))
     return predictor

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from portrait18.core.errors import UserError
 from portrait18.core.validation import short
+from portrait18.deployment.bundle import OWN
 
 ENV_PREFIX = "PORTRAIT18_"
 
@@ -25,7 +26,11 @@ class Settings(BaseSettings):
         env_prefix=ENV_PREFIX, extra="forbid", frozen=True, allow_inf_nan=False
     )
 
-    bundle: str = Field("models/bundle", description="folder of the trained bundle")
+    bundle: str | None = Field(
+        None,
+        description=f"folder of a trained bundle (default: {OWN} if it exists, else the starter"
+        " model)",
+    )
     host: str = Field(
         "127.0.0.1", description="address to listen on; 0.0.0.0 accepts other machines"
     )

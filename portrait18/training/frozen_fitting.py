@@ -10,11 +10,12 @@ from portrait18.core.device import set_deterministic
 from portrait18.core.model_params import ModelParams
 from portrait18.core.runs import Run
 from portrait18.core.variants import KernelHead as KernelHeadParams
+from portrait18.core.variants import LinearRidgeHead as LinearRidgeParams
 from portrait18.core.variants import RidgeHead
 from portrait18.dataset.labels import class_index
 from portrait18.models import frozen, metrics
 from portrait18.models.frozen import StandardizedHead
-from portrait18.models.heads import KernelHead
+from portrait18.models.heads import KernelHead, LinearRidgeHead
 from portrait18.models.losses import LossContext, make_loss
 from portrait18.models.targets import class_counts, make_target
 from portrait18.training import kernel_fitting, kernel_ridge, sampling
@@ -76,22 +77,31 @@ def _fit_kernel(
     layout: FeatureLayout,
     log: Callable[[dict], None],
 ) -> StandardizedHead:
-    """Fit a kernel head on the photos that one epoch draws, each the mean of its test views."""
+    """Fit a head in closed form, or by L-BFGS, on the photos that one epoch draws.
+
+    Kernel heads see the mean of each photo's test views, a linear one sees every view.
+    """
     target, settings = make_target(params), params.head
     rows = data.train_rows(run.fold)
     classes = class_index(target.task, data.labels, for_training=True).to_numpy()
     labels = data.labels.iloc[rows]
     rows = rows[sampling.epoch_order(labels, classes[rows], params.sampling, run.seed, epoch=0)]
-    features = data.crops[rows][:, : layout.test_views].astype(np.float32).mean(1)
+    features = data.crops[rows].astype(np.float32)
+    if isinstance(settings, LinearRidgeParams):
+        rows = rows.repeat(features.shape[1])
+        features = features.reshape(len(rows), -1)
+    else:
+        features = features[:, : layout.test_views].mean(1)
     labels = data.labels.iloc[rows]
     network = StandardizedHead(features.shape[1], target.widths, params)
     network.fit(features, layout.blocks)
     standardized = network.standardize(torch.from_numpy(features))
-    assert isinstance(network.head, KernelHead)
-    if isinstance(settings, RidgeHead):
+    if isinstance(settings, RidgeHead | LinearRidgeParams):
+        assert isinstance(network.head, KernelHead | LinearRidgeHead)
         train_loss = kernel_ridge.fit(network.head, standardized, labels, target, settings.penalty)
     else:
         assert isinstance(settings, KernelHeadParams)
+        assert isinstance(network.head, KernelHead)
         # The order is random, so the first rows are a random part; sampling may repeat some.
         first = np.sort(np.unique(rows, return_index=True)[1])[: settings.landmarks]
         targets, loss = target.encode(labels).double(), make_loss(params, target)

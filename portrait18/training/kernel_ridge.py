@@ -1,4 +1,4 @@
-"""Fit kernel heads by kernel ridge regression with calibrated probabilities, in closed form.
+"""Fit heads by kernel or linear ridge regression with calibrated probabilities, in closed form.
 
 Scores are regressed on the classes and, for ages, on years and on "at least k years" for some k,
 which share one inverse. A logistic regression turns them into probabilities. It is fitted on
@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch.nn import functional
 
-from portrait18.models.heads import KernelHead
+from portrait18.models.heads import KernelHead, LinearRidgeHead
 from portrait18.models.targets import Target
 
 #: Ages whose "at least k years" are regressed, and the scale of years.
@@ -21,20 +21,22 @@ CALIBRATION_PENALTY = 1e-3
 
 
 def fit(
-    head: KernelHead,
+    head: KernelHead | LinearRidgeHead,
     features: torch.Tensor,
     labels: pd.DataFrame,
     target: Target,
     penalty: float,
 ) -> float:
-    """Set a head's landmarks (all training photos), coefficients and bias.
+    """Set a linear head's weights and bias, or a kernel head's landmarks (all photos) and the rest.
 
     Args:
-        head: for features of the same width.
+        head: for features of the same width. The kernel of a linear one is the scalar product
+            divided by F.
         features: float32 (N, F), standardized.
         labels: of the N photos.
         target: has classes.
-        penalty: added to the diagonal of the kernel matrix, whose entries are at most 1.
+        penalty: added to the diagonal of the kernel matrix, whose diagonal is 1 on average or
+            everywhere.
 
     Returns:
         The mean cross-entropy of the leave-one-person-out probabilities, summed over heads.
@@ -43,14 +45,21 @@ def fit(
     scores = _scores(classes, labels, with_years=target.task.name in ("age", "all"))
     mean = scores.mean(0)
     with torch.no_grad():
-        head.support = features.half()
-        kernel = head.kernel(head.support.double()).numpy()
+        if isinstance(head, KernelHead):
+            head.support = features.half()
+            kernel = head.kernel(head.support.double()).numpy()
+        else:
+            kernel = (features.double() @ features.double().T).numpy() / features.shape[1]
     inverse = np.linalg.inv(kernel + penalty * np.eye(len(kernel)))
     dual = inverse @ (scores - mean)
     left_out = scores - _residuals(inverse, dual, labels.person.to_numpy())
     weights, bias, loss = _calibrate(left_out, classes, target.widths)
+    coefficients = torch.from_numpy(dual @ weights)
     with torch.no_grad():
-        head.coefficients = torch.from_numpy(dual @ weights).float()
+        if isinstance(head, KernelHead):
+            head.coefficients = coefficients.float()
+        else:
+            head.weight = (coefficients.T @ features.double() / features.shape[1]).float()
         head.bias = torch.from_numpy(mean @ weights + bias).float()
     return loss
 

@@ -57,10 +57,12 @@ def test_the_server_predicts_like_the_bundle_and_stops_on_sigterm(make_bundle):
 
 
 def test_a_missing_bundle_is_reported_with_the_commands_that_create_one(tmp_path):
-    with serve("--port", "0", cwd=tmp_path) as server:
-        out, err = server.communicate(timeout=120)
-    assert (server.returncode, out, err.count("\n")) == (1, "", 1)
-    assert err.startswith("error: models/bundle holds no bundle; run make demo ")
+    (tmp_path / "models/bundle").mkdir(parents=True)
+    for arguments, folder in (([], "models/bundle"), (["--bundle", "other"], "other")):
+        with serve("--port", "0", *arguments, cwd=tmp_path) as server:
+            out, err = server.communicate(timeout=120)
+        assert (server.returncode, out, err.count("\n")) == (1, "", 1)
+        assert err.startswith(f"error: {folder} holds no bundle; run dvc repro export, ")
 
 
 def test_a_port_in_use_is_reported():
