@@ -2,8 +2,9 @@
 #                 outputs with the committed dvc.lock
 # make test       install what is missing, run all tests
 # make lint       check style, formatting and types (ruff, mypy)
-# make serve      serve models/bundle over HTTP, with a page at http://127.0.0.1:8000/;
-#                 ARGS="--port 8080" passes options to portrait18 serve (--help lists them)
+# make serve      serve models/bundle, or else the starter model, over HTTP, with a page at
+#                 http://127.0.0.1:8000/; ARGS="--port 8080" passes options to portrait18 serve
+#                 (--help lists them)
 # make report     write reports/report.html, one page with all metrics and plots of the run
 # make recipe NAME=bench-cpu   run a recipe of recipes/ as a DVC experiment and add its metrics to
 #                 reports/runs.csv; SEED=1 trains with another seed

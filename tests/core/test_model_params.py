@@ -265,7 +265,8 @@ def test_a_variant_with_another_name_replaces_that_of_common(load, problems):
         ),
         (
             {"train.common.head": 5},
-            "train.common.head = 5: must be one of linear, cosine, unit, mlp, kernel, ridge, or a",
+            "train.common.head = 5: must be one of linear, cosine, unit, mlp, kernel, ridge,"
+            " linear-ridge, or a",
         ),
         (
             {"train.mask.target": {"name": "distribution", "sigma": "wide"}},

@@ -30,3 +30,14 @@ def test_views_change_a_crop_as_augmentation_does(view):
         expected = augmentation.apply(crop, view.flip, view.scale, view.rotate, (view.x, view.y))
         assert (changed == expected).all()
         assert (changed != crop).any()
+
+
+def test_a_coarse_view_keeps_a_share_of_the_pixels():
+    coarse = views.apply(CROPS, View(resolution=0.1), 64)
+    assert coarse.shape == CROPS.shape
+    again = views.apply(coarse, View(resolution=0.1), 64)
+    detail = np.abs(np.diff(CROPS.astype(float), axis=2)).mean()
+    assert np.abs(np.diff(coarse.astype(float), axis=2)).mean() < 0.7 * detail
+    assert np.abs(again.astype(float) - coarse).mean() < np.abs(CROPS.astype(float) - coarse).mean()
+    mirrored = views.apply(CROPS, View(flip=True, resolution=0.1), 64)
+    assert np.abs(mirrored[:, :, ::-1].astype(int) - coarse).max() <= 1

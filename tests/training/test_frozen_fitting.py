@@ -19,6 +19,7 @@ from portrait18.training.frozen_trainer import EpochFeatures
 _, LABELS, FOLDS = colored_people(16)
 KERNEL = {"name": "kernel", "gamma": 0.5, "C": 1.0, "landmarks": 60}
 RIDGE = {"name": "ridge", "gamma": 0.4, "penalty": 0.5}
+LINEAR_RIDGE = {"name": "linear-ridge", "penalty": 0.5}
 LAYOUT = FeatureLayout(test_views=2)
 MLP = {"name": "mlp", "width": 16, "depth": 2}
 
@@ -55,6 +56,7 @@ def tensors(fitted):
         {"head": MLP},
         {"head": KERNEL},
         {"head": RIDGE},
+        {"head": LINEAR_RIDGE},
         {"task": "all", "target": "heads", "head": RIDGE},
         {"task": "all", "target": "heads", "head": MLP},
         {"task": "all", "target": "heads", "head": KERNEL},
@@ -88,7 +90,9 @@ def test_heads_learn_years(head, target, name):
 
 
 @pytest.mark.parametrize(
-    "head", [MLP, {**KERNEL, "landmarks": 10}, RIDGE], ids=["mlp", "kernel", "ridge"]
+    "head",
+    [MLP, {**KERNEL, "landmarks": 10}, RIDGE, LINEAR_RIDGE],
+    ids=["mlp", "kernel", "ridge", "linear"],
 )
 def test_a_head_depends_on_the_seed_only(head):
     random = {"head": head, "sampling": sampling(per_person=4), "epochs": 3}

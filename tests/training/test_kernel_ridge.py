@@ -6,7 +6,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression
 from tiny import colored_people, model_params
 
-from portrait18.models.heads import KernelHead
+from portrait18.models.heads import KernelHead, LinearRidgeHead
 from portrait18.models.targets import make_target
 from portrait18.training import kernel_ridge
 
@@ -52,6 +52,23 @@ def test_probabilities_are_those_of_ridge_regression_calibrated_on_left_out_peop
     own = calibration.predict_proba((left_out - mean) / std)
     truth = LABELS["mask"].to_numpy()
     assert loss == pytest.approx(-np.log(own[np.arange(len(own)), truth]).mean(), abs=1e-3)
+
+
+def test_a_linear_head_gives_the_scores_of_ridge_regression():
+    params = model_params(task="mask", head={"name": "linear-ridge", "penalty": 0.5})
+    target = make_target(params)
+    head = LinearRidgeHead(5, target.widths, params)
+    points = torch.from_numpy(POINTS).float()
+    kernel_ridge.fit(head, points, LABELS, target, 0.5)
+    with torch.no_grad():
+        outputs = head(points).double().numpy()
+    # scikit-learn's penalty does not divide by the number of features. The calibration is linear.
+    model = KernelRidge(alpha=0.5, kernel=lambda a, b: a @ b / 5)
+    model.fit(POINTS.astype(float), 2.0 * np.eye(3)[LABELS["mask"]] - MEAN)
+    scores = np.c_[model.predict(POINTS.astype(float)), np.ones(len(POINTS))]
+    linear, *_ = np.linalg.lstsq(scores, outputs, rcond=None)
+    np.testing.assert_allclose(scores @ linear, outputs, atol=1e-4)
+    assert (outputs.argmax(1) == LABELS["mask"]).mean() > 0.5
 
 
 def test_years_help_to_tell_age_groups_apart(monkeypatch):
