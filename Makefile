@@ -36,6 +36,8 @@ demo: .venv/installed
 	@echo "runs, not how accurate it is):"
 	@python -m portrait18.evaluation.score data/submission.csv data/demo/eval/answers.csv
 	@echo
+	@grep -q '^no warnings' reports/check.txt || \
+	{ echo "The data have warnings (reports/check.txt):"; head -n 20 reports/check.txt; echo; }
 	@echo "submission      data/submission.csv"
 	@echo "metrics         reports/metrics.json     (dvc metrics show)"
 	@echo "plots           reports/evaluate/        (dvc plots show)"

@@ -1,6 +1,7 @@
 """List and decode every photo once; report all problems of the data set before any other work."""
 
 import sys
+from collections.abc import Container
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,12 +11,14 @@ from portrait18.core import params
 from portrait18.core.errors import UserError, printable
 from portrait18.core.files import atomic_write, write_json
 from portrait18.core.params import Params
-from portrait18.dataset import inventory
+from portrait18.dataset import inventory, omissions
 from portrait18.dataset.layout import read_about, validate_layout
 from portrait18.dataset.tables import write_csv
 
 PHOTOS = Path("data/photos")
 REPORT = Path("reports/check.json")
+#: All warnings. DVC does not repeat what a cached stage printed.
+WARNINGS = Path("reports/check.txt")
 
 
 class Findings(NamedTuple):
@@ -25,18 +28,20 @@ class Findings(NamedTuple):
         problems: photos, folders and rows that `check.problems: skip` leaves out.
         fatal: errors that no setting skips.
         warnings: things that do not stop the pipeline.
+        notes: what is left out although nothing is wrong.
     """
 
     problems: list[str]
     fatal: list[str]
     warnings: list[str]
+    notes: list[str]
 
 
 def main() -> None:
     p = params.load()
     validate_layout(p.data.root, p.data.extra)
     about = read_about(p.data.root)
-    findings = Findings([], [], [])
+    findings = Findings([], [], [], [])
     train = _list_train(p, findings)
     evaluation = _list_eval(p, findings)
     if findings.fatal or (findings.problems and p.check.problems == "stop"):
@@ -67,9 +72,12 @@ def _list_train(p: Params, findings: Findings) -> pd.DataFrame:
         except UserError as error:
             findings.fatal.extend(error.problems)
             continue
-        part, bad = inventory.probe(part, folder / "train/images", p.check.max_pixels)
-        findings.problems.extend(problems + bad)
-        parts.append(part.assign(extra=int(folder == p.data.extra)))
+        images = folder / "train/images"
+        probed = inventory.probe(part, images, p.check.max_pixels)
+        findings.problems.extend(problems + probed.problems)
+        findings.warnings.extend(probed.warnings)
+        _note_omissions(images, findings)
+        parts.append(probed.table.assign(extra=int(folder == p.data.extra)))
     if len(parts) > 1:
         findings.fatal.extend(inventory.shared_ids(*parts))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -87,10 +95,36 @@ def _list_eval(p: Params, findings: Findings) -> pd.DataFrame:
         return pd.DataFrame()
     findings.warnings.extend(warnings)
     findings.fatal.extend(problems)
-    if not problems:
-        table, bad = inventory.probe(table, p.data.root / "eval/images", p.check.max_pixels)
+    images = p.data.root / "eval/images"
+    _note_omissions(images, findings, set(table.photo))
+    if problems:
+        return table
+    probed = inventory.probe(table, images, p.check.max_pixels)
+    findings.warnings.extend(probed.warnings)
+    names = omissions.similar_names(images, table.photo)
+    similar = {str(images / name): other for name, other in names.items()}
+    bad = []
+    for line in probed.problems:
+        path, missing, fix = line.partition(" is missing;")
+        other = similar.get(path) if missing else None
+        bad.append(f"{path} is missing (the folder has {other});{fix}" if other else line)
+    if len(bad) <= p.check.max_bad_eval * len(table):
         findings.warnings.extend(f"{line}; its prediction is a guess" for line in bad)
-    return table
+        return probed.table
+    findings.warnings.extend(omissions.shorten(bad, str(images)))
+    findings.fatal.append(
+        f"{images}: {len(bad)} of {len(table)} photos of info.csv are missing or unreadable, and"
+        f" check.max_bad_eval allows a share of {p.check.max_bad_eval:g}; correct the names in"
+        " info.csv, add the photos or point data.root at another folder"
+    )
+    return probed.table
+
+
+def _note_omissions(images: Path, findings: Findings, listed: Container[str] = ()) -> None:
+    lines, junk = omissions.omissions(images, listed)
+    findings.warnings.extend(lines)
+    if junk:
+        findings.notes.append(f"{images}: {omissions.junk_note(junk)}")
 
 
 def _report(train: pd.DataFrame, evaluation: pd.DataFrame, findings: Findings) -> None:
@@ -108,6 +142,12 @@ def _report(train: pd.DataFrame, evaluation: pd.DataFrame, findings: Findings) -
         },
         REPORT,
     )
+    lines = [f"warning: {line}" for line in findings.problems + findings.warnings]
+    lines = [printable(line) for line in lines + findings.notes] or ["no warnings"]
+    with atomic_write(WARNINGS) as tmp_path:
+        tmp_path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for note in findings.notes:
+        print(printable(note))
     more = f" (and {counts['extra']['people']} extra people)" if counts["extra"]["people"] else ""
     print(
         f"{counts['train']['photos']} training photos of {counts['train']['people']} people{more},"

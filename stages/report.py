@@ -11,6 +11,7 @@ from portrait18.dataset import tables
 from portrait18.dataset.classes import TASKS
 from portrait18.visualization import contact_sheets, report_page
 
+MAX_LINES = 100
 REPORTS, EXAMPLES = Path("reports"), Path("data/explain")
 EVALUATE, PAGE = REPORTS / "evaluate", REPORTS / "report.html"
 
@@ -44,12 +45,23 @@ def _json(name: str) -> dict:
 def _metrics() -> dict:
     """Return the JSON reports of earlier stages."""
     return {
-        "check": _json("check.json"),
+        "check": {**_json("check.json"), "lines": _check_lines()},
         "metrics": _json("metrics.json"),
         "submission": _json("score.json"),
         "labels": _json("label/labels.json"),
         "crops": {split: _json(f"crop/{split}.json") for split in ("train", "eval")},
     }
+
+
+def _check_lines() -> list[str]:
+    """Return the warnings of the stage check, at most MAX_LINES, and print them again."""
+    lines = (REPORTS / "check.txt").read_text(encoding="utf-8").splitlines()
+    if lines == ["no warnings"]:
+        return []
+    more = len(lines) - MAX_LINES
+    lines = lines[:MAX_LINES] + [f"and {more} more in {REPORTS / 'check.txt'}"] * (more > 0)
+    print(*lines, sep="\n")
+    return lines
 
 
 def _tables(p: Params) -> dict:

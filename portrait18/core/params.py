@@ -26,6 +26,7 @@ class CheckParams(Section):
 
     problems: Literal["stop", "skip"]
     max_pixels: Int = Field(gt=0)
+    max_bad_eval: Float = Field(ge=0, le=1)
 
 
 class LabelParams(Section):

@@ -7,6 +7,7 @@ import hashlib
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -19,40 +20,52 @@ from portrait18.dataset.layout import (
     is_plain_name,
     parse_folder,
 )
-from portrait18.dataset.photos import PhotoError, decode, file_bytes
+from portrait18.dataset.photos import PhotoError, decode_photo, file_bytes
 
 
-def _probe(path: Path, max_pixels: int) -> tuple[int, int, str, str]:
-    """Return (width, height, digest of the bytes, "") or, on failure, (0, 0, "", reason)."""
+class Probed(NamedTuple):
+    """Photos that were decoded once.
+
+    Attributes:
+        table: the table with the columns `images`, `width`, `height` (0 for a photo that cannot be
+            decoded) and `digest` of the file.
+        problems: a line for each photo that cannot be decoded.
+        warnings: a line for each photo with intact pixels in a damaged file.
+    """
+
+    table: pd.DataFrame
+    problems: list[str]
+    warnings: list[str]
+
+
+def _probe(path: Path, max_pixels: int) -> tuple[int, int, str, str, str]:
+    """Return width, height, digest of the bytes, problem and warning; zeros with a problem."""
     try:
         data = file_bytes(path, max_pixels)
-        height, width, _ = decode(data, max_pixels).shape
+        photo = decode_photo(data, max_pixels)
     except PhotoError as error:
-        return 0, 0, "", str(error)
-    return width, height, hashlib.blake2b(data, digest_size=8).hexdigest(), ""
+        return 0, 0, "", str(error), ""
+    height, width, _ = photo.pixels.shape
+    return width, height, hashlib.blake2b(data, digest_size=8).hexdigest(), "", photo.warning
 
 
-def probe(table: pd.DataFrame, images: Path, max_pixels: int) -> tuple[pd.DataFrame, list[str]]:
+def probe(table: pd.DataFrame, images: Path, max_pixels: int) -> Probed:
     """Decode every photo once.
 
     Args:
         table: column `photo`, file names in `images`.
         images: folder of the photos.
         max_pixels: larger photos are rejected.
-
-    Returns:
-        The table with the columns `images`, `width`, `height` (0 for a photo that cannot be
-        decoded) and `digest` of the file; and one line for each photo that cannot be decoded.
     """
     with ThreadPoolExecutor() as pool:  # Pillow decodes without the interpreter lock
         found = list(pool.map(lambda name: _probe(images / name, max_pixels), table.photo))
-    width, height, digest, reasons = list(zip(*found, strict=True)) or [()] * 4
+    width, height, digest, *texts = list(zip(*found, strict=True)) or [()] * 5
     table = table.assign(images=images.as_posix(), width=width, height=height, digest=digest)
-    return table, [
-        f"{images / name} {reason}"
-        for name, reason in zip(table.photo, reasons, strict=True)
-        if reason
-    ]
+    problems, warnings = (
+        [f"{images / name} {text}" for name, text in zip(table.photo, column, strict=True) if text]
+        for column in texts
+    )
+    return Probed(table, problems, warnings)
 
 
 def shared_ids(main: pd.DataFrame, extra: pd.DataFrame) -> list[str]:
@@ -91,6 +104,10 @@ def duplicates(train: pd.DataFrame) -> list[str]:
     return lines
 
 
+def _is_ignored(path: Path) -> bool:
+    return is_junk(path) or path.name.startswith(".")
+
+
 def list_train(root: Path) -> tuple[pd.DataFrame, list[str]]:
     """List the training photos and compare the folders with train.csv.
 
@@ -104,7 +121,7 @@ def list_train(root: Path) -> tuple[pd.DataFrame, list[str]]:
     images = root / "train/images"
     rows: list[tuple] = []
     problems: list[str] = []
-    folders = sorted(path for path in images.iterdir() if not is_junk(path))
+    folders = sorted(path for path in images.iterdir() if not _is_ignored(path))
     invalid, mismatches = _compare(root / "train/train.csv", {path.name for path in folders})
     for folder in folders:
         if not folder.is_dir():
@@ -142,7 +159,7 @@ def _list_folder(folder: Path, problems: list[str]) -> dict[str, str]:
         problems: receives a line for each unknown, duplicate or missing photo.
     """
     file_names: dict[str, str] = {}
-    for file in sorted(path for path in folder.iterdir() if not is_junk(path)):
+    for file in sorted(path for path in folder.iterdir() if not _is_ignored(path)):
         if file.stem not in MASK_BY_STEM or file.suffix.lower() not in EXTENSIONS:
             known = f"{', '.join(MASK_BY_STEM)} with {', '.join(EXTENSIONS)}"
             problems.append(f"{file} is not a known photo; names are {known}")
@@ -231,7 +248,7 @@ def list_eval(root: Path) -> tuple[pd.DataFrame, list[str], list[str]]:
     unlisted = sorted(
         f.name
         for f in (root / "eval/images").iterdir()
-        if not f.name.startswith(".") and _nfc(f.name) not in known
+        if not is_junk(f) and not f.name.startswith(".") and _nfc(f.name) not in known
     )
     return (
         pd.DataFrame({"photo": listed.tolist()}),

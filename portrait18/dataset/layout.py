@@ -13,13 +13,34 @@ from typing import NamedTuple
 
 from portrait18.core.errors import UserError
 from portrait18.dataset.classes import GENDER
+from portrait18.dataset.formats import JPEG_SUFFIXES
 
-EXTENSIONS = (".jpg", ".jpeg", ".png")
+EXTENSIONS = (*JPEG_SUFFIXES, ".png")
 FOLDER_PATTERN = re.compile(
     r"(?P<id>[^_/\\]+)_(?P<gender>male|female)_(?P<race>[^_/\\]*)_(?P<age>\d{1,3})"
 )
-#: Control characters, line separators and surrogates, which stand for bytes that are not UTF-8.
+#: What is_junk ignores, in lower case.
+_JUNK = frozenset(
+    [
+        ".ds_store",
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "@eadir",
+        "__macosx",
+        ".appledouble",
+        ".spotlight-v100",
+        ".trashes",
+        ".fseventsd",
+        "#recycle",
+        "$recycle.bin",
+        ".gitkeep",
+        ".gitignore",
+        ".ipynb_checkpoints",
+    ]
+)
 _MAX_ABOUT = 300
+#: Control characters, line separators and surrogates, which stand for bytes that are not UTF-8.
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -44,8 +65,8 @@ def is_person_folder(name: str) -> bool:
 
 
 def is_junk(path: Path) -> bool:
-    """Return whether a file manager left this file: `._*`, `.DS_Store`, `Thumbs.db`."""
-    return path.name.startswith(".") or path.name == "Thumbs.db"
+    """Return whether a file manager, a NAS or a tool left this file or folder."""
+    return path.name.startswith("._") or path.name.lower() in _JUNK
 
 
 def parse_folder(name: str) -> Person:

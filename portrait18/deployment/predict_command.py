@@ -12,12 +12,12 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from tqdm import tqdm
 
 from portrait18.core.errors import UserError, printable
 from portrait18.core.files import atomic_write
-from portrait18.dataset.photos import PhotoError
+from portrait18.dataset.limits import MAX_PIXELS
+from portrait18.dataset.photos import DecodedPhoto, PhotoError
 from portrait18.deployment import bundle as bundles
 from portrait18.deployment import output_formats, photo_listing
 
@@ -36,7 +36,7 @@ exit status:
   0  every photo was read (a photo without a face counts as read)
   1  nothing to do: no such bundle or photo, or output not writable
   2  invalid command line
-  3  some photos could not be read; they are listed on stderr, all others are predicted
+  3  some photos or folders could not be read; stderr lists them, all others are predicted
 
 examples:
   portrait18 predict portrait.jpg
@@ -132,14 +132,15 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument(
         "--max-pixels",
         type=_pixels,
-        default=50_000_000,
-        help="largest photo, width x height (%(default)s)",
+        default=MAX_PIXELS,
+        help="largest photo, width x height (%(default)s); JPEGs above 25 million are decoded at"
+        " half size or less",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Predict all photos that the arguments name; return the exit status."""
-    paths = photo_listing.list_photos(args.photos)
+    paths, notes, is_partial = photo_listing.list_photos(args.photos)
     copies = _copies(paths, args.draw) if args.draw else {}
     import portrait18
     from portrait18.core.device import set_deterministic
@@ -157,6 +158,8 @@ def run(args: argparse.Namespace) -> int:
         # The reader closed the pipe, such as `| head`. Nothing more may be written, even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    for note in notes:
+        print(f"note: {printable(note)}", file=sys.stderr)
     if bad:
         print(
             f"{len(bad)} of {len(paths)} photos could not be read:",
@@ -164,7 +167,7 @@ def run(args: argparse.Namespace) -> int:
             sep="\n  ",
             file=sys.stderr,
         )
-    return 3 if bad else 0
+    return 3 if bad or is_partial else 0
 
 
 def _predict_all(
@@ -181,6 +184,8 @@ def _predict_all(
                 if isinstance(photo, PhotoError):
                     bad.append(printable(f"{path} {photo}"))
                 else:
+                    if photo.warning:
+                        bar.write(f"warning: {printable(f'{path} {photo.warning}')}", sys.stderr)
                     good.append((path, photo))
             predictions = predictor.predict(
                 [photo for _, photo in good], assume_face=args.assume_face
@@ -194,14 +199,16 @@ def _predict_all(
     return bad
 
 
-def _draw(photo: np.ndarray, faces: list[FacePrediction], path: Path) -> None:
+def _draw(photo: DecodedPhoto, faces: list[FacePrediction], path: Path) -> None:
     from portrait18.deployment.annotation import annotate
+    from portrait18.deployment.results import scale_box
 
     labels = []
     for n, face in enumerate(faces, start=1):
         mask, *others = output_formats.summary(face)
         labels.append([f"{n}  mask {mask}", *others])
-    copy = annotate(photo, [face.box for face in faces], labels)
+    scale = photo.pixels.shape[1] / photo.size[0]
+    copy = annotate(photo.pixels, [scale_box(face.box, scale) for face in faces], labels)
     with atomic_write(path) as tmp_path:
         copy.save(tmp_path, quality=92)
 

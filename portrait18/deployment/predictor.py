@@ -14,7 +14,8 @@ from portrait18.core.device import device as default_device
 from portrait18.cropping import faces, framing
 from portrait18.cropping.faces import Face
 from portrait18.dataset import photos as photo_files
-from portrait18.dataset.photos import PhotoError
+from portrait18.dataset.limits import MAX_PIXELS, MIN_SIDE
+from portrait18.dataset.photos import DecodedPhoto, PhotoError
 from portrait18.deployment.bundle import Manifest, corrupt, read_manifest
 from portrait18.deployment.results import (
     CropPredictions,
@@ -22,11 +23,12 @@ from portrait18.deployment.results import (
     FacePrediction,
     PhotoPrediction,
     group_by_photo,
+    photo_prediction,
 )
 from portrait18.evaluation import ensemble_config, gender_pairs, voting
 from portrait18.models import inference
 
-Photo: TypeAlias = str | os.PathLike | bytes | Image.Image | np.ndarray
+Photo: TypeAlias = str | os.PathLike | bytes | Image.Image | np.ndarray | DecodedPhoto
 #: `predict` keeps at most this many decoded photos, or this many pixels (3 bytes each), in memory.
 BATCH_PHOTOS, BATCH_PIXELS = 32, 64_000_000
 
@@ -74,12 +76,12 @@ class Predictor:
         max_pixels: int = ...,
     ) -> list[PhotoPrediction]: ...
 
-    def predict(self, photos, *, assume_face=False, max_pixels=50_000_000):
+    def predict(self, photos, *, assume_face=False, max_pixels=MAX_PIXELS):
         """Predict every face of one photo or of several.
 
         Args:
             photos: a path, the bytes of a file, a PIL image or an array uint8 (H, W, 3), RGB,
-                upright; or a list or tuple of them.
+                upright; or a list of them.
             assume_face: predict a photo without a face too, at the position where most faces of the
                 training photos are (`found` is `median`).
             max_pixels: refuse larger files, bytes and images (width x height).
@@ -92,13 +94,11 @@ class Predictor:
         """
         if not isinstance(photos, list | tuple):
             return self.predict([photos], assume_face=assume_face, max_pixels=max_pixels)[0]
-        return [
-            PhotoPrediction(photo.shape[1], photo.shape[0], found)
-            for batch in _batches(photos, max_pixels)
-            for photo, found in zip(
-                batch, self.predict_faces(self.detect(batch, assume_face)), strict=True
-            )
-        ]
+        results: list[PhotoPrediction] = []
+        for batch in _batches(photos, max_pixels):
+            found = self.detect([photo.pixels for photo in batch], assume_face)
+            results += map(photo_prediction, batch, self.predict_faces(found))
+        return results
 
     def detect(
         self, photos: Sequence[np.ndarray], assume_face: bool = False
@@ -203,33 +203,35 @@ def load(
     return Predictor(manifest, networks, device, min_face)
 
 
-def _batches(photos: Sequence[Photo], max_pixels: int) -> Iterator[list[np.ndarray]]:
+def _batches(photos: Sequence[Photo], max_pixels: int) -> Iterator[list[DecodedPhoto]]:
     """Decode photos a batch at a time; a photo larger than `BATCH_PIXELS` is a batch of its own."""
-    batch: list[np.ndarray] = []
+    batch: list[DecodedPhoto] = []
     pixels = 0
     for index, photo in enumerate(photos):
-        array = _decode(photo, index, max_pixels)
-        area = array.shape[0] * array.shape[1]
+        decoded = _decode(photo, index, max_pixels)
+        area = decoded.pixels.shape[0] * decoded.pixels.shape[1]
         if batch and (len(batch) == BATCH_PHOTOS or pixels + area > BATCH_PIXELS):
             yield batch
             batch, pixels = [], 0
-        batch.append(array)
+        batch.append(decoded)
         pixels += area
     if batch:
         yield batch
 
 
-def _decode(photo: Photo, index: int, max_pixels: int) -> np.ndarray:
-    """Return a photo as an array uint8 (H, W, 3), RGB."""
+def _decode(photo: Photo, index: int, max_pixels: int) -> DecodedPhoto:
+    """Return a photo as an array uint8 (H, W, 3), RGB, with its size in the file."""
     try:
+        if isinstance(photo, DecodedPhoto):
+            return photo
         if isinstance(photo, np.ndarray):
             return _check_array(photo)
         if isinstance(photo, Image.Image):
             return photo_files.from_image(photo, max_pixels)
         if isinstance(photo, bytes):
-            return photo_files.decode(photo, max_pixels)
+            return photo_files.decode_photo(photo, max_pixels)
         if isinstance(photo, str | os.PathLike):
-            return photo_files.read(os.fspath(photo), max_pixels)
+            return photo_files.read_photo(os.fspath(photo), max_pixels)
     except PhotoError as error:
         name = os.fspath(photo) if isinstance(photo, str | os.PathLike) else f"photo {index}"
         raise PhotoError(f"{name} {error}") from None
@@ -239,12 +241,10 @@ def _decode(photo: Photo, index: int, max_pixels: int) -> np.ndarray:
     )
 
 
-def _check_array(photo: np.ndarray) -> np.ndarray:
+def _check_array(photo: np.ndarray) -> DecodedPhoto:
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
         raise PhotoError(f"is {photo.dtype} {photo.shape}; it must be uint8 (H, W, 3), RGB")
-    if min(photo.shape[:2]) < photo_files.MIN_SIDE:
+    if min(photo.shape[:2]) < MIN_SIDE:
         height, width = photo.shape[:2]
-        raise PhotoError(
-            f"has {width}x{height} px; each side must have at least {photo_files.MIN_SIDE}"
-        )
-    return photo
+        raise PhotoError(f"has {width}x{height} px; each side must have at least {MIN_SIDE}")
+    return DecodedPhoto(photo, "", (photo.shape[1], photo.shape[0]))

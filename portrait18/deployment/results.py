@@ -1,12 +1,13 @@
 """Typed results of a prediction: one `PhotoPrediction` per photo, one `FacePrediction` per face."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from portrait18.cropping.faces import Face
 from portrait18.dataset.classes import CLASS_NAMES, NUM_CLASSES, TASKS, decode
+from portrait18.dataset.photos import DecodedPhoto
 
 
 class Detection(NamedTuple):
@@ -129,16 +130,19 @@ class PhotoPrediction:
         width: pixels of the upright photo.
         height: pixels of the upright photo.
         faces: the largest first; empty if no face was found.
+        warning: what is damaged in the file although its pixels are intact; "" if nothing is.
     """
 
     width: int
     height: int
     faces: list[FacePrediction]
+    warning: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the prediction for JSON; see `FacePrediction.to_dict`."""
         faces = [face.to_dict() for face in self.faces]
-        return {"width": self.width, "height": self.height, "faces": faces}
+        size = {"width": self.width, "height": self.height}
+        return {**size, "faces": faces, "warning": self.warning}
 
 
 def face_prediction(detection: Detection, predictions: CropPredictions, row: int) -> FacePrediction:
@@ -183,3 +187,25 @@ def group_by_photo(
         [face_prediction(detection, predictions, next(rows)) for detection in photo]
         for photo in detections
     ]
+
+
+def photo_prediction(photo: DecodedPhoto, faces: list[FacePrediction]) -> PhotoPrediction:
+    """Return the prediction for one photo, with boxes in pixels of the photo in the file.
+
+    Args:
+        photo: the photo, maybe decoded at a fraction of its size.
+        faces: its faces, with boxes in decoded pixels.
+    """
+    width, height = photo.size
+    scale = width / photo.pixels.shape[1]
+    if scale != 1:
+        faces = [replace(face, box=scale_box(face.box, scale)) for face in faces]
+    return PhotoPrediction(width, height, faces, photo.warning)
+
+
+def scale_box(
+    box: tuple[float, float, float, float], scale: float
+) -> tuple[float, float, float, float]:
+    """Return a box x0, y0, x1, y1 of a photo that is enlarged by `scale`."""
+    x0, y0, x1, y1 = (round(value * scale, 2) for value in box)
+    return x0, y0, x1, y1

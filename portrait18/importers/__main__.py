@@ -13,8 +13,9 @@ from pathlib import Path
 from portrait18.core.errors import UserError, cli_errors, printable
 from portrait18.core.files import write_bytes
 from portrait18.dataset import inventory
+from portrait18.dataset.limits import MAX_PIXELS
 from portrait18.importers import building, selection, sources
-from portrait18.importers.building import MAX_PIXELS, NO_FACE, TURNED
+from portrait18.importers.building import NO_FACE, TURNED
 from portrait18.importers.mask_styles import VARIETIES
 
 _SOURCES = """\
@@ -151,12 +152,12 @@ def _prepare(args: argparse.Namespace) -> _Prepared:
     )
     listed = len(people) + len(problems)
     aged = selection.select_ages(people, args.min_age, args.max_age)
-    probed, unreadable = inventory.probe(aged.people, args.folder, MAX_PIXELS)
-    usable = selection.drop_faulty(probed)
-    problems = [*problems, *unreadable, *usable.problems]
+    probed = inventory.probe(aged.people, args.folder, MAX_PIXELS)
+    usable = selection.drop_faulty(probed.table)
+    problems = [*problems, *probed.problems, *usable.problems]
     if problems and args.problems == "stop":
         raise UserError(problems, "--problems skip continues without these")
-    for line in problems:
+    for line in [*problems, *probed.warnings]:
         print(f"warning: {printable(line)}", file=sys.stderr)
     people = selection.sample(usable.people, args.limit, args.seed)
     if people.empty:

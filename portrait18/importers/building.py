@@ -25,13 +25,13 @@ from portrait18.core.files import atomic_write, write_json
 from portrait18.cropping.mtcnn import Mtcnn
 from portrait18.dataset import photos, tables
 from portrait18.dataset.classes import MASK_BY_STEM
+from portrait18.dataset.limits import MAX_PIXELS
 from portrait18.importers import landmarks, mask_drawing, occluders
 from portrait18.importers.mask_geometry import is_frontal
 from portrait18.importers.mask_styles import OCCLUDERS, VARIETIES, WAYS, Variety
 
 BATCH = 32  # photos per run of MTCNN, which is also what a kill can lose
 MIN_FACE = 0.2  # smallest face, as a share of the shorter side
-MAX_PIXELS = 50_000_000
 QUALITY = 92  # of the JPEG files
 NO_FACE, TURNED = "no face found", "face seen from the side"
 INPUTS = ".inputs.json"  # which people and options a folder was built from

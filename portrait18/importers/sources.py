@@ -18,9 +18,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from portrait18.core.errors import UserError
-from portrait18.dataset import tables
+from portrait18.dataset import omissions, tables
 from portrait18.dataset.classes import GENDER, age_group
-from portrait18.dataset.layout import EXTENSIONS, is_plain_name
+from portrait18.dataset.layout import EXTENSIONS, is_junk, is_plain_name
 
 OLDEST = 120  # years
 #: Source -> prefix of the ids of its people; the competition's ids start with a digit.
@@ -161,9 +161,12 @@ def _find_labels(source: str, folder: Path) -> list[Path]:
 
 
 def _from_names(source: str, folder: Path, race: str) -> tuple[list[tuple], list[str]]:
-    rows, problems = [], []
+    rows, problems, left_out = [], [], []
     for file in sorted(folder.iterdir()):
+        if is_junk(file):
+            continue
         if file.name.startswith(".") or file.suffix.lower() not in EXTENSIONS:
+            left_out.append(file)
             continue
         stem = file.name.split(".")[0]  # aligned photos of UTKFace are called ….jpg.chip.jpg
         match = (_UTK if source == "utkface" else _AAF).fullmatch(stem)
@@ -185,6 +188,8 @@ def _from_names(source: str, folder: Path, race: str) -> tuple[list[tuple], list
         else:
             gender, its_race = ("female", "male")[int(match["id"]) >= _AAF_FIRST_MALE], race
         rows.append((file.name, gender, its_race, *[int(match["age"])] * 3))
+    if left_out:
+        omissions.warn(folder, left_out)
     return rows, problems
 
 

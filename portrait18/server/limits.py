@@ -1,33 +1,10 @@
 """Limits on the photos, bytes and decoded pixels in progress."""
 
 import asyncio
-import io
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
-from PIL import Image
-
-from portrait18.dataset import photos
-from portrait18.dataset.photos import PhotoError
 from portrait18.server.problems import ApiError
-
-
-def count_pixels(data: bytes, max_pixels: int) -> int:
-    """Return width x height as given by a photo's header, without decoding the photo.
-
-    Raises:
-        PhotoError: not an image, or too large.
-    """
-    try:
-        with Image.open(io.BytesIO(data), formats=photos.FORMATS) as image:
-            width, height = image.size
-    except Exception:  # Pillow raises a dozen exception types for broken headers
-        raise PhotoError(f"is not an image; send one of {', '.join(photos.FORMATS)}") from None
-    if width * height > max_pixels:
-        raise PhotoError(
-            f"has {width}x{height} px, at most {max_pixels} px are allowed; make it smaller"
-        )
-    return width * height
 
 
 class Limiter:

@@ -92,6 +92,10 @@ class PhotoResult(BaseModel):
     )
     height: int = Field(ge=1, examples=[512])
     faces: list[FaceResult] = Field(description="largest first; empty if no face was found")
+    warning: str = Field(
+        description="what is damaged in the file although its pixels are intact; empty if nothing",
+        examples=[""],
+    )
 
 
 class PredictResponse(BaseModel):
@@ -104,7 +108,7 @@ class Limits(BaseModel):
     """What a request may hold."""
 
     bytes: int = Field(examples=[33554432])
-    pixels: int = Field(description="per photo", examples=[25000000])
+    pixels: int = Field(description="per photo", examples=[64000000])
     photos: int = Field(examples=[16])
     seconds: float = Field(description="for the upload, and for the prediction", examples=[30])
 

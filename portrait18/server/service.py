@@ -11,16 +11,21 @@ import numpy as np
 
 from portrait18.dataset import photos
 from portrait18.dataset.photos import PhotoError
-from portrait18.deployment.results import Detection, FacePrediction, PhotoPrediction
+from portrait18.deployment.results import (
+    Detection,
+    FacePrediction,
+    PhotoPrediction,
+    photo_prediction,
+)
 from portrait18.server.batching import Batcher
-from portrait18.server.limits import PixelBudget, count_pixels
+from portrait18.server.limits import PixelBudget
 from portrait18.server.problems import ApiError, PhotoProblem
 from portrait18.server.settings import Settings
 from portrait18.server.telemetry import Telemetry
 from portrait18.server.uploads import Upload
 
 #: Decoded photos in memory at a time, in photos of the largest allowed size.
-_LARGEST_AT_A_TIME = 4
+_LARGEST_AT_A_TIME = 2
 
 
 class Predictor(Protocol):
@@ -78,26 +83,23 @@ class PredictionService:
         Raises:
             ApiError: 422 with every photo that cannot be used.
         """
-        sizes = await self._map(count_pixels, uploads)
+        sizes = await self._map(photos.header_pixels, uploads)
         async with self._budget.hold(
             sum(size for size in sizes if not isinstance(size, PhotoError))
         ):
             with self._telemetry.phase("decode"):
                 # Decode all, even if some are bad already: the response lists every bad one.
-                decoded = await self._map(photos.decode, uploads, sizes)
+                decoded = await self._map(photos.decode_photo, uploads, sizes)
             if bad := [
                 PhotoProblem(index=i, name=upload.name, reason=str(photo))
                 for i, (upload, photo) in enumerate(zip(uploads, decoded, strict=True))
                 if isinstance(photo, PhotoError)
             ]:
                 raise ApiError(422, f"{len(bad)} of {len(uploads)} photos can't be used", bad)
-            faces = await self.batcher(decoded)
+            faces = await self.batcher([photo.pixels for photo in decoded])
         self._telemetry.photos.inc(len(uploads))
         self._telemetry.faces.inc(sum(map(len, faces)))
-        return [
-            PhotoPrediction(photo.shape[1], photo.shape[0], found)
-            for photo, found in zip(decoded, faces, strict=True)
-        ]
+        return [photo_prediction(photo, found) for photo, found in zip(decoded, faces, strict=True)]
 
     async def _map(
         self, function: Callable, uploads: list[Upload], previous: list | None = None

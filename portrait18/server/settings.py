@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from portrait18.core.errors import UserError
 from portrait18.core.validation import short
+from portrait18.dataset.limits import MAX_PIXELS
 from portrait18.deployment.bundle import OWN
 
 ENV_PREFIX = "PORTRAIT18_"
@@ -41,7 +42,9 @@ class Settings(BaseSettings):
         ge=1024,
         description="bytes of all request bodies in memory; requests above it get a 503",
     )
-    max_pixels: int = Field(25_000_000, ge=400, description="largest photo, width x height")
+    max_pixels: int = Field(
+        MAX_PIXELS, ge=400, description="largest photo, width x height; of a JPEG, as decoded"
+    )
     max_photos: int = Field(16, ge=1, le=1000, description="maximum photos per request")
     batch: int = Field(16, ge=1, le=1000, description="maximum photos per batch")
     wait_ms: float = Field(

@@ -257,3 +257,33 @@ def test_python_m_portrait18_has_clean_output_and_survives_a_closed_pipe(folder)
     os.close(write)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1, "the line that describes the bundle"
+
+
+def test_damaged_extras_and_omissions_are_named_and_all_photos_predicted(predict, folder):
+    whole = (folder / "photos/zero.jpg").read_bytes()
+    (folder / "photos/zero.jpg").write_bytes(whole[:-2])
+    (folder / "photos/notes.txt").write_text("text")
+    status, out, err = predict("photos")
+    assert status == 0
+    assert len(out) == 4
+    assert err[0].startswith("warning: photos/zero.jpg is damaged outside its pixels")
+    assert err[1].startswith("note: 1 files are no photos")
+
+
+def test_a_photo_of_another_format_is_named_with_status_3(predict, folder):
+    (folder / "photos/phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
+    status, out, err = predict("photos")
+    assert status == 3
+    assert len(out) == 4
+    assert "photos/phone.HEIC cannot be decoded" in err[1]
+    assert "HEIC" in err[1]
+
+
+def test_boxes_of_a_reduced_jpeg_are_in_pixels_of_the_file(predict, folder, monkeypatch):
+    Image.fromarray(demo_photo()).save(folder / "one.jpg", quality=95)
+    _, [line], _ = predict("one.jpg", "--json")
+    monkeypatch.setattr("portrait18.dataset.limits.REDUCE_ABOVE", 100_000)
+    _, [reduced], _ = predict("one.jpg", "--json", "--draw", "drawn")
+    box, other = (json.loads(text)["faces"][0]["box"] for text in (line, reduced))
+    assert box == pytest.approx(other, abs=20)
+    assert photos.read(folder / "drawn/one.jpg").shape[0] == demo_photo().shape[0] / 2

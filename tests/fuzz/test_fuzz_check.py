@@ -27,6 +27,7 @@ def loaded(tmp_path_factory):
     """Params with the data in photos/, for both values of check.problems."""
     path = tmp_path_factory.mktemp("params") / "params.yaml"
     changes = {"data.root": "photos", "data.extra": "extra", "check.max_pixels": 10**6}
+    changes["check.max_bad_eval"] = 1.0
     before = signal.getsignal(signal.SIGTERM)
     yield {
         problems: params.load(write_params(path, changes | {"check.problems": problems}))

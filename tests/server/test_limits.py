@@ -6,8 +6,8 @@ from contextlib import ExitStack
 import pytest
 from fake import png
 
-from portrait18.dataset.photos import PhotoError
-from portrait18.server.limits import Limiter, PixelBudget, count_pixels
+from portrait18.dataset.photos import PhotoError, header_pixels
+from portrait18.server.limits import Limiter, PixelBudget
 from portrait18.server.problems import ApiError
 
 
@@ -24,14 +24,14 @@ def png_of(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP"])
 def test_pixels_are_counted_from_the_header(kind):
     photo = png(width=30, height=50, kind=kind)
-    assert count_pixels(photo, 1500) == 1500
+    assert header_pixels(photo, 1500) == 1500
     with pytest.raises(PhotoError, match="30x50 px, at most 1499 px"):
-        count_pixels(photo, 1499)
+        header_pixels(photo, 1499)
 
 
 def test_a_decompression_bomb_is_rejected_by_its_header():
     with pytest.raises(PhotoError, match="60000x60000"):
-        count_pixels(png_of(60000, 60000), 25_000_000)
+        header_pixels(png_of(60000, 60000), 25_000_000)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_decompression_bomb_is_rejected_by_its_header():
 )
 def test_a_file_that_is_no_image_gets_the_list_of_formats(data):
     with pytest.raises(PhotoError, match="not an image; send one of JPEG"):
-        count_pixels(data, 100)
+        header_pixels(data, 100)
 
 
 def test_a_limiter_rejects_requests_above_its_capacity_until_others_finish():

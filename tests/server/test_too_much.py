@@ -67,7 +67,7 @@ def test_slow_uploads_and_slow_predictions_time_out():
 
 
 def test_a_photo_still_being_decoded_counts_after_its_request_timed_out(monkeypatch):
-    started, end, decode = threading.Event(), threading.Event(), photos.decode
+    started, end, decode = threading.Event(), threading.Event(), photos.decode_photo
 
     def slow(data: bytes, max_pixels: int):
         started.set()
@@ -75,7 +75,7 @@ def test_a_photo_still_being_decoded_counts_after_its_request_timed_out(monkeypa
         return decode(data, max_pixels)
 
     with serving(timeout_s=2, queue=1, max_photos=1) as address:
-        monkeypatch.setattr(photos, "decode", slow)
+        monkeypatch.setattr(photos, "decode_photo", slow)
         try:
             assert post(address, png()).status_code == 504
             assert started.is_set()
@@ -109,7 +109,7 @@ def test_after_a_cancellation_running_decodes_hold_their_pixels_and_queued_ones_
         await service.close()
         return ended
 
-    monkeypatch.setattr(photos, "decode", slow)
+    monkeypatch.setattr(photos, "decode_photo", slow)
     assert asyncio.run(scenario()) is False
     assert len(decoded) <= 4
 

@@ -18,6 +18,7 @@ OUTS = [
     Path("data/photos/train.csv"),
     Path("data/photos/eval.csv"),
     Path("data/photos/about.txt"),
+    Path("reports/check.txt"),
     Path("reports/check.json"),
 ]
 
@@ -167,6 +168,7 @@ def test_a_bad_evaluation_photo_keeps_its_row(write_params, capsys, problems):
     assert evaluation.photo.tolist() == list(EVAL_PHOTOS)
     assert evaluation.width.tolist() == [48, 0, 0, 48]
     assert report["warnings"] == 3
+    assert Path("reports/check.txt").read_text().count("warning: ") == 3
     assert report["problems"] == 0
     text = capsys.readouterr().err
     for line in (
@@ -284,3 +286,54 @@ def test_one_file_under_two_mask_states_gives_a_warning(capsys):
     (line,) = capsys.readouterr().err.splitlines()
     expected = f"{WHO}/normal.jpg is the same file as {PEOPLE[0]}/mask1.jpg, which has another"
     assert f"{expected} mask state" in line
+
+
+def rename_eval_photos(count: int) -> None:
+    for name in EVAL_PHOTOS[:count]:
+        path = Path("photos/eval/images", name)
+        path.rename(path.with_suffix(path.suffix.upper()))
+
+
+@pytest.mark.parametrize("share", ["0.5", "0"])
+def test_missing_evaluation_photos_above_the_allowed_share_stop(
+    rejected, write_params, capsys, share
+):
+    write_params(Path("params.yaml"), {"data.root": "photos", "check.max_bad_eval": share})
+    count = 3 if share == "0.5" else 1
+    rename_eval_photos(count)
+    (line,) = rejected().problems
+    assert f"{count} of 4 photos of info.csv are missing or unreadable" in line
+    assert f"check.max_bad_eval allows a share of {share}" in line
+    name = EVAL_PHOTOS[0]
+    other = Path(name).with_suffix(Path(name).suffix.upper())
+    assert f"{name} is missing (the folder has {other}); add the file" in capsys.readouterr().err
+
+
+def test_missing_evaluation_photos_up_to_the_allowed_share_are_warnings():
+    rename_eval_photos(2)
+    check.main()
+    assert "the folder has" in Path("reports/check.txt").read_text()
+
+
+def test_intact_pixels_in_a_damaged_file_are_a_warning(capsys):
+    (WHO / "normal.jpg").write_bytes(photo_bytes()[:-2])
+    check.main()
+    assert (outputs()[0].width == 48).all()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{WHO}/normal.jpg is damaged outside its pixels" in line
+
+
+def test_junk_is_counted_hidden_files_and_links_are_named(capsys):
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini", "._normal.jpg"):
+        (WHO / name).write_text("junk")
+    (WHO.parent / "__MACOSX").mkdir()
+    (WHO / ".normal.jpg").write_bytes(photo_bytes())
+    Path("photos/train/images", PEOPLE[1]).rename("elsewhere")
+    Path("photos/train/images", PEOPLE[1]).symlink_to(Path("elsewhere").resolve())
+    check.main()
+    assert len(outputs()[0]) == 84
+    out, err = capsys.readouterr()
+    assert "photos/train/images: 5 files of file managers ignored" in out
+    hidden, links = err.splitlines()
+    assert ".normal.jpg is hidden and left out" in hidden
+    assert "photos/train/images holds 1 links to folders" in links
