@@ -39,7 +39,7 @@ def photos(bench: Bench, count: int) -> Path:
                 "--data FOLDER"
             )
         table = table.iloc[: min(count, len(table))]
-        table, bad = inventory.probe(
+        table, bad, _ = inventory.probe(
             table, (bench.data / "train/images").resolve(), bench.params.check.max_pixels
         )
         if bad:

@@ -53,7 +53,7 @@ def complete(source, tmp_path_factory):
 def test_the_result_is_a_valid_training_set(complete):
     table, problems = inventory.list_train(complete)
     assert problems == []
-    table, bad = inventory.probe(table, complete / "train/images", 10**6)
+    table, bad, _ = inventory.probe(table, complete / "train/images", 10**6)
     assert bad == []
     assert len(table) == 21
     assert table.digest.is_unique
@@ -250,7 +250,7 @@ def test_photos_are_shrunk_to_the_side_and_never_enlarged(tmp_path, monkeypatch)
     for name, size in (("00001A20", (400, 200)), ("00002A20", (64, 48))):
         (tmp_path / f"{name}.jpg").write_bytes(photo_bytes(1, *size))
     run("all-age-faces", tmp_path, tmp_path / "out", "--side", 100)
-    table, _ = inventory.probe(
+    table, _, _ = inventory.probe(
         inventory.list_train(tmp_path / "out")[0], tmp_path / "out/train/images", 10**6
     )
     assert set(zip(table.person, table.width, table.height, strict=True)) == {
