@@ -60,8 +60,8 @@ class FeaturesParams(Section):
             raise ValueError("views contains duplicates; name each once")
         if self.test_views > len(self.views):
             raise ValueError(
-                f"test_views = {self.test_views} is more than the {len(self.views)} views;"
-                " lower it or add views"
+                f"test_views = {self.test_views} is more than the number of views"
+                f" ({len(self.views)}); lower it or add views"
             )
         for name, source in self.sources().items():
             if source == "none":

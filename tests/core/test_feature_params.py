@@ -62,7 +62,7 @@ def test_a_kernel_head_suits_all_targets(load, target):
         ),
         ({"train.mask.head": KERNEL}, ["train.mask.head = kernel", "only models of matrix.frozen"]),
         ({"features.image_size": 256}, ["features.image_size = 256", "crop.image_size"]),
-        ({"features.test_views": 3}, ["test_views = 3", "2 views"]),
+        ({"features.test_views": 3}, ["test_views = 3", "number of views (2)"]),
         ({"features.views": [{"flip": True}]}, ["views[0] must be {}"]),
         ({"features.views": [{}, {}]}, ["views contains duplicates"]),
         ({"features.views": [{}, {"zoom": 2}]}, ["views.1.zoom is unknown"]),

@@ -16,7 +16,8 @@ REASON = emulation.missing()
 pytestmark = [
     pytest.mark.pipeline,
     pytest.mark.skipif(bool(REASON), reason=REASON),
-    pytest.mark.timeout(3600),
+    # Other programs may share the cores.
+    pytest.mark.timeout(4 * 3600),
 ]
 HASWELL = emulation.CPUS[0]
 OPERATIONS = """
@@ -25,13 +26,16 @@ from portrait18.core import arithmetic
 arithmetic.set_environment("portable", 1)
 runpy.run_path("tests/pipeline/operations.py")
 """
+PARTS = ("train", "eval")
 PEOPLE, EVAL_PHOTOS = 10, 2
 SHORT = [
     "check;label;split;crop train;crop eval;train all 0 0;train age-value 0 0"
+    ";features tf_efficientnet_lite0 train;features tf_efficientnet_lite0 eval;fit gender"
     ";predict all 0 0;predict age-value 0 0;ensemble;audit",
 ]
 CHAIN = [
     "check;label;split;crop train;crop eval;train all 0 0;train age-value 0 0",
+    "features tf_efficientnet_lite0 train;features tf_efficientnet_lite0 eval;fit gender",
     "predict all 0 0;predict age-value 0 0;pseudo_label all 0",
     "train all 0 0 2",
     "predict all 0 0 2;ensemble;evaluate;audit;submit;export",
@@ -41,11 +45,21 @@ PARAMS = merge(
     SMALL,
     {
         "crop": {"method": "yunet", "align": "five_points"},
-        "matrix": {"models": ["all", "age-value"]},
+        "matrix": {"models": ["all", "age-value"], "frozen": ["gender"]},
+        "features": {
+            "backbones": ["tf_efficientnet_lite0"],
+            "image_size": 32,
+            "views": [{}, {"flip": True}],
+        },
         "pseudo_label": {"models": ["all"], "confidence": 0.1},
         "train": {
             "common": {"sampling": {"balance": 0.0, "per_person": 2}},
             "age-value": {"optimizer": "adamp"},
+            "gender": {
+                "backbone": "tf_efficientnet_lite0",
+                "weights": "bundled",
+                "head": {"name": "ridge", "gamma": 0.4, "penalty": 0.5},
+            },
         },
         "ensemble": {"vote": "stacking"},
         "export": {"onnx": True},
@@ -166,6 +180,7 @@ MODELS = {
         "target": {"name": "distribution", "sigma": 4.0},
         "loss": {"name": "dldl-v2", "weight": 1.0},
     },
+    "halves": {"mix": {"name": "halves", "partner": "any", "probability": 1.0}},
     "mixup": {"mix": {"name": "mixup", "alpha": 0.4, "partner": "any", "probability": 1.0}},
     "cutmix": {"mix": {"name": "cutmix", "alpha": 0.4, "partner": "any", "probability": 1.0}},
     "vit": {"backbone": "vit_tiny_patch16_224", "image_size": 32},
@@ -182,7 +197,7 @@ def test_every_optimizer_and_loss_trains_to_the_same_weights_on_every_cpu(tmp_pa
     params = merge(
         PARAMS,
         {
-            "matrix": {"models": models},
+            "matrix": {"models": models, "frozen": []},
             "pseudo_label": {"models": []},
             "train": {
                 **{name: task | changes for name, changes in MODELS.items()},
@@ -194,6 +209,40 @@ def test_every_optimizer_and_loss_trains_to_the_same_weights_on_every_cpu(tmp_pa
     native, emulated = both(tmp_path, cpu, params, groups)
     assert {path for path in native if native[path] != emulated[path]} == set()
     assert len([path for path in native if path.startswith("models/trained/")]) == len(models)
+
+
+HEADS = {
+    "mask": {"name": "mlp", "width": 8, "depth": 1},
+    "gender": {"name": "ridge", "gamma": 0.4, "penalty": 0.5},
+    "age-class": {"name": "kernel", "gamma": 0.4, "C": 1.0, "landmarks": 20},
+}
+
+
+@pytest.mark.portability
+@pytest.mark.parametrize("cpu", emulation.CPUS)
+def test_heads_on_face_features_are_the_same_on_every_cpu(tmp_path, cpu):
+    model = {"backbone": "sface+dlib_resnet", "weights": "bundled", "epochs": 1}
+    params = merge(
+        PARAMS,
+        {
+            "crop": {"image_size": 144},
+            "matrix": {"models": [], "frozen": list(HEADS)},
+            "features": {
+                "backbones": ["sface", "dlib_resnet"],
+                "image_size": 144,
+                "views": [{}],
+                "test_views": 1,
+            },
+            "pseudo_label": {"models": []},
+            "train": {task: {**model, "head": head} for task, head in HEADS.items()},
+        },
+    )
+    features = (f"features {name} {part}" for name in ("sface", "dlib_resnet") for part in PARTS)
+    fits = (f"fit {name}" for name in HEADS)
+    groups = [";".join([PREPARED, "crop eval", *features, *fits, "ensemble"])]
+    native, emulated = both(tmp_path, cpu, params, groups)
+    assert {path for path in native if native[path] != emulated[path]} == set()
+    assert len([path for path in native if path.endswith(".safetensors")]) == len(HEADS)
 
 
 @pytest.mark.portability
