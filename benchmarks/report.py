@@ -108,10 +108,14 @@ def table(rows: list[Row], content: dict) -> str:
     head = ["task", "versus", *(heading for pair in headings for heading in pair)]
     lines = [head, ["---"] * len(head)]
     for row in rows:
-        cells = [row.task, row.peer]
-        for device in DEVICES:
+        results = {
+            device: content.get(device, {}).get("rows", {}).get(row.name) for device in DEVICES
+        }
+        # With the versions that were measured, which are not always those installed now.
+        peer = next((measured["peer"] for measured in results.values() if measured), row.peer)
+        cells = [row.task, peer]
+        for device, measured in results.items():
             goal = row.goals.get(device)
-            measured = content.get(device, {}).get("rows", {}).get(row.name)
             cells += [f"{goal}{_unit(row.unit)}", _cell(measured)] if goal else ["-", "-"]
         lines.append(cells)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

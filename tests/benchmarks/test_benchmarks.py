@@ -1,6 +1,7 @@
 """The benchmark's arithmetic, file, table, command line, and the processes that it measures."""
 
 import ast
+import dataclasses
 import itertools
 import json
 import os
@@ -162,6 +163,11 @@ def test_the_table_shows_measured_and_missing_rows(written, bench):
         lines[2] == "| doing nothing | nothing 1.0 | >= 2x | **2.5x** (2 to 3, 8 photos) | - | - |"
     )
     assert lines[3] == "| t | p | >= 9x | not measured | >= 9x | not measured |"
+
+
+def test_the_table_names_the_versions_that_were_measured(written):
+    updated = dataclasses.replace(ROW, peer="nothing 2.0")
+    assert "| nothing 1.0 |" in report.table([updated], written)
 
 
 def test_the_table_omits_details_that_do_not_apply(written, bench):

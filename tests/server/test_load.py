@@ -40,7 +40,7 @@ class SlowPredictor(FakePredictor):
     """Take as long for a batch as for one photo."""
 
     def detect(self, photos):
-        time.sleep(0.05)
+        time.sleep(0.2)
         return super().detect(photos)
 
 
@@ -72,14 +72,14 @@ def fake_server(monkeypatch):
 
 
 def test_batching_16_clients_at_least_doubles_the_throughput(bench, fake_server):
-    outcome = rows.batching(bench, 64)
+    outcome = rows.batching(bench, 32)
     assert outcome.values[0] >= 2
     assert outcome.same_work
     assert outcome.facts == {"clients": 16, "networks": 3}
     ours, theirs = (outcome.results[side] for side in ("batched", "unbatched"))
     assert ours["failed"] == theirs["failed"] == 0
-    assert theirs["requests_per_second"] <= 20
-    assert 0.05 <= ours["p50_seconds"] <= ours["p99_seconds"] < theirs["p99_seconds"]
+    assert theirs["requests_per_second"] <= 5
+    assert 0.2 <= ours["p50_seconds"] <= ours["p99_seconds"] < theirs["p99_seconds"]
 
 
 def test_failed_requests_are_counted_and_are_not_the_same_work(bench, fake_server, monkeypatch):
