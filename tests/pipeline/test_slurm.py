@@ -48,7 +48,13 @@ def submit(project, cluster: dict[str, str], *options: str) -> str:
     return log.read_text()
 
 
-def kill_when(job: str, log: Callable[[], list[Path]], text: str, seconds: float = 900) -> None:
+def kill_when(
+    job: str,
+    log: Callable[[], list[Path]],
+    text: str,
+    cluster: dict[str, str],
+    seconds: float = 900,
+) -> None:
     """Send SIGKILL to the DVC of a job, and to all that it started, once its log has a text."""
     deadline = time.monotonic() + seconds
     while not any(text in path.read_text() for path in log()):
@@ -57,7 +63,10 @@ def kill_when(job: str, log: Callable[[], list[Path]], text: str, seconds: float
     killed = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if process.environ().get("SLURM_JOB_NAME") == job and is_python(process):
+            env = process.environ()
+            # Another test run may have a job of the same name.
+            mine = env.get("SLURM_CONF") == cluster["SLURM_CONF"]
+            if mine and env.get("SLURM_JOB_NAME") == job and is_python(process):
                 process.kill()
                 killed.append(process.pid)
     assert len(killed) >= 2, f"{job}: only {killed} of DVC and its stage were running"
@@ -76,7 +85,7 @@ def test_slurm_jobs_write_what_one_dvc_repro_does(finished, fresh_project, clust
 
     with ThreadPoolExecutor() as pool:
         making = pool.submit(project.run, *MAKE, "ARGS=--time=60", **cluster)
-        kill_when(name, logs, f"Running stage '{name}'")
+        kill_when(name, logs, f"Running stage '{name}'", cluster)
         output = making.result()
     assert project.lock() == finished.lock()
     assert "submitted 12 jobs" in output  # two for crops, four trainings, four predictions, two
@@ -94,7 +103,7 @@ def test_a_killed_job_resumes_its_training(project, tmp_path, cluster):
     log.touch()
     with ThreadPoolExecutor() as pool:
         waiting = pool.submit(submit, with_scripts(project), cluster)
-        kill_when("train", lambda: [log], "epoch 2/30")
+        kill_when("train", lambda: [log], "epoch 2/30", cluster)
         output = waiting.result()
     assert "resuming after epoch" in output
     assert len(set(EPOCH.findall(output))) == len(EPOCH.findall(output)) == 30
