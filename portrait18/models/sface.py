@@ -53,7 +53,7 @@ class SFace(nn.Module):
     """
 
     #: Number of features from each layer.
-    feature_blocks = (_LAYERS[-1][0], EMBEDDING)
+    feature_blocks: ClassVar[tuple[int, ...]] = (_LAYERS[-1][0], EMBEDDING)
     head_hidden_size = sum(feature_blocks)
     #: As fractions of 255: (x - 127.5) / 128.
     pretrained_cfg: ClassVar = {"mean": (0.5,) * 3, "std": (128 / 255,) * 3}
@@ -67,7 +67,7 @@ class SFace(nn.Module):
             blocks.append(nn.Sequential(depthwise, _ConvNorm(inputs, outputs, 1)))
             inputs = outputs
         self.blocks = nn.Sequential(*blocks)
-        self.norm = nn.BatchNorm2d(inputs, eps=2e-5)
+        self.norm: nn.Module = nn.BatchNorm2d(inputs, eps=2e-5)
         self.embedding = nn.Linear(inputs * _MAP * _MAP, EMBEDDING)
         self.embedding_norm = nn.BatchNorm1d(EMBEDDING, eps=2e-5)
         for module in self.modules():
@@ -101,7 +101,7 @@ class SFaceMiddle(SFace):
     """
 
     head_hidden_size = _LAYERS[_MIDDLE - 1][0] * _PARTS**2
-    feature_blocks = (head_hidden_size,)
+    feature_blocks: ClassVar[tuple[int, ...]] = (head_hidden_size,)
 
     def __init__(self):
         super().__init__()
