@@ -70,7 +70,9 @@ def inventory(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(path)
         rows.append((f"{person}/{i}.png", person))
-    table, bad = probe(pd.DataFrame(rows, columns=["photo", "folder"]), tmp_path / "images", 10**6)
+    table, bad, _ = probe(
+        pd.DataFrame(rows, columns=["photo", "folder"]), tmp_path / "images", 10**6
+    )
     assert not bad
     return table
 

@@ -117,7 +117,7 @@ def test_the_center_method_crops_the_central_square_without_a_detector(
 def test_the_table_repeats_every_crop_that_is_aligned_by_five_points(build, tmp_path):
     (tmp_path / "images").symlink_to(REPO / "data/demo/train/images")
     names = [f"000018_male_Asian_64/{state}.jpg" for state in ("normal", "mask1", "mask4")]
-    inventory, _ = probe(pd.DataFrame({"photo": names}), tmp_path / "images", 10**6)
+    inventory, *_ = probe(pd.DataFrame({"photo": names}), tmp_path / "images", 10**6)
     params = crop_params(image_size=64, align="five_points")
     pixels, table = build(inventory, params)
     by_eyes, _ = build(inventory, crop_params(image_size=64), to="eyes")
@@ -132,7 +132,7 @@ def test_the_table_repeats_every_crop_that_is_aligned_by_five_points(build, tmp_
 def test_mtcnn_crops_the_demo_photos(build, tmp_path):
     (tmp_path / "images").symlink_to(REPO / "data/demo/train/images")
     names = [f"000018_male_Asian_64/{state}.jpg" for state in ("normal", "mask1")]
-    table, _ = probe(pd.DataFrame({"photo": names}), tmp_path / "images", 10**6)
+    table, *_ = probe(pd.DataFrame({"photo": names}), tmp_path / "images", 10**6)
     pixels, found = build(table, crop_params(image_size=64))
     assert (found.found == "mtcnn").all()
     assert (found.score > 0.9).all()
@@ -150,7 +150,7 @@ def test_crops_are_the_same_bytes_with_any_number_of_threads(
         str(path.relative_to(tmp_path / "images"))
         for path in (tmp_path / "images").glob("00001*/*.jpg")
     )[:9]
-    table, _ = probe(pd.DataFrame({"photo": names}), tmp_path / "images", 10**6)
+    table, *_ = probe(pd.DataFrame({"photo": names}), tmp_path / "images", 10**6)
     threads_before = torch.get_num_threads()
     try:
         for threads in (1, 3):

@@ -177,7 +177,7 @@ def test_a_kill_after_a_change_leaves_no_wrong_pixels(inventory, build, find, ki
 
 def test_twins_and_undecodable_photos_are_reused_too(inventory, build, find, tmp_path):
     shutil.copy(tmp_path / "images/a/0.png", tmp_path / "images/a/1.png")
-    table, _ = probe(inventory[["photo", "folder"]], tmp_path / "images", 10**6)
+    table, *_ = probe(inventory[["photo", "folder"]], tmp_path / "images", 10**6)
     (tmp_path / "images/b/4.png").write_bytes(b"no photo")
     table.loc[4, ["width", "height", "digest"]] = [0, 0, ""]
     find()
