@@ -280,10 +280,14 @@ def test_a_photo_of_another_format_is_named_with_status_3(predict, folder):
 
 
 def test_boxes_of_a_reduced_jpeg_are_in_pixels_of_the_file(predict, folder, monkeypatch):
-    Image.fromarray(demo_photo()).save(folder / "one.jpg", quality=95)
+    height, width = (4 * side for side in demo_photo().shape[:2])
+    Image.fromarray(demo_photo()).resize((width, height)).save(folder / "one.jpg", quality=95)
     _, [line], _ = predict("one.jpg", "--json")
-    monkeypatch.setattr("portrait18.dataset.limits.REDUCE_ABOVE", 100_000)
+    monkeypatch.setattr("portrait18.dataset.limits.REDUCE_ABOVE", width * height // 2)
     _, [reduced], _ = predict("one.jpg", "--json", "--draw", "drawn")
     box, other = (json.loads(text)["faces"][0]["box"] for text in (line, reduced))
-    assert box == pytest.approx(other, abs=20)
-    assert photos.read(folder / "drawn/one.jpg").shape[0] == demo_photo().shape[0] / 2
+    left, top, right, bottom = np.array([box, other]).T
+    overlap = (right.min() - left.max()) * (bottom.min() - top.max())
+    # MTCNN's box of this face is a tenth lower at half the resolution.
+    assert overlap > 0.8 * ((right - left) * (bottom - top)).max()
+    assert photos.read(folder / "drawn/one.jpg").shape[:2] == (height // 2, width // 2)
