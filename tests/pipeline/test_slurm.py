@@ -17,6 +17,7 @@ from synthetic import REPO
 
 pytestmark = [
     pytest.mark.pipeline,
+    pytest.mark.slurm,
     pytest.mark.timeout(1800),
     pytest.mark.skipif(
         bool(missing_programs()),
