@@ -214,7 +214,7 @@ def test_make_repair_lets_dvc_rebuild_what_is_damaged_in_its_cache_too(project):
     output = repair(project)
     assert all(f"{name} was damaged, removed" in output for name in damaged)
     ran = project.repro()
-    assert {"crop@eval", "label", "train@age-value-0-0"} <= set(ran)
+    assert {"crop@eval", "label"} <= set(ran)
     assert not {"crop@train", "train@mask-0-0", "train@gender-0-0", "train@age-class-0-0"} & set(
         ran
     )
