@@ -22,8 +22,6 @@ def _in_repository(monkeypatch):
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_gives_valid_params_and_dvc_sets_them_all(name, tmp_path):
-    if name == "starter":
-        pytest.xfail("DVC drops features.views[1], which equals that of params.yaml")
     text = (REPO / "params.yaml").read_text()
     raw, values = yaml.safe_load(text), loader.resolve(name)
     file = tmp_path / "params.yaml"
