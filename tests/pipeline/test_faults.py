@@ -214,10 +214,8 @@ def test_make_repair_lets_dvc_rebuild_what_is_damaged_in_its_cache_too(project):
     output = repair(project)
     assert all(f"{name} was damaged, removed" in output for name in damaged)
     ran = project.repro()
-    assert {"crop@eval", "label"} <= set(ran)
-    assert not {"crop@train", "train@mask-0-0", "train@gender-0-0", "train@age-class-0-0"} & set(
-        ran
-    )
+    # Not the training: models/bundle has a copy of the network, which goes back into the cache.
+    assert set(ran) == {"crop@eval", "label"}
     assert project.lock() == before
     assert "removed" not in repair(project)
 
