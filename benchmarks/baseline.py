@@ -10,6 +10,7 @@ import yaml
 
 from portrait18.core import params
 from portrait18.core.params import Params
+from recipes.values import merge
 
 REPO = Path(__file__).resolve().parents[1]
 MODELS = ["mask", "gender", "age-class"]
@@ -20,15 +21,6 @@ CHANGES = {
     "matrix": {"models": MODELS, "frozen": [], "folds": [0]},
     "ensemble": {"decision": "offsets"},
 }
-
-
-def merge(base: dict, changes: dict) -> dict:
-    """Return `base` with `changes` merged into its nested mappings."""
-    merged = dict(base)
-    for key, value in changes.items():
-        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = merge(base[key], value) if nested else value
-    return merged
 
 
 def raw() -> dict:

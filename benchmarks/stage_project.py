@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks import baseline
+from recipes.values import merge
 
 REPO = Path(__file__).resolve().parents[1]
 SOURCES = ("portrait18", "stages", "dvc.yaml", "data/label_fixes.csv", "data/extra")
@@ -45,7 +46,7 @@ class StageProject:
         self.env = {**os.environ, **hidden}
 
     def set_params(self, changes: dict) -> None:
-        self.params = baseline.merge(self.params, changes)
+        self.params = merge(self.params, changes)
         path = self.root / "params.yaml"
         path.write_text(yaml.safe_dump(self.params, sort_keys=False))
 

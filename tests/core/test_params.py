@@ -28,7 +28,10 @@ def test_every_key_has_a_comment():
     found = dict(keys(yaml.compose(text)))
     assert len(found) > 60
     assert "train.common.loss.label_smoothing" in found
-    assert [name for name, line in found.items() if "  # " not in lines[line]] == []
+    bare = [name for name, line in found.items() if "  # " not in lines[line]]
+    # DVC's -S (ruamel.yaml) writes invalid YAML for a list with {} if a comment follows its key.
+    assert bare == ["features.views"]
+    assert "  # views: " in text
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 from filelock import FileLock
-from small_params import SMALL, merge
+from small_params import SMALL
 from synthetic import REPO
+
+from recipes.values import merge
 
 SOURCES = (
     "portrait18",

@@ -51,12 +51,3 @@ FROZEN = {
         },
     },
 }
-
-
-def merge(base: dict, changes: dict) -> dict:
-    """Return `base` with `changes` merged into its nested mappings."""
-    merged = dict(base)
-    for key, value in changes.items():
-        nested = isinstance(value, dict) and isinstance(base.get(key), dict)
-        merged[key] = merge(base[key], value) if nested else value
-    return merged

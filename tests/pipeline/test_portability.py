@@ -9,8 +9,10 @@ from pathlib import Path
 import emulation
 import pytest
 import yaml
-from small_params import SMALL, merge
+from small_params import SMALL
 from synthetic import REPO
+
+from recipes.values import merge
 
 REASON = emulation.missing()
 pytestmark = [
