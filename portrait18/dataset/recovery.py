@@ -36,7 +36,7 @@ def versions(data: bytes, max_pixels: int) -> list[bytes]:
 
     Returns:
         Several versions of a JPEG without an end marker: what follows the last bits must not
-        change a pixel, or pixels are missing. One of other files. None if pixels are missing, or
+        change a pixel, or pixels are missing. One of other files. Empty if pixels are missing, and
         for other formats.
     """
     if data.startswith(b"\xff\xd8"):

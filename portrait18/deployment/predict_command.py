@@ -28,8 +28,9 @@ if TYPE_CHECKING:  # importing these imports PyTorch, which takes seconds
 DESCRIPTION = """\
 Finds every face in the photos and predicts mask (worn, incorrect, none), gender (male, female),
 age group (young: under 30, middle: 30 to 59, old: 60 and over) and the class, 6 * mask +
-3 * gender + age. Prints one line per face, the largest of a photo first. The predicted class
-maximizes macro-F1 on validation people, so it is not always the most probable one.
+3 * gender + age. Prints one line per face, the largest of a photo first. A bundle whose decision
+(ensemble.decision) is not argmax shifts towards rare classes, so its predicted class is not always
+the most probable one.
 """
 EPILOG = """\
 exit status:
