@@ -80,12 +80,14 @@ def _fit_kernel(
     """Fit a head in closed form, or by L-BFGS, on the photos that one epoch draws.
 
     Kernel heads see the mean of each photo's test views, a linear one sees every view.
+    `sampling.balance` weights the photos: draws with replacement would leave photos out.
     """
     target, settings = make_target(params), params.head
     rows = data.train_rows(run.fold)
     classes = class_index(target.task, data.labels, for_training=True).to_numpy()
     labels = data.labels.iloc[rows]
-    rows = rows[sampling.epoch_order(labels, classes[rows], params.sampling, run.seed, epoch=0)]
+    drawing = params.sampling.model_copy(update={"balance": 0.0})
+    rows = rows[sampling.epoch_order(labels, classes[rows], drawing, run.seed, epoch=0)]
     features = data.crops[rows].astype(np.float32)
     if isinstance(settings, LinearRidgeParams):
         rows = rows.repeat(features.shape[1])
@@ -93,12 +95,15 @@ def _fit_kernel(
     else:
         features = features[:, : layout.test_views].mean(1)
     labels = data.labels.iloc[rows]
+    weights = sampling.class_weights(classes[rows], params.sampling.balance)
     network = StandardizedHead(features.shape[1], target.widths, params)
     network.fit(features, layout.blocks)
     standardized = network.standardize(torch.from_numpy(features))
     if isinstance(settings, RidgeHead | LinearRidgeParams):
         assert isinstance(network.head, KernelHead | LinearRidgeHead)
-        train_loss = kernel_ridge.fit(network.head, standardized, labels, target, settings.penalty)
+        train_loss = kernel_ridge.fit(
+            network.head, standardized, labels, target, settings.penalty, weights
+        )
     else:
         assert isinstance(settings, KernelHeadParams)
         assert isinstance(network.head, KernelHead)
@@ -110,7 +115,7 @@ def _fit_kernel(
             network.head,
             standardized,
             standardized[torch.from_numpy(first)],
-            lambda outputs: loss(outputs, targets, context),
+            lambda outputs: loss(outputs, targets, context) * torch.from_numpy(weights),
             settings.C,
         )
     scores = evaluate(network, data, params, run, layout.test_views)

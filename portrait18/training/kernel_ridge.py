@@ -26,6 +26,7 @@ def fit(
     labels: pd.DataFrame,
     target: Target,
     penalty: float,
+    weights: np.ndarray,
 ) -> float:
     """Set a linear head's weights and bias, or a kernel head's landmarks (all photos) and the rest.
 
@@ -37,30 +38,32 @@ def fit(
         target: has classes.
         penalty: added to the diagonal of the kernel matrix, whose diagonal is 1 on average or
             everywhere.
+        weights: of the photos, float64 (N,), above 0. A weight of 2 counts a photo twice.
 
     Returns:
-        The mean cross-entropy of the leave-one-person-out probabilities, summed over heads.
+        The mean weighted cross-entropy of the leave-one-person-out probabilities, summed over
+        heads.
     """
     classes = target.encode(labels).numpy().astype(np.float64)
     scores = _scores(classes, labels, with_years=target.task.name in ("age", "all"))
-    mean = scores.mean(0)
+    mean = np.average(scores, 0, weights)
     with torch.no_grad():
         if isinstance(head, KernelHead):
             head.support = features.half()
             kernel = head.kernel(head.support.double()).numpy()
         else:
             kernel = (features.double() @ features.double().T).numpy() / features.shape[1]
-    inverse = np.linalg.inv(kernel + penalty * np.eye(len(kernel)))
+    inverse = np.linalg.inv(kernel + np.diag(penalty / weights))
     dual = inverse @ (scores - mean)
     left_out = scores - _residuals(inverse, dual, labels.person.to_numpy())
-    weights, bias, loss = _calibrate(left_out, classes, target.widths)
-    coefficients = torch.from_numpy(dual @ weights)
+    mixing, bias, loss = _calibrate(left_out, classes, target.widths, weights)
+    coefficients = torch.from_numpy(dual @ mixing)
     with torch.no_grad():
         if isinstance(head, KernelHead):
             head.coefficients = coefficients.float()
         else:
             head.weight = (coefficients.T @ features.double() / features.shape[1]).float()
-        head.bias = torch.from_numpy(mean @ weights + bias).float()
+        head.bias = torch.from_numpy(mean @ mixing + bias).float()
     return loss
 
 
@@ -84,14 +87,16 @@ def _residuals(inverse: np.ndarray, dual: np.ndarray, people: np.ndarray) -> np.
 
 
 def _calibrate(
-    scores: np.ndarray, classes: np.ndarray, widths: tuple[int, ...]
+    scores: np.ndarray, classes: np.ndarray, widths: tuple[int, ...], photo_weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Fit a multinomial logistic regression from scores to the classes of each head.
 
     Returns:
-        Weights (T, C), bias (C,) and the mean loss.
+        Weights (T, C), bias (C,) and the mean weighted loss.
     """
-    mean, std = scores.mean(0), scores.std(0)
+    shares = torch.from_numpy(photo_weights / photo_weights.sum())
+    mean = np.average(scores, 0, photo_weights)
+    std = np.sqrt(np.average((scores - mean) ** 2, 0, photo_weights))
     std = np.where(std > 1e-6, std, 1.0)
     inputs, targets = torch.from_numpy((scores - mean) / std), torch.from_numpy(classes)
     weights = torch.zeros(scores.shape[1], classes.shape[1], dtype=torch.float64)
@@ -109,7 +114,8 @@ def _calibrate(
     def mean_loss() -> torch.Tensor:
         outputs = (inputs @ weights + bias).split(widths, 1)
         parts = zip(outputs, targets.split(widths, 1), strict=True)
-        return torch.stack([functional.cross_entropy(o, t) for o, t in parts]).sum()
+        losses = [functional.cross_entropy(o, t, reduction="none") for o, t in parts]
+        return (torch.stack(losses).sum(0) * shares).sum()
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()

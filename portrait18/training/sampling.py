@@ -26,7 +26,7 @@ def epoch_order(
             ratios, as many as the scarcest class allows (undersampling);
             `repeat`: repeat each photo of a class this many times (oversampling);
             `balance` b > 0: draw as many photos as there are with replacement, with probabilities
-            proportional to (size of the class) ** -b.
+            proportional to `class_weights`.
         seed: seed of the run.
         epoch: number of the epoch. All draws depend on (seed, epoch) alone.
 
@@ -50,10 +50,20 @@ def epoch_order(
     if params.repeat:
         chosen = rng.permutation(np.repeat(chosen, np.array(params.repeat)[classes[chosen]]))
     if params.balance:
-        drawn = classes[chosen]
-        weight = np.bincount(drawn)[drawn].astype(float) ** -params.balance
-        chosen = rng.choice(chosen, len(chosen), p=weight / weight.sum())
+        weights = class_weights(classes[chosen], params.balance)
+        chosen = rng.choice(chosen, len(chosen), p=weights / weights.sum())
     return chosen
+
+
+def class_weights(classes: np.ndarray, balance: float) -> np.ndarray:
+    """Return (size of its class) ** -balance for each photo, divided by their mean, float64 (N,).
+
+    Args:
+        classes: int (N,).
+        balance: 0 gives all photos the weight 1; 1 all classes the same sum.
+    """
+    weights = np.bincount(classes)[classes].astype(float) ** -balance
+    return weights / weights.mean()
 
 
 def _person_rank(people: np.ndarray, masks: np.ndarray | None) -> np.ndarray:

@@ -131,6 +131,23 @@ def test_by_mask_chooses_the_photos_that_a_head_is_fitted_on():
     assert bare[nearest].all()
 
 
+@pytest.mark.parametrize("head", [KERNEL, RIDGE], ids=["kernel", "ridge"])
+def test_balance_raises_the_probability_of_rare_classes_and_keeps_all_photos(head):
+    rare = np.flatnonzero((LABELS["mask"] == 2) & (FOLDS != 0))[:12]
+    kept = np.sort(np.r_[np.flatnonzero((LABELS["mask"] != 2) | (FOLDS == 0)), rare])
+    array, labels, folds = features()[kept], LABELS.iloc[kept].reset_index(), FOLDS[kept]
+    array += np.random.default_rng(0).normal(0, 2, array.shape).astype(array.dtype)
+    means, supports = [], []
+    for balance in (0.0, 1.0):
+        params = model_params(head=head, sampling=sampling(balance=balance))
+        data = TrainingData(array, labels, folds)
+        fitted = frozen_fitting.fit(data, params, Run("model", 0, 0), FeatureLayout(2))
+        means.append(frozen.predict(fitted, make_target(params), array[folds == 0])[0].mean(0))
+        supports.append(len(fitted.head.support))
+    assert means[1][2] > means[0][2] + 0.02
+    assert supports[0] == supports[1]
+
+
 @pytest.mark.parametrize("head", ["linear", KERNEL, RIDGE], ids=["linear", "kernel", "ridge"])
 def test_validation_photos_are_never_trained_on(head):
     array, labels = features(), LABELS.copy()

@@ -16,11 +16,15 @@ RNG = np.random.default_rng(0)
 POINTS = (RNG.normal(size=(3, 5))[LABELS["mask"]] + RNG.normal(size=(len(LABELS), 5))).astype("f2")
 
 
-def fitted(task="mask"):
+ONES = np.ones(len(LABELS))
+
+
+def fitted(task="mask", rows=slice(None), weights=ONES):
     params = model_params(task=task, head=RIDGE)
     target = make_target(params)
     head = KernelHead(5, target.widths, params)
-    loss = kernel_ridge.fit(head, torch.from_numpy(POINTS).float(), LABELS, target, 0.5)
+    points = torch.from_numpy(POINTS[rows]).float()
+    loss = kernel_ridge.fit(head, points, LABELS.iloc[rows], target, 0.5, weights)
     with torch.no_grad():
         return head(torch.from_numpy(POINTS).float()).softmax(1).numpy(), loss
 
@@ -54,12 +58,22 @@ def test_probabilities_are_those_of_ridge_regression_calibrated_on_left_out_peop
     assert loss == pytest.approx(-np.log(own[np.arange(len(own)), truth]).mean(), abs=1e-3)
 
 
+def test_a_weight_of_two_counts_a_photo_twice():
+    twice = np.arange(len(LABELS)) % 3 == 0
+    copies = np.repeat(np.arange(len(LABELS)), np.where(twice, 2, 1))
+    repeated, repeated_loss = fitted(rows=copies, weights=np.ones(len(copies)))
+    weighted, weighted_loss = fitted(weights=np.where(twice, 2.0, 1.0))
+    np.testing.assert_allclose(weighted, repeated, atol=1e-3)
+    assert abs(weighted - fitted()[0]).max() > 0.02
+    assert weighted_loss == pytest.approx(repeated_loss, abs=1e-4)
+
+
 def test_a_linear_head_gives_the_scores_of_ridge_regression():
     params = model_params(task="mask", head={"name": "linear-ridge", "penalty": 0.5})
     target = make_target(params)
     head = LinearRidgeHead(5, target.widths, params)
     points = torch.from_numpy(POINTS).float()
-    kernel_ridge.fit(head, points, LABELS, target, 0.5)
+    kernel_ridge.fit(head, points, LABELS, target, 0.5, ONES)
     with torch.no_grad():
         outputs = head(points).double().numpy()
     # scikit-learn's penalty does not divide by the number of features. The calibration is linear.

@@ -5,7 +5,7 @@ from tiny import sampling
 
 from portrait18.core.model_params import SamplingParams
 from portrait18.dataset.classes import MASK
-from portrait18.training.sampling import epoch_order
+from portrait18.training.sampling import class_weights, epoch_order
 
 PEOPLE = np.repeat([f"p{i}" for i in range(60)], 7)
 CLASSES = np.repeat(np.r_[np.zeros(42, int), np.ones(12, int), np.full(6, 2)], 7)  # 7 : 2 : 1
@@ -124,6 +124,14 @@ def test_balance_draws_classes_by_size_to_the_power_of_one_minus_balance(balance
     shares = np.array([7.0, 2.0, 1.0]) ** (1 - balance)
     expected = counts.sum() * shares / shares.sum()
     assert ((counts - expected) ** 2 / expected).sum() < 18.4  # chi-square, two degrees, p = 0.0001
+
+
+def test_class_weights_are_powers_of_the_frequencies_and_one_on_average():
+    weights = class_weights(CLASSES, 0.5)
+    assert weights.mean() == pytest.approx(1)
+    sums = np.bincount(CLASSES, weights)
+    np.testing.assert_allclose(sums / sums[2], np.array([7.0, 2.0, 1.0]) ** 0.5)
+    assert (class_weights(CLASSES, 0.0) == 1).all()
 
 
 def test_balance_ignores_a_class_without_photos():
