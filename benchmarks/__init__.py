@@ -11,6 +11,7 @@
     load      an HTTP load generator
     crop, train, variants, predict, pipeline, parallel, memory, growth, serving    the rows
     detection share of found faces by mask state; a command of its own
+    competition_size    a whole run, its sharing and its kills at the competition's size; likewise
     report    reports/benchmarks.json and the table made from it
 
 Results are ratios where possible: seconds depend on the machine and its load, and both sides of an

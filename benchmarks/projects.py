@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import yaml
@@ -104,18 +105,35 @@ class Project:
 
     def stage_seconds(self) -> dict[str, float]:
         """Return the seconds of each stage, summed over its processes."""
-        return stage_seconds(self.log)
+        return {stage: costs.seconds for stage, costs in stage_costs(self.log).items()}
 
 
-def stage_seconds(log: Path) -> dict[str, float]:
-    """Sum the seconds of each stage in a log of `benchmarks/timer.py`.
+class StageCosts(NamedTuple):
+    """What a stage took.
 
-    A line is [arguments of python, seconds]: [["-m", "stages", "train", ...], 2.5].
+    Attributes:
+        seconds: summed over its processes.
+        memory: peak anonymous memory of the largest one, bytes.
+        processes: their number.
     """
-    total: dict[str, float] = {}
+
+    seconds: float
+    memory: int
+    processes: int
+
+
+def stage_costs(log: Path) -> dict[str, StageCosts]:
+    """Return the costs of each stage in a log of `benchmarks/timer.py`.
+
+    A line is [arguments of python, seconds, bytes]: [["-m", "stages", "train", ...], 2.5, 1e9].
+    """
+    total: dict[str, StageCosts] = {}
     for line in log.read_text().splitlines():
-        (_, _, stage, *_), seconds = json.loads(line)
-        total[stage] = total.get(stage, 0.0) + seconds
+        (_, _, stage, *_), seconds, memory = json.loads(line)
+        known = total.get(stage, StageCosts(0.0, 0, 0))
+        total[stage] = StageCosts(
+            known.seconds + seconds, max(known.memory, memory), known.processes + 1
+        )
     return total
 
 

@@ -1,6 +1,7 @@
-"""Run a Python command and append its arguments and seconds to $BENCHMARK_LOG.
+"""Run a Python command and append its arguments, seconds and peak memory to $BENCHMARK_LOG.
 
-Replaces `python` in the projects that are measured.
+Replaces `python` in the projects that are measured. The memory is the anonymous memory in bytes of
+the process and its children, as in `benchmarks/memory.py`; 0 without /proc.
 """
 
 import json
@@ -9,8 +10,25 @@ import subprocess
 import sys
 import time
 
+POLL_SECONDS = 0.1
+
+
+def anonymous_memory(pid: int) -> int:
+    """Return the anonymous memory of a process and all its children, in bytes."""
+    try:
+        with open(f"/proc/{pid}/status") as status:
+            own = [int(line.split()[1]) * 1024 for line in status if line.startswith("RssAnon")]
+        with open(f"/proc/{pid}/task/{pid}/children") as children:
+            return sum(own) + sum(map(anonymous_memory, map(int, children.read().split())))
+    except OSError:  # the process has ended
+        return 0
+
+
 start = time.monotonic()
-status = subprocess.call([sys.executable, *sys.argv[1:]])
+process, peak = subprocess.Popen([sys.executable, *sys.argv[1:]]), 0
+while process.poll() is None:
+    peak = max(peak, anonymous_memory(process.pid))
+    time.sleep(POLL_SECONDS)
 with open(os.environ["BENCHMARK_LOG"], "a") as log:
-    log.write(json.dumps([sys.argv[1:], time.monotonic() - start]) + "\n")
-sys.exit(status)
+    log.write(json.dumps([sys.argv[1:], time.monotonic() - start, peak]) + "\n")
+sys.exit(process.returncode)
