@@ -71,12 +71,13 @@ def measure(project: Project) -> None:
 
 def print_stages(costs: dict[str, StageCosts], total: float) -> None:
     """Print the costs of each stage, and the share of what is neither network nor fit."""
-    print("\n| stage | processes | minutes | peak memory, GiB |\n| --- | --- | --- | --- |")
+    print("\n| stage | processes | minutes | CPU minutes | peak memory, GiB |")
+    print("| --- | --- | --- | --- | --- |")
     for stage, cost in sorted(costs.items(), key=lambda item: -item[1].seconds):
-        minutes, memory = cost.seconds / 60, cost.memory / 2**30
-        print(f"| `{stage}` | {cost.processes} | {minutes:.1f} | {memory:.1f} |")
+        minutes = f"{cost.seconds / 60:.1f} | {cost.cpu_seconds / 60:.1f}"
+        print(f"| `{stage}` | {cost.processes} | {minutes} | {cost.memory / 2**30:.1f} |")
     outside = total - sum(cost.seconds for cost in costs.values())
-    print(f"| DVC | | {outside / 60:.1f} | |")
+    print(f"| DVC | | {outside / 60:.1f} | | |")
     work = sum(cost.seconds for stage, cost in costs.items() if stage in WORK)
     print(f"\nOverhead: {100 * (total - work) / work:.1f} % of the {work / 60:.1f} minutes of work")
 

@@ -113,11 +113,13 @@ class StageCosts(NamedTuple):
 
     Attributes:
         seconds: summed over its processes.
+        cpu_seconds: likewise.
         memory: peak anonymous memory of the largest one, bytes.
         processes: their number.
     """
 
     seconds: float
+    cpu_seconds: float
     memory: int
     processes: int
 
@@ -125,14 +127,18 @@ class StageCosts(NamedTuple):
 def stage_costs(log: Path) -> dict[str, StageCosts]:
     """Return the costs of each stage in a log of `benchmarks/timer.py`.
 
-    A line is [arguments of python, seconds, bytes]: [["-m", "stages", "train", ...], 2.5, 1e9].
+    A line is [arguments of python, seconds, of the CPU, bytes], e.g.
+    [["-m", "stages", "train", ...], 2.5, 4.0, 1e9].
     """
     total: dict[str, StageCosts] = {}
     for line in log.read_text().splitlines():
-        (_, _, stage, *_), seconds, memory = json.loads(line)
-        known = total.get(stage, StageCosts(0.0, 0, 0))
+        (_, _, stage, *_), seconds, cpu_seconds, memory = json.loads(line)
+        known = total.get(stage, StageCosts(0.0, 0.0, 0, 0))
         total[stage] = StageCosts(
-            known.seconds + seconds, max(known.memory, memory), known.processes + 1
+            known.seconds + seconds,
+            known.cpu_seconds + cpu_seconds,
+            max(known.memory, memory),
+            known.processes + 1,
         )
     return total
 

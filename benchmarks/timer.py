@@ -1,11 +1,13 @@
-"""Run a Python command and append its arguments, seconds and peak memory to $BENCHMARK_LOG.
+"""Run a Python command and append its arguments and costs to $BENCHMARK_LOG.
 
-Replaces `python` in the projects that are measured. The memory is the anonymous memory in bytes of
+Replaces `python` in the projects that are measured. The costs are seconds, seconds of the CPU and
+peak memory: the anonymous memory in bytes of
 the process and its children, as in `benchmarks/memory.py`; 0 without /proc.
 """
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -29,6 +31,8 @@ process, peak = subprocess.Popen([sys.executable, *sys.argv[1:]]), 0
 while process.poll() is None:
     peak = max(peak, anonymous_memory(process.pid))
     time.sleep(POLL_SECONDS)
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+costs = [time.monotonic() - start, usage.ru_utime + usage.ru_stime, peak]
 with open(os.environ["BENCHMARK_LOG"], "a") as log:
-    log.write(json.dumps([sys.argv[1:], time.monotonic() - start, peak]) + "\n")
+    log.write(json.dumps([sys.argv[1:], *costs]) + "\n")
 sys.exit(process.returncode)

@@ -240,13 +240,13 @@ def test_a_smaller_data_set_has_the_first_people_and_photos_of_another(tmp_path)
 
 def test_the_seconds_of_a_stage_are_summed_and_its_largest_process_counts(tmp_path):
     lines = (
-        [["-m", "stages", "train", "mask"], 2.0, 300],
-        [["-m", "stages", "train", "age"], 3.0, 200],
-        [["-m", "stages", "label"], 1.0, 100],
+        [["-m", "stages", "train", "mask"], 2.0, 4.0, 300],
+        [["-m", "stages", "train", "age"], 3.0, 5.0, 200],
+        [["-m", "stages", "label"], 1.0, 1.0, 100],
     )
     (tmp_path / "log").write_text("".join(json.dumps(line) + "\n" for line in lines))
     costs = projects.stage_costs(tmp_path / "log")
-    assert costs == {"train": (5.0, 300, 2), "label": (1.0, 100, 1)}
+    assert costs == {"train": (5.0, 9.0, 300, 2), "label": (1.0, 1.0, 100, 1)}
 
 
 def test_the_ensemble_has_only_models_that_predict_classes(bench):

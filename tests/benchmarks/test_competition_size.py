@@ -13,14 +13,14 @@ from benchmarks.projects import StageCosts
 
 def test_the_overhead_is_what_is_neither_network_nor_fit(capsys):
     costs = {
-        "crop": StageCosts(60.0, 2**30, 2),
-        "fit": StageCosts(40.0, 2**31, 3),
-        "label": StageCosts(6.0, 2**29, 1),
+        "crop": StageCosts(60.0, 90.0, 2**30, 2),
+        "fit": StageCosts(40.0, 60.0, 2**31, 3),
+        "label": StageCosts(6.0, 6.0, 2**29, 1),
     }
     competition_size.print_stages(costs, total=110.0)
     printed = capsys.readouterr().out
-    assert "| `crop` | 2 | 1.0 | 1.0 |" in printed
-    assert "| DVC | | 0.1 | |" in printed
+    assert "| `crop` | 2 | 1.0 | 1.5 | 1.0 |" in printed
+    assert "| DVC | | 0.1 | | |" in printed
     assert "Overhead: 10.0 % of the 1.7 minutes" in printed
 
 
@@ -42,9 +42,10 @@ def test_the_timer_counts_memory_of_a_process_and_its_children(tmp_path):
         env={**os.environ, "BENCHMARK_LOG": str(tmp_path / "log")},
         check=True,
     )
-    arguments, seconds, memory = json.loads((tmp_path / "log").read_text())
+    arguments, seconds, cpu_seconds, memory = json.loads((tmp_path / "log").read_text())
     assert arguments == ["-c", parent]
     assert seconds >= 0.5
+    assert cpu_seconds > 0
     assert 80e6 < memory < 400e6
 
 
