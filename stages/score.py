@@ -6,6 +6,8 @@ from portrait18.core import params
 from portrait18.core.files import write_json
 from portrait18.evaluation import score
 
+MAX_WARNINGS = 20  # lines, as in `make demo`
+
 
 def main() -> None:
     answers = params.load().data.root / "eval/answers.csv"
@@ -19,3 +21,11 @@ def main() -> None:
     else:
         print(f"no {answers}: the submission can't be scored here")
     write_json(metrics, "reports/score.json")
+    _show_warnings(Path("reports/check.txt"))
+
+
+def _show_warnings(path: Path) -> None:
+    """Print the warnings of the stage check, which DVC does not repeat when it is cached."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    if lines != ["no warnings"]:
+        print(f"The data have warnings ({path}):", *lines[:MAX_WARNINGS], sep="\n")

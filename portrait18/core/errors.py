@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 #: System errors that a user can fix, and the fix.
 ERRNO_HINTS = {
@@ -19,7 +20,6 @@ ERRNO_HINTS = {
     errno.ENOTDIR: "replace the file by a folder",
     errno.EEXIST: "replace the file by a folder",
     errno.EISDIR: "replace the folder by a file",
-    errno.ENAMETOOLONG: "use a shorter name",
 }
 
 #: How PyTorch reports lack of memory: of a GPU, of CUDA libraries, of the CPU, shared memory.
@@ -40,6 +40,21 @@ REPAIR_HINT = "run make repair, then dvc repro"
 def printable(text: str) -> str:
     """Escape line breaks and terminal control characters: file names can contain anything."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def too_long(path: str | os.PathLike) -> str:
+    """Return what makes a path too long for its disk, and the fix; "" if it is not."""
+    path = Path(path)
+    folder = next(filter(os.path.exists, path.absolute().parents))
+    most = os.pathconf(folder, "PC_NAME_MAX")
+    longest = max(len(os.fsencode(part)) for part in path.parts)
+    if longest > most:
+        return f"has a name of {longest} bytes, at most {most} are allowed; shorten it"
+    most = os.pathconf(folder, "PC_PATH_MAX") - 1  # without the final zero byte
+    length = len(os.fsencode(path))
+    if length > most:
+        return f"is a path of {length} bytes, at most {most} are allowed; shorten its names"
+    return ""
 
 
 class UserError(Exception):
@@ -146,8 +161,14 @@ def _system_error(error: Exception) -> str:
     """Return the line for lack of memory or a system error that a user can fix, else ""."""
     if is_out_of_memory(error):
         return f"error: {_shortage(error)}; end other programs or use a larger machine"
-    if not isinstance(error, OSError) or error.errno not in ERRNO_HINTS:
+    if not isinstance(error, OSError):
         return ""
-    where = f": {error.filename}" if error.filename else ""
+    if error.errno == errno.ENAMETOOLONG and error.filename:
+        name = os.fsdecode(error.filename)
+        reason = too_long(name) or "has a name that is too long for its disk; shorten it"
+        return printable(f"error: {name} {reason}")
+    if error.errno not in ERRNO_HINTS:
+        return ""
+    where = f": {printable(os.fsdecode(error.filename))}" if error.filename else ""
     hint = f"{ERRNO_HINTS[error.errno]}, then run the same command again"
     return f"error: {error.strerror}{where}; {hint}"

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from portrait18.core.errors import REPAIR_HINT, UserError
 
+_LONG_NAME = 100  # bytes; file systems allow 143 to 255
+
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
@@ -32,7 +34,10 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 def _tmp_path(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.name}.part{path.suffix}")
+    name = path.name
+    if len(os.fsencode(name)) > _LONG_NAME:  # else the temporary name could be too long
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+    return path.with_name(f".{name}.part{path.suffix}")
 
 
 def check_writable(path: str | Path) -> None:

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from portrait18.core.errors import UserError
+from portrait18.core.errors import UserError, printable
 from portrait18.dataset.classes import GENDER
 from portrait18.dataset.formats import JPEG_SUFFIXES
 
@@ -57,6 +57,11 @@ def is_plain_name(name: str) -> bool:
     """Return whether a name stays inside its folder (no path) and is printable."""
     is_path = name in ("", ".", "..") or "/" in name or "\\" in name
     return not is_path and not _UNPRINTABLE.search(name)
+
+
+def escaped(name: str) -> str:
+    """Escape what `is_plain_name` refuses in a name, apart from separators of folders."""
+    return _UNPRINTABLE.sub(lambda found: printable(found[0]), name)
 
 
 def is_person_folder(name: str) -> bool:

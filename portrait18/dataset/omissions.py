@@ -1,12 +1,13 @@
 """What a listing of a data set leaves out, so that nothing is left out without a word."""
 
+import os
 import sys
 import unicodedata
 from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 from portrait18.core.errors import printable
-from portrait18.dataset.formats import JPEG_SUFFIXES
+from portrait18.dataset.formats import JPEG_SUFFIXES, PICTURE_SUFFIXES
 from portrait18.dataset.layout import EXTENSIONS, is_junk
 
 _EXAMPLES = 5
@@ -31,6 +32,38 @@ def warn(folder: Path, left_out: list[Path]) -> None:
         f" {', '.join(EXTENSIONS)}, such as {left_out[0].name}"
     )
     print(printable(line), file=sys.stderr)
+
+
+def warn_unlisted(folder: Path, listed: Container[str]) -> None:
+    """Print a line for the photos in and below a folder that an importer's table does not list.
+
+    Args:
+        folder: folder of the photos.
+        listed: paths of the table, relative to the folder.
+    """
+    unlisted = [path for path in _photos_below(folder) if path not in listed]
+    if unlisted:
+        line = (
+            f"warning: {folder}: {len(unlisted)} photos are in no row of the labels and are left"
+            f" out, such as {min(unlisted)}"
+        )
+        print(printable(line), file=sys.stderr)
+
+
+def _photos_below(folder: Path) -> Iterator[str]:
+    """Yield the relative paths of photos by suffix; links to folders are followed."""
+    seen = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        status = os.stat(parent)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()  # a loop of links
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = [name for name in folders if not is_junk(Path(name))]
+        for name in files:
+            path = Path(parent, name)
+            if path.suffix.lower() in PICTURE_SUFFIXES and not is_junk(path):
+                yield path.relative_to(folder).as_posix()
 
 
 def omissions(images: Path, listed: Container[str] = ()) -> tuple[list[str], int]:

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image
 
+from portrait18.core.errors import too_long
 from portrait18.dataset import formats, limits, recovery
 from portrait18.dataset.formats import FORMATS
 from portrait18.dataset.limits import MAX_PIXELS, PhotoError
@@ -228,9 +229,8 @@ def file_bytes(path: str | Path, max_pixels: int) -> bytes:
             return file_bytes(other, max_pixels)
         raise PhotoError("is missing; add the file") from None
     except OSError as error:
-        raise PhotoError(
-            f"cannot be read ({error.strerror}); check the file and its permissions"
-        ) from None
+        reason = f"cannot be read ({error.strerror}); check the file and its permissions"
+        raise PhotoError(too_long(path) or reason) from None
 
 
 def _in_other_form(path: Path) -> Path | None:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from portrait18.core.errors import UserError
+from portrait18.core.errors import UserError, printable
 from portrait18.core.files import file_digest
 from portrait18.core.params import CropParams, PredictParams
 from portrait18.core.validation import Section
@@ -127,7 +127,7 @@ def choose(named: str | os.PathLike | None = None) -> Path:
 
 def title(folder: Path) -> str:
     """Return what a person calls a bundle: its folder, or "starter model" with the reason."""
-    return f"starter model (no {OWN} here)" if folder == STARTER else str(folder)
+    return f"starter model (no {OWN} here)" if folder == STARTER else printable(str(folder))
 
 
 def describe(folder: Path) -> str:

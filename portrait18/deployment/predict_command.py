@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from portrait18.core.errors import UserError, printable
+from portrait18.core.errors import UserError, printable, too_long
 from portrait18.core.files import atomic_write
 from portrait18.dataset.limits import MAX_PIXELS
 from portrait18.dataset.photos import DecodedPhoto, PhotoError
@@ -147,8 +147,8 @@ def run(args: argparse.Namespace) -> int:
     from portrait18.core.device import set_deterministic
 
     set_deterministic()
-    if isinstance(sys.stdout, io.TextIOWrapper):  # file names may hold any bytes
-        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
     folder = bundles.choose(args.bundle)
     predictor = portrait18.load(folder, min_face=args.min_face)
     print(f"{bundles.title(folder)}: {predictor.manifest.description()}", file=sys.stderr)
@@ -229,6 +229,9 @@ def _copies(paths: list[Path], out: Path) -> dict[Path, Path]:
         raise UserError(
             f"--draw {out}: two photos would be drawn as {', '.join(twice)}; rename one of the two"
         )
+    reasons = {copy: too_long(copy) for copy in copies.values()}
+    if long := [f"--draw {copy} {reason}" for copy, reason in reasons.items() if reason]:
+        raise UserError(long)
     photos = {path.resolve() for path in paths}
     if any(copy.resolve() in photos for copy in copies.values()):
         raise UserError(f"--draw {out}: copies would overwrite the photos; name another folder")

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from portrait18.core.device import device as default_device
+from portrait18.core.errors import printable
 from portrait18.cropping import faces, framing
 from portrait18.cropping.faces import Face
 from portrait18.dataset import photos as photo_files
@@ -234,7 +235,7 @@ def _decode(photo: Photo, index: int, max_pixels: int) -> DecodedPhoto:
             return photo_files.read_photo(os.fspath(photo), max_pixels)
     except PhotoError as error:
         name = os.fspath(photo) if isinstance(photo, str | os.PathLike) else f"photo {index}"
-        raise PhotoError(f"{name} {error}") from None
+        raise PhotoError(printable(f"{name} {error}")) from None
     raise TypeError(
         f"photo {index} is of type {type(photo).__name__}; pass a path, bytes, a PIL image"
         " or a uint8 array (H, W, 3)"

@@ -169,14 +169,13 @@ def _prepare(args: argparse.Namespace) -> _Prepared:
 
 def _report(args: argparse.Namespace, trained: int, prepared: _Prepared) -> None:
     skipped = prepared.selection.skipped
-    print(
-        f"{trained} people of {prepared.listed} listed, seven photos each, in {args.out / 'train'}"
-    )
+    out = printable(str(args.out))
+    print(f"{trained} people of {prepared.listed} listed, seven photos each, in {out}/train")
     for file, reason in sorted(skipped.items()):
         if reason in (NO_FACE, TURNED):
-            print(f"skipped: {args.folder / file}: {reason}")
+            print(printable(f"skipped: {args.folder / file}: {reason}"))
     if skipped:
-        print(f"{len(skipped)} skipped for their photo or label: {args.out / 'skipped.csv'}")
+        print(f"{len(skipped)} skipped for their photo or label: {out}/skipped.csv")
 
 
 @cli_errors

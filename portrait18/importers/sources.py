@@ -138,7 +138,8 @@ def list_people(
         raise UserError(f"{folder} is not a folder; name the folder with the photos of {source}")
     if source in ("fairface", "csv"):
         files = labels or _find_labels(source, folder)
-        rows, problems = _from_csv(files, csv_format, race)
+        rows, problems, listed = _from_csv(files, csv_format, race)
+        omissions.warn_unlisted(folder, listed)
     else:
         rows, problems = _from_names(source, folder, race)
     if not rows and not problems:
@@ -193,7 +194,10 @@ def _from_names(source: str, folder: Path, race: str) -> tuple[list[tuple], list
     return rows, problems
 
 
-def _from_csv(files: list[Path], csv_format: CsvFormat, race: str) -> tuple[list[tuple], list[str]]:
+def _from_csv(
+    files: list[Path], csv_format: CsvFormat, race: str
+) -> tuple[list[tuple], list[str], set[str]]:
+    """Return the rows, a line for each fault, and the photos of all rows."""
     rows: list[tuple] = []
     problems: list[str] = []
     seen: set[str] = set()
@@ -209,7 +213,7 @@ def _from_csv(files: list[Path], csv_format: CsvFormat, race: str) -> tuple[list
             problems += [f"{file} line {line}: {fault}" for fault in faults]
             if not faults:
                 rows.append(row)
-    return rows, problems
+    return rows, problems, seen
 
 
 def _parse_row(cells: dict[str, str], csv_format: CsvFormat, race: str) -> tuple[tuple, list[str]]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from synthetic import REPO
 
-from portrait18.core.errors import STOPPED, UserError, cli_errors, oom_hint
+from portrait18.core.errors import STOPPED, UserError, cli_errors, oom_hint, too_long
 
 
 @pytest.fixture(autouse=True)
@@ -199,3 +199,26 @@ def test_wrapped_function_keeps_name_arguments_and_result():
 def test_line_breaks_and_control_characters_are_escaped():
     (line,) = UserError("a\nb\x1b[31m\udcff\u2028é ü").problems
     assert line == r"a\nb\x1b[31m\udcff\u2028é ü"
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("x" * 255, ""),
+        ("a/" + "x" * 256, "has a name of 256 bytes, at most 255 are allowed; shorten it"),
+        ("\ub9c8" * 100, "has a name of 300 bytes, at most 255 are allowed; shorten it"),
+        ("abcd/" * 1000, "is a path of 4999 bytes, at most 4095 are allowed; shorten its names"),
+    ],
+)
+def test_what_is_too_long_for_the_disk_is_named(tmp_path, monkeypatch, path, reason):
+    monkeypatch.chdir(tmp_path)
+    assert too_long(path) == reason
+
+
+def test_a_name_in_a_system_error_is_escaped(tmp_path, capsys):
+    with pytest.raises(FileExistsError) as caught:
+        (tmp_path / "a\nb").mkdir() or (tmp_path / "a\nb").mkdir()
+    status, lines = end_of(caught.value, capsys)
+    assert status == 1
+    assert lines[0].startswith("error: File exists: ")
+    assert len(lines) == 1

@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -172,16 +173,55 @@ def test_annotated_copies_stay_in_their_folder_and_never_overwrite_each_other(
     assert drawn == ["drawn/a/one.tif.png", "drawn/photos/zero.jpg"]
 
 
-def test_a_file_name_that_is_not_utf8_is_printed_unchanged(folder):
+ODD_NAMES = (b"two\nlines.jpg", b"\x1b[31mred.jpg", "\ub9c8\uc2a4\ud06c".encode("cp949") + b".jpg")
+
+
+@pytest.fixture
+def odd(folder):
+    """A folder of photos with control characters and bytes that are not UTF-8 in their names."""
+    (folder / "odd").mkdir()
     try:
-        (folder / "photos/zero.jpg").rename(os.fsdecode(bytes(folder) + b"/\xff.jpg"))
+        for name in ODD_NAMES:
+            shutil.copy(folder / "photos/zero.jpg", os.path.join(bytes(folder), b"odd", name))
     except OSError:
         pytest.skip("this file system does not support such names")
-    done = run_module(
-        folder, "predict", os.fsdecode(b"\xff.jpg"), "--bundle", "bundle", stdout=subprocess.PIPE
-    )
+    return folder
+
+
+@pytest.mark.parametrize("option", [[], ["--csv"], ["--json"]])
+def test_odd_file_names_are_escaped_in_every_format(odd, option):
+    done = run_module(odd, "predict", "odd", "--bundle", "bundle", *option, stdout=subprocess.PIPE)
     assert done.returncode == 0
-    assert os.fsencode(done.stdout) == b"\xff.jpg  no face found\n"
+    out = done.stdout.encode("utf-8")  # fails for bytes that are not UTF-8
+    lines = out.decode().removesuffix("\n").split("\n")
+    assert all(line.isprintable() for line in lines)
+    photos = lines[1:] if option == ["--csv"] else lines
+    assert len(photos) == len(ODD_NAMES)
+    if option == ["--json"]:
+        names = {os.fsencode(json.loads(line)["photo"]) for line in photos}
+        assert names == {b"odd/" + name for name in ODD_NAMES}, "JSON names each file exactly"
+    else:
+        assert photos[1].startswith(r"odd/two\nlines.jpg")
+
+
+def test_annotated_copies_with_names_too_long_for_the_disk_are_refused_before_predicting(
+    predict, folder, capsys
+):
+    """The copy of a BMP gets the suffix .png, too."""
+    Image.fromarray(demo_photo()).save(folder / ("x" * 248 + ".bmp"))
+    with pytest.raises(SystemExit):
+        predict("x" * 248 + ".bmp", "photos", "--draw", "drawn")
+    [line] = capsys.readouterr().err.splitlines()
+    assert "has a name of 256 bytes, at most 255 are allowed; shorten it" in line
+    assert not (folder / "drawn").exists()
+
+
+def test_a_copy_of_a_photo_with_the_longest_possible_name_is_drawn(predict, folder):
+    name = "x" * 251 + ".png"
+    Image.fromarray(demo_photo()).save(folder / name)
+    status, _, _ = predict(name, "--draw", "drawn")
+    assert status == 0
+    assert photos.read(folder / "drawn" / name).shape == demo_photo().shape
 
 
 @pytest.mark.parametrize(
@@ -189,7 +229,7 @@ def test_a_file_name_that_is_not_utf8_is_printed_unchanged(folder):
     [
         (["photos", "--draw", "photos/pair.png"], 1, "is a file; name a folder"),
         (["nowhere.jpg", "x*.jpg"], 1, "nowhere.jpg: no such file"),
-        (["x" * 300], 1, "use a shorter name"),
+        (["x" * 300], 1, "has a name of 300 bytes, at most 255 are allowed; shorten it"),
         (["photos", "--bundle", "elsewhere"], 1, "elsewhere has no bundle"),
         (["photos", "--min-face", "2"], 2, "2 must be a share"),
         (["photos", "--min-face", "abc"], 2, "abc must be a share"),

@@ -139,6 +139,35 @@ def test_csv_with_other_columns_and_words(tmp_path):
     ]
 
 
+def test_photos_that_the_table_does_not_list_are_named(tmp_path, capsys):
+    touch(
+        tmp_path,
+        "a.jpg",
+        "b.JPG",
+        "sub/c.jpg",
+        "sub/d.webp",
+        "notes.txt",
+        "._e.jpg",
+        "__MACOSX/f.jpg",
+    )
+    (tmp_path / "sub/loop").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "labels.csv").write_text("path,gender,age\na.jpg,m,30\nsub/c.jpg,?,30\n")
+    sources.list_people("csv", tmp_path, [], CSV, "unknown")
+    [line] = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"warning: {tmp_path}: 2 photos are in no row of the labels and are left out, such as b.JPG"
+    )
+
+
+def test_a_table_that_lists_every_photo_prints_nothing(tmp_path, capsys):
+    touch(tmp_path, "train/1.jpg")
+    (tmp_path / "fairface_label_train.csv").write_text(
+        "file,age,gender,race,service_test\ntrain/1.jpg,50-59,Male,White,True\n"
+    )
+    sources.list_people("fairface", tmp_path, [], sources.FAIRFACE, "unknown")
+    assert capsys.readouterr().err == ""
+
+
 def test_every_bad_row_is_reported_with_its_line(tmp_path):
     (tmp_path / "labels.csv").write_text(
         "path,gender,age\na.jpg,male,30\nb.jpg,man?,30\nc.jpg,female,old\na.jpg,male,31\n,x,y\n"

@@ -337,3 +337,11 @@ def test_junk_is_counted_hidden_files_and_links_are_named(capsys):
     hidden, links = err.splitlines()
     assert ".normal.jpg is hidden and left out" in hidden
     assert "photos/train/images holds 1 links to folders" in links
+
+
+def test_a_name_too_long_for_the_disk_is_one_line_with_its_length():
+    info = Path("photos/eval/info.csv")
+    info.write_text(info.read_text() + "x" * 300 + ".jpg,0\n")
+    check.main()
+    [line] = Path("reports/check.txt").read_text().splitlines()
+    assert "has a name of 304 bytes, at most 255 are allowed; shorten it" in line
