@@ -42,10 +42,10 @@ def find_project(folder: Path) -> Path | None:
 
 
 def use_this_python() -> None:
-    """Put the programs of this Python first on the PATH of the stages."""
+    """Put the programs of this Python on the PATH of the stages, first, unless they are on it."""
     programs = str(Path(sys.executable).parent)
     paths = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    if paths[0] != programs:
+    if programs not in paths:
         os.environ["PATH"] = os.pathsep.join([programs, *paths])
 
 
