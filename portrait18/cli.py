@@ -27,7 +27,7 @@ def _add_serve(commands: argparse._SubParsersAction) -> None:
 
 
 #: Each adds a sub-parser whose `run` takes the parsed arguments and returns the exit status.
-COMMANDS = (_add_predict, _add_serve)
+COMMANDS = {"predict": _add_predict, "serve": _add_serve}
 
 
 @cli_errors
@@ -46,8 +46,10 @@ def main(argv: list[str] | None = None) -> int:
         arithmetic.set_environment(os.environ.get("PORTRAIT18_ARITHMETIC", "portable"))
     parser = argparse.ArgumentParser(prog="portrait18", description=DESCRIPTION)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in COMMANDS:
-        add(commands)
+    argv = sys.argv[1:] if argv is None else argv
+    # Only the named command is imported.
+    for name in [argv[0]] if argv and argv[0] in COMMANDS else COMMANDS:
+        COMMANDS[name](commands)
     args = parser.parse_args(argv)
     try:
         return args.run(args)

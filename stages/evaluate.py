@@ -66,11 +66,11 @@ def _metrics(truth: pd.DataFrame, predictions: pd.DataFrame) -> dict:
 def _write_confusion(truth: pd.DataFrame, predictions: pd.DataFrame) -> None:
     for name, task in TASKS.items():
         classes, predicted = truth[task.label_column].to_numpy(), predictions[name].to_numpy()
-        counts = analysis.confusion(classes, predicted, len(task.classes))
+        counts = metrics.confusion(classes, predicted, len(task.classes))
         plots.confusion(counts, task.classes, OUT / f"confusion_{name}.png")
         _write_pairs(classes, predicted, task.classes, OUT / f"confusion_{name}.csv")
     classes, predicted = truth["class"].to_numpy(), predictions["class"].to_numpy()
-    counts = analysis.confusion(classes, predicted, NUM_CLASSES)
+    counts = metrics.confusion(classes, predicted, NUM_CLASSES)
     names = [f"{i} {name}" for i, name in enumerate(CLASS_NAMES)]
     plots.confusion(counts, names, OUT / "confusion.png")
     _write_pairs(classes, predicted, CLASS_NAMES, OUT / "confusion.csv")

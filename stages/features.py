@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
 import numpy as np
-import timm
 import torch
 from tqdm import tqdm
 
@@ -113,7 +113,7 @@ def _inputs(extractor: Extractor, shown: list[View], batch_size: int, work: Path
     """Return everything that the features depend on; a journal of other inputs is discarded."""
     split = work.stem.rpartition("-")[2]
     return [
-        *[torch.__version__, timm.__version__, cv2.__version__, device().type],
+        *[torch.__version__, version("timm"), cv2.__version__, device().type],
         code_fingerprint("features"),
         arithmetic.description(),
         vars(extractor.backbone),

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
-import timm
 import torch
 from tqdm import tqdm
 
@@ -78,7 +78,7 @@ def _inputs(split: str, run: Run, rows: np.ndarray, p: PredictParams) -> list:
     """Return everything that the predictions depend on; a journal of other inputs is discarded."""
     code = code_fingerprint("predict_round2" if run.round == 2 else "predict")
     return [
-        *[torch.__version__, timm.__version__, cv2.__version__, device().type, code],
+        *[torch.__version__, version("timm"), cv2.__version__, device().type, code],
         arithmetic.description(),
         file_digest(run.weights),
         file_digest(CROPS / f"{split}.npy"),

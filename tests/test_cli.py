@@ -44,7 +44,7 @@ def test_an_interrupt_ends_a_command_without_a_traceback(capsys, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(
-        cli, "COMMANDS", [lambda commands: commands.add_parser("wait").set_defaults(run=stop)]
+        cli, "COMMANDS", {"wait": lambda c: c.add_parser("wait").set_defaults(run=stop)}
     )
     assert cli.main(["wait"]) == 130
     assert capsys.readouterr().err == "stopped\n"
@@ -61,7 +61,7 @@ def run(args):
     print(os.environ["OMP_WAIT_POLICY"], "torch" in sys.modules)
     return 0
 
-cli.COMMANDS = [lambda commands: commands.add_parser("show").set_defaults(run=run)]
+cli.COMMANDS = {"show": lambda c: c.add_parser("show").set_defaults(run=run)}
 sys.exit(cli.main(["show"]))
 """
     environment = {**os.environ, "PYTHONPATH": str(REPO)}

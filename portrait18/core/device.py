@@ -29,7 +29,8 @@ def set_deterministic() -> None:
         arithmetic.replace_kernels()
     # Without it, the order in which cuBLAS sums depends on timing.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # `use_deterministic_algorithms` would also import TorchInductor, which takes seconds.
+    torch.set_deterministic_debug_mode("warn")
     # On by default in deterministic mode: it fills every new tensor, to reveal reads of
     # uninitialized memory, and so writes each tensor twice.
     # (PyTorch replaces the module's class to define this attribute, which mypy cannot see.)

@@ -1,7 +1,24 @@
 """Operations on boxes x0, y0, x1, y1, float32 (C, 4), of many photos at once."""
 
+import importlib.util
+from pathlib import Path
+
+import numpy as np
 import torch
-from torchvision.ops import nms
+
+
+def _register_nms() -> None:
+    """Register torchvision's compiled operators, without its Python modules: they take seconds."""
+    spec = importlib.util.find_spec("torchvision")
+    folder = Path(spec.origin).parent if spec and spec.origin else Path()
+    libraries = sorted(folder.glob("_C*.so"))
+    for library in libraries:
+        torch.ops.load_library(library)
+    if not libraries:
+        importlib.import_module("torchvision")
+
+
+_register_nms()
 
 
 def batched_nms(
@@ -26,7 +43,7 @@ def batched_nms(
         return group
     grid = (boxes.double() * 4096).round()
     shift = group.double() * (grid.max() - grid.min() + 1)
-    return nms(grid + shift[:, None], scores.double(), iou_threshold)
+    return torch.ops.torchvision.nms(grid + shift[:, None], scores.double(), iou_threshold)
 
 
 def apply_offsets(boxes: torch.Tensor, offsets: torch.Tensor, one: int) -> torch.Tensor:
@@ -47,3 +64,26 @@ def to_squares(boxes: torch.Tensor) -> torch.Tensor:
     side = sides.amax(1, keepdim=True)
     corner = boxes[:, :2] + sides * 0.5 - side * 0.5
     return torch.cat([corner, corner + side], 1)
+
+
+def drop_nested(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
+    """Apply non-maximum suppression to boxes that lie inside others.
+
+    Args:
+        boxes: float32 (C, 4), of one photo; both corner pixels belong to a box.
+        scores: float32 (C,).
+        threshold: share of the smaller box that may overlap a box with a higher score.
+
+    Returns:
+        Rows that are kept, highest score first, int64.
+    """
+    area = (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
+    left, kept = np.argsort(scores), []
+    while left.size:
+        best, left = left[-1], left[:-1]
+        kept.append(best)
+        low = np.maximum(boxes[best, :2], boxes[left, :2])
+        high = np.minimum(boxes[best, 2:], boxes[left, 2:])
+        shared = np.maximum(0, high - low + 1).prod(1)
+        left = left[shared / np.minimum(area[best], area[left]) <= threshold]
+    return np.array(kept, np.int64)

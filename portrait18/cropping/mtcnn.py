@@ -1,7 +1,7 @@
 """MTCNN for a batch of photos, without a loop over its candidates.
 
 Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks",
-2016. Networks, weights and every step between them are those of the package facenet-pytorch
+2016. Weights and every step between the networks are those of the package facenet-pytorch
 (`facenet_pytorch.models.utils.detect_face`), so the boxes are the same. The computation differs:
 
 - Integral images give the photo at each scale and the view of each candidate, all at once.
@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from facenet_pytorch import ONet, PNet, RNet
-from facenet_pytorch.models.utils.detect_face import nms_numpy
 from torch import nn
 
 from portrait18.core.device import full_precision
-from portrait18.cropping.boxes import apply_offsets, batched_nms, to_squares
+from portrait18.cropping import mtcnn_networks
+from portrait18.cropping.boxes import apply_offsets, batched_nms, drop_nested, to_squares
 from portrait18.cropping.integral import area_pool, integral_images
+from portrait18.cropping.mtcnn_networks import CascadeNetwork
 
 SCALE_STEP = 0.709  # ratio of neighboring scales, as in the paper
 CELL, STRIDE = 12, 2  # pixels: receptive field of P-Net, and distance of neighboring outputs
@@ -125,12 +125,12 @@ class Mtcnn:
 
     def __init__(self, device: torch.device):
         self.device = device
-        self.pnet = _pad_channels(PNet()).eval().to(device)
-        self.rnet = Refiner(RNet(), 24, batch_size=256).eval().to(device)
-        self.onet = Refiner(ONet(), 48, batch_size=64).eval().to(device)
+        self.pnet = _pad_channels(mtcnn_networks.pnet()).eval().to(device)
+        self.rnet = Refiner(mtcnn_networks.rnet(), 24, batch_size=256).eval().to(device)
+        self.onet = Refiner(mtcnn_networks.onet(), 48, batch_size=64).eval().to(device)
         _pad_batch(self.pnet, 2)
-        for layer in (self.pnet.conv4_1, self.pnet.conv4_2):
-            _pad_batch(layer, 16)
+        for name in ("conv4_1", "conv4_2"):
+            _pad_batch(self.pnet.get_submodule(name), 16)
 
     @torch.inference_mode()
     @full_precision()
@@ -182,7 +182,7 @@ class Mtcnn:
         return found.photo, to_squares(apply_offsets(found.boxes, found.offsets, 0))
 
 
-def _pad_channels(pnet: PNet) -> PNet:
+def _pad_channels(pnet: CascadeNetwork) -> CascadeNetwork:
     """Pad P-Net's first convolution from 10 to 16 channels with zeros, which CPUs run faster."""
     old = (pnet.conv1, pnet.prelu1, pnet.conv2)
     padded = (nn.Conv2d(3, 16, 3), nn.PReLU(16), nn.Conv2d(16, 16, 3))
@@ -235,7 +235,7 @@ def _sorted_faces(faces: Faces, selected: np.ndarray) -> Faces:
     """
     rows = np.flatnonzero(selected)
     if len(rows) > 1:  # of two nested boxes, the one with the higher score stays
-        rows = rows[nms_numpy(faces.boxes[rows], faces.scores[rows], 0.7, "Min")]
+        rows = rows[drop_nested(faces.boxes[rows], faces.scores[rows], 0.7)]
     sides = faces.boxes[rows, 2:] - faces.boxes[rows, :2]
     rows = rows[np.argsort(sides[:, 0] * sides[:, 1])[::-1]]
     return Faces(*(values[rows] for values in faces))

@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 import PIL
 import torch
-import torchvision
 
 from portrait18.core import arithmetic, journal
 from portrait18.core.files import atomic_write
@@ -217,7 +216,7 @@ class Work:
 
 def _settings(params: CropParams, device: torch.device, code: str) -> str:
     """Return a hash of everything but the photos that crops depend on."""
-    libraries = [module.__version__ for module in (torch, torchvision, np, cv2, PIL)]
-    libraries.append(importlib.metadata.version("facenet-pytorch"))
+    libraries = [module.__version__ for module in (torch, np, cv2, PIL)]
+    libraries.append(importlib.metadata.version("torchvision"))  # importing it takes seconds
     computation = [device.type, *map(str, arithmetic.description())]
     return _hash(repr(params), *computation, code, *libraries)

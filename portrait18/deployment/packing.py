@@ -4,12 +4,12 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import timm
 import torch
 
 from portrait18.core.errors import UserError
@@ -109,7 +109,7 @@ def pack(folder: Path, inputs: BundleInputs) -> Manifest:
             **{str(path): file_digest(path) for path in inputs.sources},
             "params": _digest(params),
         },
-        versions={"torch": torch.__version__, "timm": timm.__version__},
+        versions={"torch": torch.__version__, "timm": version("timm")},
     )
     write_json(manifest.model_dump(mode="json"), folder / MANIFEST)
     return manifest

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import classification_report, confusion_matrix, recall_score
 
 from portrait18.dataset.classes import ALL, CLASS_NAMES, NUM_CLASSES, TASKS, decode
-from portrait18.models.metrics import macro_f1
+from portrait18.models.metrics import macro_f1, scores_by_class
 
 
 def baseline(truth: np.ndarray, count: int) -> dict[str, float]:
@@ -66,12 +65,12 @@ def recalls(truth: np.ndarray, predicted: np.ndarray, names: tuple[str, ...]) ->
         predicted: class indices, int (N,).
         names: names of the classes, in the order of their indices.
     """
-    values = recall_score(truth, predicted, labels=range(len(names)), average=None, zero_division=0)
-    return dict(zip(names, map(float, values), strict=True))
+    recall = scores_by_class(truth, predicted, len(names)).recall
+    return dict(zip(names, recall.tolist(), strict=True))
 
 
 def class_report(truth: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
-    """Return scikit-learn's classification report of the 18 classes and their macro average.
+    """Return the scores of the 18 classes and their means, as scikit-learn's classification report.
 
     Args:
         truth: class ids, int (N,).
@@ -80,27 +79,19 @@ def class_report(truth: np.ndarray, predicted: np.ndarray) -> pd.DataFrame:
     Returns:
         class, precision, recall, f1-score, support.
     """
-    result = classification_report(
-        truth,
-        predicted,
-        labels=range(NUM_CLASSES),
-        target_names=CLASS_NAMES,
-        output_dict=True,
-        zero_division=0,
+    scores = scores_by_class(truth, predicted, NUM_CLASSES)
+    columns = {
+        name: [*values, values.mean()]
+        for name, values in (
+            ("precision", scores.precision),
+            ("recall", scores.recall),
+            ("f1-score", scores.f1),
+        )
+    }
+    support = [*scores.support, scores.support.sum()]
+    return pd.DataFrame(
+        {"class": [*CLASS_NAMES, "macro avg"], **columns, "support": np.array(support, float)}
     )
-    rows = {name: result[name] for name in [*CLASS_NAMES, "macro avg"]}
-    return pd.DataFrame(rows).T.rename_axis("class").reset_index()
-
-
-def confusion(truth: np.ndarray, predicted: np.ndarray, count: int) -> np.ndarray:
-    """Return the confusion matrix, int (count, count); rows are the truth.
-
-    Args:
-        truth: class indices, int (N,).
-        predicted: class indices, int (N,).
-        count: number of classes.
-    """
-    return confusion_matrix(truth, predicted, labels=range(count))
 
 
 def accuracy_by_group(table: pd.DataFrame) -> pd.DataFrame:

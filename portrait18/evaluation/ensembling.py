@@ -9,8 +9,6 @@ four fifths, so that fitting can't inflate the score.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
-from sklearn.linear_model import LogisticRegression
 
 from portrait18.core.params import EnsembleParams
 from portrait18.dataset.classes import ALL, TASKS, encode
@@ -51,6 +49,8 @@ def choose_weights(stack: np.ndarray, truth: np.ndarray, method: str) -> np.ndar
 
 def _log_loss_weights(true_class: np.ndarray) -> np.ndarray:
     """Minimize the log loss; `true_class`: probabilities of the true class, float (models, N)."""
+    from scipy.optimize import minimize  # takes a second to import, and few ensembles use it
+
     count = len(true_class)
 
     def loss(w: np.ndarray) -> float:
@@ -102,6 +102,8 @@ def fit_task(
 
 
 def _fit_stacking(stack: np.ndarray, truth: np.ndarray) -> TaskEnsemble:
+    from sklearn.linear_model import LogisticRegression  # takes seconds to import
+
     classes = stack.shape[2]
     regression = LogisticRegression(C=0.1, max_iter=1000).fit(Stacking.features(stack), truth)
     size = np.abs(regression.coef_).reshape(len(regression.coef_), len(stack), classes).sum((0, 2))

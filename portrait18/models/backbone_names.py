@@ -2,8 +2,6 @@
 
 import difflib
 
-import timm
-
 from portrait18.core.errors import UserError
 from portrait18.models.faces import FACE_BACKBONES
 
@@ -12,6 +10,8 @@ def validate_name(name: str) -> None:
     """Raise UserError if there is no such backbone, with similar names."""
     if name in FACE_BACKBONES:
         return
+    import timm  # takes seconds, and backbones for faces do without it
+
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
         names = [*FACE_BACKBONES, *timm.list_models()]
@@ -36,7 +36,10 @@ def validate_hub(name: str) -> None:
             raise UserError(
                 f"params.yaml: weights = hub: there is no download for {name}; use weights: bundled"
             )
-    elif not timm.models.is_model_pretrained(name):
+        return
+    import timm  # takes seconds, and backbones for faces do without it
+
+    if not timm.models.is_model_pretrained(name):
         raise UserError(
             f"params.yaml: weights = hub: timm has no weights for {name!r};"
             " use another backbone, or weights: none"

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import cast
 
-import timm
 import torch
 from torch import nn
 
@@ -189,6 +188,8 @@ def _create_backbone(
 def _build(name: str, params: ModelParams | _BackboneParams, pretrained: bool = False) -> nn.Module:
     if name in FACE_BACKBONES:
         return _build_face(name, params, pretrained)
+    import timm  # takes seconds, and backbones for faces do without it
+
     kwargs: dict = {"num_classes": 0}
     if params.drop_path:
         kwargs["drop_path_rate"] = params.drop_path

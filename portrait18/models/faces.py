@@ -8,7 +8,7 @@ from torch import nn
 
 from portrait18.dataset import alignment
 from portrait18.dataset.alignment import Square, within_crop
-from portrait18.models import dlib_resnet, inception_resnet, sface
+from portrait18.models import dlib_resnet, sface
 from portrait18.models.resample import Resample
 
 State = dict[str, torch.Tensor]
@@ -43,6 +43,19 @@ class FaceBackbone:
 #: VGGFace2's faces were cut with MTCNN's box and a quarter of its side as margin.
 _FACENET = alignment.crop_square(0.25)
 
+
+def _inception_resnet() -> nn.Module:
+    from portrait18.models import inception_resnet  # imports torchvision, which takes seconds
+
+    return inception_resnet.InceptionResNet()
+
+
+def _inception_resnet_download() -> State:
+    from portrait18.models import inception_resnet
+
+    return inception_resnet.hub_state()
+
+
 FACE_BACKBONES = {
     "sface": FaceBackbone(sface.SFace, alignment.ARCFACE, sface.SIZE),
     "sface_middle": FaceBackbone(sface.SFaceMiddle, alignment.ARCFACE, sface.SIZE),
@@ -51,9 +64,6 @@ FACE_BACKBONES = {
         dlib_resnet.DlibResNetMiddle, alignment.DLIB_CHIP, dlib_resnet.SIZE
     ),
     "inception_resnet_v1": FaceBackbone(
-        inception_resnet.InceptionResNet,
-        _FACENET,
-        inception_resnet.SIZE,
-        hub=inception_resnet.hub_state,
+        _inception_resnet, _FACENET, size=160, hub=_inception_resnet_download
     ),
 }

@@ -10,7 +10,6 @@ import copy
 from typing import cast
 
 import torch
-from timm.layers import BatchNormAct2d, Conv2dSame, get_same_padding
 from torch import nn
 from torch.nn.functional import conv2d, pad
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -41,12 +40,12 @@ def fold_batchnorm(network: nn.Module, size: int) -> nn.Module:
         fused = fuse_conv_bn_eval(convolution, norm)
         convolution.weight, convolution.bias = fused.weight, fused.bias
         rest: nn.Module = nn.Identity()
-        if isinstance(norm, BatchNormAct2d):
+        if _is_timm(norm, "BatchNormAct2d"):
             rest = nn.Sequential(cast(nn.Module, norm.drop), cast(nn.Module, norm.act))
         result.set_submodule(names[norm], rest)
     for module in names:
-        if type(module) is Conv2dSame and _is_depthwise(module):
-            result.set_submodule(names[module], _UnpaddedConv2dSame(module))
+        if _is_timm(module, "Conv2dSame") and _is_depthwise(cast(nn.Conv2d, module)):
+            result.set_submodule(names[module], _UnpaddedConv2dSame(cast(nn.Conv2d, module)))
     expected = network(photos)
     same = (result(photos) - expected).abs().max() <= TOLERANCE * expected.abs().max()
     return result if same else network
@@ -69,13 +68,23 @@ def _conv_norm_pairs(
 
     convolutions = (m for m in network.modules() if isinstance(m, nn.Conv2d))
     hooks = [m.register_forward_hook(record_output) for m in convolutions]
-    norms = (m for m in network.modules() if type(m) in (nn.BatchNorm2d, BatchNormAct2d))
+    norms = (
+        cast(nn.BatchNorm2d, m)
+        for m in network.modules()
+        if type(m) is nn.BatchNorm2d or _is_timm(m, "BatchNormAct2d")
+    )
     hooks += [norm.register_forward_pre_hook(record_pair) for norm in norms]
     network(photos)
     for hook in hooks:
         hook.remove()
     modules = [module for pair in pairs for module in pair]
     return [pair for pair in pairs if all(modules.count(module) == 1 for module in pair)]
+
+
+def _is_timm(module: nn.Module, name: str) -> bool:
+    """Return whether a module is of one of timm's layers, without importing timm."""
+    kind = type(module)
+    return kind.__name__ == name and kind.__module__.startswith("timm.layers.")
 
 
 def _is_depthwise(convolution: nn.Conv2d) -> bool:
@@ -94,7 +103,7 @@ class _UnpaddedConv2dSame(nn.Module):
 
     zero_padded_weight: torch.Tensor
 
-    def __init__(self, convolution: Conv2dSame):
+    def __init__(self, convolution: nn.Conv2d):
         super().__init__()
         self.convolution = convolution
         self.register_buffer(
@@ -105,7 +114,8 @@ class _UnpaddedConv2dSame(nn.Module):
         conv = self.convolution
         if photos.device.type != "cpu":
             return conv(photos)
-        # Left and right padding together.
-        padding = get_same_padding(photos.shape[-1], conv.kernel_size[-1], conv.stride[-1], 1)
+        side, stride = photos.shape[-1], conv.stride[-1]
+        # Left and right padding together, as in TensorFlow.
+        padding = max(0, (-(-side // stride) - 1) * stride + conv.kernel_size[-1] - side)
         kernel = self.zero_padded_weight if padding % 2 else conv.weight
         return conv2d(photos, kernel, conv.bias, conv.stride, (padding + 1) // 2, 1, conv.groups)

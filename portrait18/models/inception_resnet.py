@@ -16,7 +16,6 @@ _URL = (
     "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/"
     "20180402-114759-vggface2.pt"
 )
-SIZE = 160  # pixels of the input
 
 
 class InceptionResNet(InceptionResnetV1):

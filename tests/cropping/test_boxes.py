@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from facenet_pytorch.models.utils.detect_face import nms_numpy
 from torchvision.ops import nms
 
-from portrait18.cropping.boxes import batched_nms
+from portrait18.cropping.boxes import batched_nms, drop_nested
 
 
 @pytest.mark.parametrize("group", [0, 1, 31, 4000])
@@ -32,3 +33,13 @@ def test_each_group_is_suppressed_separately():
     for g in range(7):
         rows = torch.where(group == g)[0]
         assert kept[group[kept] == g].tolist() == rows[nms(boxes[rows], scores[rows], 0.7)].tolist()
+
+
+def test_nested_boxes_are_dropped_as_by_facenet_pytorch():
+    draw = np.random.default_rng(0)
+    for count in (1, 2, 5, 40):
+        corners = draw.uniform(0, 60, (count, 2))
+        boxes = np.concatenate([corners, corners + draw.uniform(5, 60, (count, 2))], 1)
+        boxes, scores = boxes.astype(np.float32), draw.uniform(size=count).astype(np.float32)
+        expected = nms_numpy(boxes, scores, 0.7, "Min")
+        assert drop_nested(boxes, scores, 0.7).tolist() == expected.tolist()

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from facenet_pytorch import MTCNN
+from facenet_pytorch import MTCNN, ONet, PNet, RNet
 from tiny import demo_photo
 
-from portrait18.cropping import mtcnn
+from portrait18.cropping import mtcnn, mtcnn_networks
 from portrait18.cropping.faces import RETRY_THRESHOLDS, THRESHOLDS
 from portrait18.cropping.integral import integral_images
 
@@ -113,3 +113,13 @@ def test_boxes_are_the_same_on_the_gpu(cascade):
     on_gpu = mtcnn.Mtcnn(cuda)(batch, 76.8, THRESHOLDS)
     for ours, theirs in zip(cascade(batch, 76.8, THRESHOLDS), on_gpu, strict=True):
         np.testing.assert_allclose(theirs.boxes, ours.boxes, atol=1)
+
+
+@pytest.mark.parametrize(("name", "side"), [("pnet", 12), ("pnet", 37), ("rnet", 24), ("onet", 48)])
+def test_networks_give_the_bytes_of_facenet_pytorch(name, side):
+    photos = torch.rand(5, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    package = {"pnet": PNet, "rnet": RNet, "onet": ONet}[name]().eval()
+    ours = getattr(mtcnn_networks, name)()
+    with torch.inference_mode():
+        for actual, expected in zip(ours(photos), package(photos), strict=True):
+            assert torch.equal(actual, expected)

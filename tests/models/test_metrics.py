@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.metrics import confusion_matrix, f1_score, log_loss
 
 from portrait18.models import metrics
 
@@ -48,3 +49,26 @@ def test_class_scores_cover_the_18_classes_and_each_task():
 
 def test_perfect_predictions_score_one():
     assert metrics.class_scores(np.arange(18), np.arange(18))["macro_f1"] == 1
+
+
+@pytest.mark.parametrize(("photos", "count"), [(1, 2), (7, 3), (500, 3), (3000, 18)])
+def test_scores_have_the_bits_of_scikit_learn(photos, count):
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.full(count, 0.3), photos).astype(np.float32)
+    # The last class is never predicted, and rare in the truth.
+    predicted, truth = probabilities[:, :-1].argmax(1), rng.integers(0, count, photos)
+    truth[rng.uniform(size=photos) < 0.6] = 0
+    labels = range(count)
+    found = metrics.scores(truth, predicted, probabilities)
+    f1 = f1_score(truth, predicted, labels=labels, average="macro", zero_division=0)
+    assert found["macro_f1"] == f1
+    clipped = np.clip(probabilities.astype(np.float64), 1e-7, None)
+    clipped /= clipped.sum(1, keepdims=True)
+    assert found["loss"] == log_loss(truth, clipped, labels=labels)
+    table = metrics.confusion(truth, predicted, count)
+    assert (table == confusion_matrix(truth, predicted, labels=labels)).all()
+
+
+def test_rows_of_the_confusion_are_the_truth():
+    found = metrics.confusion(np.array([0, 0, 2]), np.array([1, 0, 2]), 3)
+    assert found.tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1]]
