@@ -5,6 +5,7 @@ uploads     multipart form parsing             routes      /predict, /health, /m
 limits      what is accepted, and how much     service     from uploads to predictions
 problems    error responses (RFC 9457)         batching    joins photos of concurrent requests
 middleware  headers and the log line           schemas     the JSON of a response
+logs        JSON lines and request IDs         draining    stops without losing a request
 pages       the web page, from static/         telemetry   Prometheus metrics
 command     `portrait18 serve`
 """

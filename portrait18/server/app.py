@@ -60,6 +60,7 @@ def create_app(
         redoc_url=None,
         lifespan=lifespan,
     )
+    app.state.draining = False  # True once the server stops: responses then close connections
     app.include_router(Endpoints(service, settings, telemetry, device, model).router())
     paths = PATHS | add_pages(app)
     add_problem_details(app)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import logging
+import math
 import socket
 import sys
 import warnings
@@ -25,8 +26,11 @@ DESCRIPTION = """\
 Predicts photos over HTTP, with a web page at / and an API reference at /docs. Photos of concurrent
 requests share a batch. Photos and their names are neither written to disk nor logged.
 """
-#: Seconds that requests in progress get when the server shuts down.
-SHUTDOWN_TIMEOUT = 10
+#: Seconds that an idle connection stays open. Proxies close theirs first (nginx after 60 s), so
+#: that no request is sent on a connection that the server is about to close.
+KEEP_ALIVE_SECONDS = 75
+#: Seconds for responses to be sent, in addition to the limits of upload and prediction.
+SEND_SECONDS = 5
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -47,12 +51,13 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(vars(args))
     _check_packages()
     listener = bind(settings.host, settings.port)
-    import uvicorn  # like PyTorch, this takes too long to load for --help
-
+    # Like PyTorch, these take too long to load for --help.
     from portrait18.core.device import set_deterministic
+    from portrait18.server import logs
     from portrait18.server.app import create_app, describe_model
+    from portrait18.server.draining import DrainingServer
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logs.configure()
     warnings.filterwarnings("ignore", module="PIL")  # its warnings quote the photos' metadata
     set_deterministic()
     predictor = load(settings)
@@ -61,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     chosen = title(choose(settings.bundle))
     print(f"{chosen}: {predictor.manifest.description()}", flush=True)
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal that stopped it once more
-        uvicorn.Server(uvicorn_config(app)).run([listener])
+        DrainingServer(uvicorn_config(app, settings), app).run([listener])
     return 0
 
 
@@ -89,19 +94,20 @@ def _print_address(listener: socket.socket, settings: Settings) -> None:
     sys.stdout.flush()
 
 
-def uvicorn_config(app: FastAPI) -> uvicorn.Config:
+def uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """Return how uvicorn serves an app."""
     import uvicorn
 
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     # uvicorn logs client addresses and full URLs; the middleware logs one line of its own.
     logging.getLogger("uvicorn.access").disabled = True
+    longest = settings.upload_timeout_s + settings.timeout_s + SEND_SECONDS
     return uvicorn.Config(
         app,
         log_config=None,
         server_header=False,
         lifespan="on",
-        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=math.ceil(longest),
     )
 
 

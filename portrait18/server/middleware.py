@@ -1,4 +1,4 @@
-"""Security headers, one log line per request, and error responses without a traceback."""
+"""Security headers, request IDs, a log line per request, and error responses without traceback."""
 
 import logging
 import time
@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from portrait18.server.logs import REQUEST_ID_HEADER, request_id
 from portrait18.server.problems import ApiError, problem_response
 from portrait18.server.telemetry import Telemetry
 
@@ -46,12 +47,16 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         start, status = time.perf_counter(), 0
+        identifier = request_id(scope["headers"])
+        own = [*_RAW, (REQUEST_ID_HEADER.lower().encode(), identifier.encode())]
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = [*message.get("headers", []), *_RAW]
+                headers = [*message.get("headers", []), *own]
+                if scope["app"].state.draining:
+                    headers.append((b"connection", b"close"))
                 if not any(name.lower() == b"cache-control" for name, _ in headers):
                     headers.append((b"cache-control", b"no-store"))
                 message = {**message, "headers": headers}
@@ -60,17 +65,24 @@ class RequestMiddleware:
         try:
             await self._app(scope, receive, send_with_headers)
         except Exception:
-            log.exception("a request failed")
+            log.exception("a request failed", extra={"fields": {"request_id": identifier}})
             if not status:
-                error = ApiError(500, "the server failed at this; its log says why")
+                error = ApiError(500, f"the server failed; its log has the reason of {identifier}")
                 await problem_response(error)(scope, receive, send_with_headers)
         finally:
-            self._record(scope, status or 499, time.perf_counter() - start)
+            self._record(scope, identifier, status or 499, time.perf_counter() - start)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, identifier: str, status: int, seconds: float) -> None:
         # Unknown paths and methods are not logged: people put file names and keys there.
         path = scope["path"] if scope["path"] in self._paths else "(unknown)"
         method = scope["method"] if scope["method"] in _METHODS else "(other)"
         self._telemetry.requests.labels(method, path, status).inc()
         self._telemetry.seconds.labels(path).observe(seconds)
-        log.info("%s %s %d %.0f ms", method, path, status, 1000 * seconds)
+        fields = {
+            "request_id": identifier,
+            "method": method,
+            "path": path,
+            "status": status,
+            "ms": round(1000 * seconds),
+        }
+        log.info("request", extra={"fields": fields})

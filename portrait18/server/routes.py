@@ -120,8 +120,9 @@ class Endpoints:
         self, request: Request, acquire_bytes: Callable[[int], None]
     ) -> list[Upload]:
         settings = self._settings
+        timeout = settings.upload_timeout_s
         try:
-            async with asyncio.timeout(settings.timeout_s):
+            async with asyncio.timeout(timeout):
                 return await read_uploads(
                     request.stream(),
                     request.headers,
@@ -130,8 +131,7 @@ class Endpoints:
                 )
         except TimeoutError:
             raise ApiError(
-                408,
-                f"the upload took more than {settings.timeout_s:g} s; send fewer or smaller photos",
+                408, f"the upload took more than {timeout:g} s; send fewer or smaller photos"
             ) from None
 
     async def health(self, response: Response) -> Health:
@@ -147,6 +147,7 @@ class Endpoints:
                 bytes=settings.max_bytes,
                 pixels=settings.max_pixels,
                 photos=settings.max_photos,
+                upload_seconds=settings.upload_timeout_s,
                 seconds=settings.timeout_s,
             ),
             needs_key=settings.api_key is not None,

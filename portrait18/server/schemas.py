@@ -110,7 +110,8 @@ class Limits(BaseModel):
     bytes: int = Field(examples=[33554432])
     pixels: int = Field(description="per photo", examples=[64000000])
     photos: int = Field(examples=[16])
-    seconds: float = Field(description="for the upload, and for the prediction", examples=[30])
+    upload_seconds: float = Field(description="for the upload", examples=[120])
+    seconds: float = Field(description="for the prediction", examples=[30])
 
 
 class Model(BaseModel):

@@ -53,8 +53,11 @@ class Settings(BaseSettings):
     queue: int = Field(
         64, ge=1, description="maximum photos in progress; requests above it get a 503"
     )
+    upload_timeout_s: float = Field(
+        120, gt=0, le=3600, description="seconds for the upload of a request (else 408)"
+    )
     timeout_s: float = Field(
-        30, gt=0, le=3600, description="seconds for the upload (else 408) and to predict (else 504)"
+        30, gt=0, le=3600, description="seconds to predict the photos of a request (else 504)"
     )
     min_face: float | None = Field(
         None,

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 
 import httpx
 import numpy as np
-import uvicorn
 from PIL import Image
 
 from portrait18.cropping.faces import Face
@@ -23,6 +22,7 @@ from portrait18.deployment.results import (
 )
 from portrait18.server.app import create_app
 from portrait18.server.command import uvicorn_config
+from portrait18.server.draining import DrainingServer
 from portrait18.server.schemas import Model
 from portrait18.server.settings import Settings
 
@@ -111,9 +111,10 @@ def _probabilities(index: np.ndarray, count: int) -> np.ndarray:
 @contextmanager
 def serving(predictor=None, **settings) -> Iterator[str]:
     """Serve on a free port of loopback; yields the address."""
-    app = create_app(predictor or FakePredictor(), Settings(**settings), MODEL)
+    chosen = Settings(**settings)
+    app = create_app(predictor or FakePredictor(), chosen, MODEL)
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn_config(app))
+    server = DrainingServer(uvicorn_config(app, chosen), app)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
     thread.start()
     address = "http://{}:{}".format(*listener.getsockname())

@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import signal
@@ -40,7 +41,9 @@ def test_the_server_predicts_like_the_bundle_and_stops_on_sigterm(make_bundle):
             _, err = server.communicate(timeout=20)
     assert server.returncode == 0
     assert "Traceback" not in err
-    assert re.search(r"POST /predict 200 \d+ ms", err)
+    lines = [json.loads(line) for line in err.splitlines()]
+    assert [line["path"] for line in lines if line["message"] == "request"][:1] == ["/predict"]
+    assert [line["message"] for line in lines[-2:]] == ["stopping", "stopped"]
     model = health["model"]
     assert (health["status"], model["networks"], model["training_people"]) == ("ok", 5, 2)
     assert model["description"] == portrait18.load(folder, "cpu").manifest.description()

@@ -1,5 +1,6 @@
 """The API key, security headers, and that nothing of a photo is stored or logged."""
 
+import json
 import logging
 import re
 import sys
@@ -8,6 +9,7 @@ import httpx
 import pytest
 from fake import png, post, problem, serving, wait_until
 
+from portrait18.server.logs import JsonFormatter
 from portrait18.server.middleware import HEADERS
 
 
@@ -66,19 +68,21 @@ def test_photos_and_their_names_are_neither_written_nor_logged(address, caplog):
     def messages(level: int) -> list[str]:
         """What the server logged; httpx is the test's client."""
         return [
-            record.getMessage()
+            JsonFormatter().format(record)
             for record in list(caplog.records)
             if record.levelno >= level and not record.name.startswith(("httpx", "httpcore"))
         ]
 
     wait_until(lambda: len(messages(logging.INFO)) >= 6)  # the line follows the response
     assert [line for line in messages(logging.DEBUG) if re.search("secret|'s'", line)] == []
-    lines = messages(logging.INFO)
-    assert [re.sub(r"\d+ ms", "_ ms", line) for line in lines] == [
-        "POST /predict 200 _ ms",
-        "POST /predict 422 _ ms",
-        "GET (unknown) 404 _ ms",
-        *["POST /predict 400 _ ms"] * 3,
+    lines = [json.loads(line) for line in messages(logging.INFO)]
+    fields = ["time", "level", "message", "request_id", "method", "path", "status", "ms"]
+    assert all(list(line) == fields for line in lines)
+    assert [(line["method"], line["path"], line["status"]) for line in lines] == [
+        ("POST", "/predict", 200),
+        ("POST", "/predict", 422),
+        ("GET", "(unknown)", 404),
+        *[("POST", "/predict", 400)] * 3,
     ]
 
 

@@ -55,7 +55,7 @@ def unfinished(address: str, length: int) -> Iterator[socket.socket]:
 
 def test_slow_uploads_and_slow_predictions_time_out():
     predictor = FakePredictor()
-    with serving(predictor, timeout_s=3) as address:
+    with serving(predictor, upload_timeout_s=4, timeout_s=3) as address:
         predictor.unblocked.clear()
         with unfinished(address, 1000) as slow:
             late = post(address, png())

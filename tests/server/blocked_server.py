@@ -1,0 +1,34 @@
+"""`portrait18 serve` with a fake predictor that is blocked until a line comes on stdin.
+
+python tests/server/blocked_server.py IDLE_SECONDS [flags of portrait18 serve]
+"""
+
+import json
+import sys
+import threading
+
+from fake import FakePredictor
+
+from portrait18 import cli
+from portrait18.deployment.bundle import MANIFEST, STARTER, Manifest
+from portrait18.server import command, draining
+
+
+def main(idle_seconds: str, *flags: str) -> int:
+    predictor = FakePredictor()
+    predictor.unblocked.clear()
+    predictor.device = "cpu"
+    predictor.manifest = Manifest.model_validate(json.loads((STARTER / MANIFEST).read_text()))
+    command.load = lambda settings: predictor
+    draining.IDLE_SECONDS = float(idle_seconds)
+
+    def unblock() -> None:
+        sys.stdin.readline()
+        predictor.unblocked.set()
+
+    threading.Thread(target=unblock, daemon=True).start()
+    return cli.main(["serve", "--port", "0", *flags])
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
