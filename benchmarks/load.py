@@ -19,11 +19,13 @@ class Load(NamedTuple):
         latencies: Seconds of each successful request, float (N,).
         failed: Requests that were refused or broken off, or whose response is not one photo's.
         seconds: Time from the first request to the last response.
+        retries: Requests that were repeated after a 503; zero unless `send` retries.
     """
 
     latencies: np.ndarray
     failed: int
     seconds: float
+    retries: int = 0
 
 
 def form(photo: bytes) -> bytes:
@@ -34,7 +36,38 @@ def form(photo: bytes) -> bytes:
     return head.encode() + photo + f"\r\n--{_BOUNDARY}--\r\n".encode()
 
 
-def send(address: str, bodies: list[bytes], requests: int, clients: int) -> Load:
+class _Client:
+    """A connection that counts what it repeats."""
+
+    def __init__(self, address: str, tries: int):
+        self.retries = 0
+        self._tries = tries
+        self._connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+
+    def send(self, body: bytes) -> float | None:
+        """Return the seconds to a prediction, with waits and repetitions, or None."""
+        start = time.perf_counter()
+        for n in range(self._tries):
+            try:
+                self._connection.request("POST", "/predict", body, _HEADERS)
+                response = self._connection.getresponse()
+                content = response.read()
+            except (OSError, http.client.HTTPException):
+                self._connection.close()
+                return None
+            wait = response.getheader("Retry-After")
+            if response.status != 503 or wait is None or n == self._tries - 1:
+                break
+            self.retries += 1
+            time.sleep(float(wait))
+        succeeded = response.status == 200 and content.count(b'"faces":') == 1
+        return time.perf_counter() - start if succeeded else None
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def send(address: str, bodies: list[bytes], requests: int, clients: int, tries: int = 1) -> Load:
     """Send requests from several clients at a time.
 
     Args:
@@ -43,28 +76,21 @@ def send(address: str, bodies: list[bytes], requests: int, clients: int) -> Load
         requests: Number of requests.
         clients: Number of clients. Each has a thread and a connection, and sends its next request
             as soon as it has the last response.
+        tries: Times that a request is sent at most. After a 503, a client waits for the seconds of
+            Retry-After.
     """
-    host = urlsplit(address).netloc
 
-    def run_client(number: int) -> list[float | None]:
-        connection = http.client.HTTPConnection(host, timeout=60)
-        latencies: list[float | None] = []
-        for i in range(number, requests, clients):
-            start = time.perf_counter()
-            try:
-                connection.request("POST", "/predict", bodies[i % len(bodies)], _HEADERS)
-                response = connection.getresponse()
-                content = response.read()
-                succeeded = response.status == 200 and content.count(b'"faces":') == 1
-            except (OSError, http.client.HTTPException):
-                connection.close()
-                succeeded = False
-            latencies.append(time.perf_counter() - start if succeeded else None)
-        connection.close()
-        return latencies
+    def run_client(number: int) -> tuple[list[float | None], int]:
+        client = _Client(address, tries)
+        bodies_of_client = [bodies[i % len(bodies)] for i in range(number, requests, clients)]
+        seconds = [client.send(body) for body in bodies_of_client]
+        client.close()
+        return seconds, client.retries
 
     start = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
-        all_latencies = [s for part in pool.map(run_client, range(clients)) for s in part]
-    latencies = np.array([s for s in all_latencies if s is not None])
-    return Load(latencies, len(all_latencies) - len(latencies), time.perf_counter() - start)
+        parts = list(pool.map(run_client, range(clients)))
+    seconds = [s for part, _ in parts for s in part]
+    latencies = np.array([s for s in seconds if s is not None])
+    retries = sum(count for _, count in parts)
+    return Load(latencies, len(seconds) - len(latencies), time.perf_counter() - start, retries)

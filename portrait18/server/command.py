@@ -54,14 +54,16 @@ def run(args: argparse.Namespace) -> int:
     # Like PyTorch, these take too long to load for --help.
     from portrait18.core.device import set_deterministic
     from portrait18.server import logs
-    from portrait18.server.app import create_app, describe_model
+    from portrait18.server.app import create_app
     from portrait18.server.draining import DrainingServer
+    from portrait18.server.model_card import model_card
 
     logs.configure()
     warnings.filterwarnings("ignore", module="PIL")  # its warnings quote the photos' metadata
     set_deterministic()
     predictor = load(settings)
-    app = create_app(predictor, settings, describe_model(predictor.manifest), str(predictor.device))
+    card = model_card(predictor.manifest, settings.min_face)
+    app = create_app(predictor, settings, card, str(predictor.device))
     _print_address(listener, settings)
     chosen = title(choose(settings.bundle))
     print(f"{chosen}: {predictor.manifest.description()}", flush=True)

@@ -1,4 +1,4 @@
-"""The routes for programs: POST /predict, GET /health and GET /metrics."""
+"""The routes for programs: POST /predict, GET /model, GET /health and GET /metrics."""
 
 import asyncio
 import hmac
@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect
 
 from portrait18.server.limits import Limiter
+from portrait18.server.model_card import ModelCard
 from portrait18.server.problems import ApiError, openapi_responses
 from portrait18.server.schemas import Health, Limits, Model, PredictResponse
 from portrait18.server.service import PredictionService
@@ -30,7 +31,7 @@ class Endpoints:
         settings: limits and the API key.
         telemetry: content of /metrics.
         device: where the networks run, for /health.
-        model: the loaded networks, for /health.
+        card: the facts of the bundle, for /model and /health.
     """
 
     def __init__(
@@ -39,10 +40,10 @@ class Endpoints:
         settings: Settings,
         telemetry: Telemetry,
         device: str,
-        model: Model,
+        card: ModelCard,
     ):
         self._service, self._settings, self._telemetry = service, settings, telemetry
-        self._device, self._model = device, model
+        self._device, self._card = device, card
         self._photos = Limiter(settings.queue, "photos")
         self._bytes = Limiter(settings.max_total_bytes, "bytes")
 
@@ -62,6 +63,12 @@ class Endpoints:
             dependencies=dependencies,
             openapi_extra=_form_schema(self._settings.max_photos),
             responses=openapi_responses(dict(sorted((_PREDICT_ERRORS | unauthorized).items()))),
+        )
+        router.add_api_route(
+            "/model",
+            self.model,
+            summary="Facts about the loaded networks",
+            response_description="training data, scores, limits and networks",
         )
         router.add_api_route(
             "/health",
@@ -141,7 +148,7 @@ class Endpoints:
         return Health(
             status="ok" if healthy else "broken",
             device=self._device,
-            model=self._model,
+            model=_summary(self._card),
             waiting=self._photos.in_use,
             limits=Limits(
                 bytes=settings.max_bytes,
@@ -152,6 +159,10 @@ class Endpoints:
             ),
             needs_key=settings.api_key is not None,
         )
+
+    async def model(self) -> ModelCard:
+        """Return what the networks were trained on, their scores and their limits."""
+        return self._card
 
     async def metrics(self) -> Response:
         """Return counters and histograms since the start of the server."""
@@ -168,6 +179,17 @@ _PREDICT_ERRORS = {
     503: "too many photos or bytes in progress; retry after the seconds in Retry-After",
     504: "the prediction took too long",
 }
+
+
+def _summary(card: ModelCard) -> Model:
+    scores = card.validation.scores.items()
+    return Model(
+        description=card.description,
+        networks=len(card.networks),
+        training_people=card.training_set.people,
+        training_photos=card.training_set.photos,
+        validation={name: score.macro_f1 for name, score in scores if score.macro_f1 is not None},
+    )
 
 
 def require_key(key: str) -> Any:

@@ -3,14 +3,12 @@
 python tests/server/blocked_server.py IDLE_SECONDS [flags of portrait18 serve]
 """
 
-import json
 import sys
 import threading
 
-from fake import FakePredictor
+from fake import MANIFEST, FakePredictor
 
 from portrait18 import cli
-from portrait18.deployment.bundle import MANIFEST, STARTER, Manifest
 from portrait18.server import command, draining
 
 
@@ -18,7 +16,7 @@ def main(idle_seconds: str, *flags: str) -> int:
     predictor = FakePredictor()
     predictor.unblocked.clear()
     predictor.device = "cpu"
-    predictor.manifest = Manifest.model_validate(json.loads((STARTER / MANIFEST).read_text()))
+    predictor.manifest = MANIFEST
     command.load = lambda settings: predictor
     draining.IDLE_SECONDS = float(idle_seconds)
 

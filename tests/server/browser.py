@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, BrowserType, expect, sync_playwright
 
 import portrait18
 from portrait18.core.device import set_deterministic
+from portrait18.server.model_card import model_card
 
 CHROMIUM = shutil.which("chromium")
 expect.set_options(timeout=30_000)  # other tests may keep the machine busy
@@ -55,7 +56,9 @@ def shoot(address: str, photo: str, picture: str, browser: Browser) -> None:
 
 def main(bundle_folder: str, photo: str, picture: str) -> None:
     set_deterministic()
-    with serving(portrait18.load(bundle_folder)) as address, chromium() as browser:
+    predictor = portrait18.load(bundle_folder)
+    card = model_card(predictor.manifest)
+    with serving(predictor, card) as address, chromium() as browser:
         shoot(address, photo, picture, browser)
 
 

@@ -168,7 +168,7 @@ def test_the_openapi_schema_matches_a_real_response(address):
     from portrait18.server.schemas import PredictResponse
 
     openapi = httpx.get(f"{address}/openapi.json").json()
-    assert set(openapi["paths"]) == {"/predict", "/health", "/metrics"}
+    assert set(openapi["paths"]) == {"/predict", "/model", "/health", "/metrics"}
     real = post(address, png(13)).json()
     face = openapi["components"]["schemas"]["FaceResult"]
     assert list(face["properties"]) == list(real["photos"][0]["faces"][0])

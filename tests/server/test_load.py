@@ -4,12 +4,14 @@ import dataclasses
 import time
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 from fake import FakePredictor, png, serving
 from synthetic import REPO
 
+from benchmarks import clients
 from benchmarks import serving as rows
-from benchmarks.load import form, send
+from benchmarks.load import Load, form, send
 from benchmarks.rows import Bench
 from benchmarks.serving import Served
 from benchmarks.side import MeasurementError
@@ -34,6 +36,30 @@ def test_none_of_1000_requests_fails_with_32_at_a_time():
     with serving() as address:
         load = send(address, [form(png(red, 1)) for red in range(18)], requests=1000, clients=32)
     assert (len(load.latencies), load.failed) == (1000, 0)
+
+
+def test_clients_that_are_refused_repeat_their_requests_if_they_may():
+    with serving(SlowPredictor(), queue=1, max_photos=1) as address:
+        once = send(address, [form(png())], requests=6, clients=3)
+        assert once.failed > 0
+        assert once.retries == 0
+        load = send(address, [form(png())], requests=6, clients=3, tries=60)
+    assert (len(load.latencies), load.failed) == (6, 0)
+    assert load.retries > 0
+    assert load.latencies.max() > 1  # includes the wait before a repetition
+
+
+def test_one_two_and_four_times_the_clients_give_a_row_each():
+    with serving() as address:
+        levels = clients.measure(address, [form(png())], clients=2, requests=30)
+    assert [level.clients for level in levels] == [2, 4, 8]
+    assert [len(level.load.latencies) for level in levels] == [30] * 3
+    header, _, *rows = clients.table(levels).splitlines()
+    assert "| p50 | p99 |" in header
+    assert [row.split(" | ")[4] for row in rows] == ["0 of 30"] * 3
+    load = Load(np.arange(1, 101) / 100, failed=1, seconds=50.0, retries=7)
+    cells = clients.Level(16, load).cells()
+    assert cells == ["16", "2.0", "0.51 s", "0.99 s", "1 of 101", "7"]
 
 
 class SlowPredictor(FakePredictor):

@@ -2,7 +2,7 @@
 
 import pytest
 import schemathesis
-from fake import MODEL, FakePredictor, png, serving
+from fake import CARD, FakePredictor, png, serving
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -37,7 +37,7 @@ def address_with_key():
 def conforms(path: str, **key: str):
     """A test of one path; tests of all paths share a name, and xdist runs only one of those."""
     schema = schemathesis.openapi.from_dict(
-        create_app(FakePredictor(), Settings(**LIMITS, **key), MODEL).openapi()
+        create_app(FakePredictor(), Settings(**LIMITS, **key), CARD).openapi()
     )
 
     @schema.include(path=path).parametrize()
@@ -58,9 +58,11 @@ def conforms(path: str, **key: str):
 
 
 test_predict = conforms("/predict")
+test_model = conforms("/model")
 test_health = conforms("/health")
 test_metrics = conforms("/metrics")
 test_predict_with_a_key = conforms("/predict", api_key="secret")
+test_model_with_a_key = conforms("/model", api_key="secret")
 test_health_with_a_key = conforms("/health", api_key="secret")
 test_metrics_with_a_key = conforms("/metrics", api_key="secret")
 
@@ -70,6 +72,7 @@ def test_generated_requests_included_successes_and_errors():
     assert succeeded == {
         *("/predict", "/health", "/metrics", "/predict with key", "/metrics with key"),
         *("/health without", "/health with key"),
+        *("/model", "/model without", "/model with key"),
     }
     assert {("/predict", 422), ("/predict", 405), ("/predict with key", 422)} <= seen
     assert {("/predict without", 401), ("/metrics without", 401)} <= seen

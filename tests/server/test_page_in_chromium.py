@@ -5,7 +5,7 @@ import time
 
 import pytest
 from browser import CHROMIUM, expect, launch, photo, shoot
-from fake import MODEL, png
+from fake import CARD, png
 from PIL import Image
 
 pytestmark = pytest.mark.skipif(
@@ -18,13 +18,13 @@ def test_a_prediction_shows_bars_and_the_faces_box(address, open_page):
         page.set_input_files("#files", [photo("me.png", 13, width=300, height=400)])
         expect(page.locator("#status")).to_have_text("me.png: Mask not worn, male, 30 to 59")
         card = page.get_by_role("article")
-        expect(card.get_by_role("heading", level=2)).to_have_text("me.png")
+        expect(card.get_by_role("heading", level=3)).to_have_text("me.png")
         # What a screen reader reads: font weight and color carry no meaning there.
         bars = [item.inner_text().replace("\n", "") for item in card.get_by_role("listitem").all()]
         assert bars == [
-            *("worn13 %", "worn incorrectly13 %", "not worn, predicted: 75 %"),
-            *("male, predicted: 75 %", "female25 %"),
-            *("under 3013 %", "30 to 59, predicted: 75 %", "60 and over13 %"),
+            *("worn13%", "worn incorrectly13%", "not worn, predicted: 75%"),
+            *("male, predicted: 75%", "female25%"),
+            *("under 3013%", "30 to 59, predicted: 75%", "60 and over13%"),
         ]
         assert card.locator(".predicted .class").all_text_contents() == [
             "not worn",
@@ -39,7 +39,7 @@ def test_a_prediction_shows_bars_and_the_faces_box(address, open_page):
             fill.evaluate(
                 "e => Promise.all(e.getAnimations().map((each) => each.finished)).then(() => null)"
             )
-            probability = float(bar.locator(".probability").text_content().removesuffix(" %")) / 100
+            probability = float(bar.locator(".probability").text_content().removesuffix("%")) / 100
             assert fill.bounding_box()["width"] / track["width"] == pytest.approx(
                 probability, abs=0.02
             )
@@ -50,9 +50,25 @@ def test_a_prediction_shows_bars_and_the_faces_box(address, open_page):
         expect(card.locator("img")).to_have_attribute("alt", "The photo, with 1 face")
 
 
-def test_the_page_says_what_the_networks_were_trained_on(address, open_page):
-    with open_page(address) as page:
-        expect(page.locator("#model")).to_have_text(MODEL.description)
+def test_the_page_shows_training_data_limits_and_scores_in_view(address, open_page):
+    for width, height in ((1100, 800), (360, 740)):
+        with open_page(address, width=width, height=height) as page:
+            expect(page.locator("#trained")).to_have_text("Trained on 252 photos of 36 people.")
+            about = page.get_by_text("Drawn people.", exact=True)
+            expect(about).to_be_in_viewport()
+            limits = page.locator("#limits li")
+            assert limits.all_text_contents() == [*CARD.limits, "Real masks were not measured."]
+            for limit in limits.all():
+                expect(limit).to_be_in_viewport()
+            table = page.get_by_role("table")
+            rows = [row.inner_text().split("\t") for row in table.get_by_role("row").all()]
+            assert rows == [
+                ["Task", "Macro-F1", "Accuracy"],
+                ["Mask", "0.92", "0.95"],
+                ["Age group", "0.58", "0.57"],
+                ["18 classes", "0.47", "0.52"],
+            ]
+            expect(table.locator("caption")).to_contain_text("on 36 people, each")
 
 
 def test_each_photo_gets_a_card_with_its_faces_or_the_error(address, open_page):
@@ -62,7 +78,7 @@ def test_each_photo_gets_a_card_with_its_faces_or_the_error(address, open_page):
         expect(page.locator("#status")).to_have_text("3 photos: 2 faces, 1 could not be used.")
         two, bad, none = page.get_by_role("article").all()
         assert [
-            heading.text_content() for heading in two.get_by_role("heading", level=3).all()
+            heading.text_content() for heading in two.get_by_role("heading", level=4).all()
         ] == [
             "Face 1: mask worn, male, under 30",
             "Face 2: mask worn, male, under 30",
@@ -86,18 +102,22 @@ def test_the_keyboard_reaches_every_control_in_visual_order(address, open_page):
         expect(page.locator(".box")).to_have_count(2)
         page.locator("body").click(position={"x": 1, "y": 1})
         order = []
-        for _ in range(5):
+        for _ in range(9):
             page.keyboard.press("Tab")
             order.append(
                 page.evaluate(
                     "document.activeElement.id || document.activeElement.ariaLabel || 'link'"
                 )
             )
-        assert order[:2] == ["files", "open-camera"]
-        assert order[2] == "Face 1: mask worn, female, 30 to 59; go to its predictions"
-        assert order[3].startswith("Face 2")
-        assert order[4] == "link"
-        page.keyboard.press("Shift+Tab")
+        assert order[:3] == ["files", "open-camera", "link"]
+        assert order[3] == "Face 1: mask worn, female, 30 to 59; go to its predictions"
+        assert order[4].startswith("Face 2")
+        types = [name.split(":")[0] for name in order[5:8]]
+        assert types == ["JSON", "CSV", "Picture"]
+        assert order[5].endswith("download the predictions for two.png")
+        assert order[8] == "link"
+        for _ in range(4):
+            page.keyboard.press("Shift+Tab")
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", name="Face 2")).to_be_focused()
         assert "shown" in page.locator(".box").nth(1).get_attribute("class")

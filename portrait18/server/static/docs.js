@@ -48,7 +48,7 @@ function route(method, path, operation, all) {
   const table = add(section, "table");
   for (const [status, { description }] of Object.entries(operation.responses)) {
     const row = add(table, "tr");
-    add(row, "td", status);
+    add(row, "th", status).scope = "row";
     add(row, "td", description);
   }
 }

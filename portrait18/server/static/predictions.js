@@ -1,6 +1,6 @@
 // One photo's card: the picture with its faces boxed, and the predictions next to it.
 
-const TASKS = {
+export const TASKS = {
   mask: ["Mask", { worn: "worn", incorrect: "worn incorrectly", none: "not worn" }],
   gender: ["Gender", { male: "male", female: "female" }],
   age: ["Age group", { young: "under 30", middle: "30 to 59", old: "60 and over" }],
@@ -28,11 +28,14 @@ export function summary(photo) {
 export function pendingCard(name, blob) {
   const card = copy("photo");
   const picture = card.querySelector("img");
-  card.querySelector("h2").textContent = name;
+  card.querySelector("h3").textContent = name;
   picture.src = URL.createObjectURL(blob);
   picture.onload = () => URL.revokeObjectURL(picture.src);
   // The server reads formats that browsers cannot show: the boxes then stand on an empty area.
-  picture.onerror = () => picture.parentElement.classList.add("hidden-picture");
+  picture.onerror = () => {
+    picture.parentElement.classList.add("hidden-picture");
+    card.querySelector('.downloads [value="picture"]').hidden = true;
+  };
   return card;
 }
 
@@ -42,12 +45,24 @@ export function showError(card, reason) {
   card.classList.add("bad");
   card.querySelector(".summary").textContent = reason;
   card.querySelector(".columns").remove();
+  card.querySelector(".downloads").remove();
 }
 
-/** Show the prediction on a card. */
-export function showPrediction(card, photo) {
+/**
+ * Show the prediction on a card.
+ * @param {(type: string) => void} onDownload  called with json, csv or picture
+ */
+export function showPrediction(card, photo, onDownload) {
   card.ariaBusy = "false";
   card.querySelector(".summary").textContent = summary(photo);
+  card.querySelector(".warning").textContent = photo.warning && `The file ${photo.warning}.`;
+  const name = card.querySelector("h3").textContent;
+  const downloads = card.querySelector(".downloads");
+  for (const button of downloads.querySelectorAll("button")) {
+    button.ariaLabel = `${button.textContent}: download the predictions for ${name}`;
+    button.onclick = () => onDownload(button.value);
+  }
+  downloads.hidden = false;
   const picture = card.querySelector(".picture");
   const image = picture.querySelector("img");
   const count = photo.faces.length === 1 ? "1 face" : `${photo.faces.length} faces`;
@@ -57,7 +72,7 @@ export function showPrediction(card, photo) {
     const title = photo.faces.length > 1 ? `Face ${i + 1}: ${describe(face)}` : "Confidence";
     const section = faceSection(face, title);
     const box = faceBox(face, photo, i + 1);
-    const heading = section.querySelector("h3");
+    const heading = section.querySelector("h4");
     box.onclick = () => heading.focus();
     heading.onfocus = section.onmouseenter = () => box.classList.add("shown");
     heading.onblur = section.onmouseleave = () => box.classList.remove("shown");
@@ -89,12 +104,12 @@ function faceBox(face, photo, number) {
 
 function faceSection(face, title) {
   const section = copy("face");
-  section.querySelector("h3").textContent = title;
+  section.querySelector("h4").textContent = title;
   for (const [name, [title, classes]] of Object.entries(TASKS)) {
     const task = copy("task");
     const hasYears = name === "age" && face.years !== null;
     const years = hasYears ? `, about ${Math.round(face.years)} years` : "";
-    task.querySelector("h4").textContent = title + years;
+    task.querySelector("h5").textContent = title + years;
     for (const [key, text] of Object.entries(classes)) {
       const bar = copy("bar");
       const probability = face[name].probabilities[key];
@@ -102,7 +117,7 @@ function faceSection(face, title) {
       bar.classList.toggle("predicted", predicted);
       bar.querySelector(".screen-reader").hidden = !predicted;
       bar.querySelector(".class").textContent = text;
-      bar.querySelector(".probability").textContent = `${Math.round(100 * probability)} %`;
+      bar.querySelector(".probability").textContent = `${Math.round(100 * probability)}%`;
       bar.querySelector(".fill").style.width = `${100 * probability}%`;
       task.querySelector("ul").append(bar);
     }

@@ -1,8 +1,10 @@
 // Sends each photo as a request of its own: the server batches them, and one that cannot be used
 // does not hold up the others.
 
-import { pendingCard, showError, showPrediction, summary } from "./predictions.js";
 import { camera } from "./camera.js";
+import { savePicture, saveText } from "./downloads.js";
+import { showModel } from "./model.js";
+import { pendingCard, showError, showPrediction, summary } from "./predictions.js";
 
 const CONCURRENCY = 4;
 const TRIES = 5; // per request while the server is busy
@@ -10,6 +12,8 @@ const LARGE = 2e6; // bytes: only larger files are decoded before sending, to ch
 
 const status = document.getElementById("status");
 const photos = document.getElementById("photos");
+const progress = document.getElementById("progress");
+const downloadAll = document.getElementById("all");
 const keyForm = document.getElementById("key");
 const files = document.getElementById("files");
 const drop = document.getElementById("drop");
@@ -19,8 +23,10 @@ let limits = { bytes: Infinity, pixels: Infinity };
 const health = fetch("health").then((response) => response.json()).then((state) => {
   limits = state.limits;
   keyForm.hidden = !state.needs_key;
-  document.getElementById("model").textContent = state.model.description;
 }).catch(() => setStatus("The server does not respond.", true));
+let model = null; // the facts of /model
+fetch("model").then((response) => response.json()).then((card) => showModel(model = card))
+  .catch(() => setStatus("The server does not respond.", true));
 
 function setStatus(text, bad = false) {
   status.textContent = text;
@@ -28,15 +34,20 @@ function setStatus(text, bad = false) {
 }
 
 const queue = [];
+const results = []; // {name, photo} of each chosen photo, null until it is predicted
 let running = 0;
-let tally = { done: 0, faces: 0, bad: 0, last: "" };
+const nothing = { all: 0, done: 0, faces: 0, bad: 0, last: "" };
+let tally = { ...nothing };
 
 function addPhotos(list) {
   const chosen = [...list];
   if (chosen.length === 0) return;
   const cards = chosen.map((file) => pendingCard(file.name, file));
   photos.prepend(...cards);
-  chosen.forEach((file, i) => queue.push([file, cards[i]]));
+  document.getElementById("predictions").hidden = false;
+  chosen.forEach((file, i) => queue.push([file, cards[i], results.push(null) - 1]));
+  tally.all += chosen.length;
+  showProgress();
   setStatus(`Working on ${chosen.length === 1 ? chosen[0].name : `${chosen.length} photos`} …`);
   while (running < CONCURRENCY && queue.length) runWorker();
 }
@@ -44,10 +55,11 @@ function addPhotos(list) {
 async function runWorker() {
   running += 1;
   while (queue.length) {
-    const [file, card] = queue.shift();
+    const [file, card, slot] = queue.shift();
     try {
       const photo = await predict(file);
-      showPrediction(card, photo);
+      results[slot] = { name: file.name, photo };
+      show(results[slot], card);
       tally.faces += photo.faces.length;
       tally.last = `${file.name}: ${summary(photo)}`;
     } catch (error) {
@@ -56,6 +68,7 @@ async function runWorker() {
       tally.last = `${file.name}: ${error.message}`;
     }
     tally.done += 1;
+    showProgress();
   }
   running -= 1;
   if (running === 0) report();
@@ -66,13 +79,33 @@ function report() {
   const count = faces === 1 ? "1 face" : `${faces} faces`;
   const failed = bad ? `, ${bad} could not be used` : "";
   setStatus(done === 1 ? last : `${done} photos: ${count}${failed}.`, bad > 0);
-  tally = { done: 0, faces: 0, bad: 0, last: "" };
+  tally = { ...nothing };
+}
+
+/** Show how many of several photos are done; screen readers hear the status line instead. */
+function showProgress() {
+  const { all, done } = tally;
+  progress.hidden = all < 2 || done === all;
+  progress.querySelector("label").textContent = `${done} of ${all} photos`;
+  Object.assign(progress.querySelector("progress"), { max: all, value: done });
+}
+
+const predicted = () => results.filter(Boolean);
+
+function show(result, card) {
+  const { name, photo } = result;
+  showPrediction(card, photo, (type) => {
+    if (type === "picture") savePicture(name, card.querySelector("img"), photo);
+    else saveText(type, name, [result], model);
+  });
+  downloadAll.hidden = predicted().length < 2;
 }
 
 async function predict(file) {
   await health;
   const form = new FormData();
-  form.append("photos", await shrunk(file), file.name);
+  const [blob, scale] = await shrunk(file);
+  form.append("photos", blob, file.name);
   for (let attempt = 1; ; attempt += 1) {
     let response;
     try {
@@ -84,7 +117,7 @@ async function predict(file) {
     } catch {
       throw new Error("The server does not respond.");
     }
-    if (response.ok) return (await response.json()).photos[0];
+    if (response.ok) return enlarged((await response.json()).photos[0], scale);
     if (response.status === 503 && attempt < TRIES) {
       const seconds = Number(response.headers.get("Retry-After") ?? 1);
       await new Promise((wake) => setTimeout(wake, 1000 * seconds));
@@ -101,23 +134,36 @@ async function predict(file) {
   }
 }
 
-/** Return the file, or a smaller copy if it exceeds the server's limits. */
+/** Return the prediction in pixels of the photo itself, of which a copy scaled by `scale` was sent. */
+function enlarged(photo, scale) {
+  if (scale === 1) return photo;
+  const [width, height] = [photo.width, photo.height].map((v) => Math.round(v / scale));
+  const faces = photo.faces.map((face) => ({ ...face, box: face.box.map((v) => v / scale) }));
+  return { ...photo, width, height, faces };
+}
+
+/** Return the file, or a smaller copy if it exceeds the server's limits; and the copy's scale. */
 async function shrunk(file) {
   const most = limits.bytes - 10_000; // the form itself takes some bytes
-  if (file.size < Math.min(LARGE, most)) return file;
+  if (file.size < Math.min(LARGE, most)) return [file, 1];
   try {
     const image = await createImageBitmap(file);
     const pixels = image.width * image.height;
-    if (pixels <= limits.pixels && file.size < most) return file;
+    if (pixels <= limits.pixels && file.size < most) return [file, 1];
     const side = Math.max(image.width, image.height);
     const scale = Math.min(1, 2048 / side, Math.sqrt(limits.pixels / pixels));
     const [width, height] = [image.width, image.height].map((v) => Math.floor(v * scale));
     const canvas = new OffscreenCanvas(width, height);
     canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-    return await canvas.convertToBlob({ type: "image/jpeg", quality: 0.95 });
+    return [await canvas.convertToBlob({ type: "image/jpeg", quality: 0.95 }), scale];
   } catch {
-    return file; // not readable in the browser: the server reports what is wrong
+    return [file, 1]; // not readable in the browser: the server reports what is wrong
   }
+}
+
+for (const button of downloadAll.querySelectorAll("button")) {
+  button.ariaLabel = `${button.textContent}: download all predictions`;
+  button.onclick = () => saveText(button.value, "predictions", predicted(), model);
 }
 
 files.onchange = () => {
