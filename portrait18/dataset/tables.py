@@ -38,12 +38,13 @@ def read(path: str | Path) -> pd.DataFrame:
         raise UserError(f"{path} is damaged ({reason}); {REPAIR_HINT}") from None
 
 
-def read_user_csv(path: str | Path, columns: list[str]) -> pd.DataFrame:
+def read_user_csv(path: str | Path, columns: list[str], delimiter: str = ",") -> pd.DataFrame:
     """Read a CSV file written by the user, all cells as text.
 
     Args:
         path: the file.
         columns: required columns.
+        delimiter: character between cells.
 
     Returns:
         The rows without empty lines; the index is the line on which a row starts, from 1.
@@ -54,7 +55,7 @@ def read_user_csv(path: str | Path, columns: list[str]) -> pd.DataFrame:
     """
     expected = ",".join(columns)
     try:
-        header, *rows = _rows(Path(path))
+        header, *rows = _rows(Path(path), delimiter)
     except FileNotFoundError:
         raise UserError(
             f"{path}: no such file; expected a CSV with the columns {expected}"
@@ -91,11 +92,11 @@ class _Row(NamedTuple):
     cells: list[str]
 
 
-def _rows(path: Path) -> list[_Row]:
+def _rows(path: Path, delimiter: str) -> list[_Row]:
     """Return all rows that are not empty, at least one; ValueError or csv.Error otherwise."""
     found, line = [], 1
     with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
+        reader = csv.reader(file, strict=True, delimiter=delimiter)
         try:
             for cells in reader:
                 if "\0" in "".join(cells):

@@ -14,16 +14,16 @@ from portrait18.core.errors import UserError, cli_errors, printable
 from portrait18.core.files import write_bytes
 from portrait18.dataset import inventory
 from portrait18.dataset.limits import MAX_PIXELS
-from portrait18.importers import building, selection, sources
+from portrait18.importers import building, csv_labels, selection, sources
 from portrait18.importers.building import NO_FACE, TURNED
 from portrait18.importers.mask_styles import VARIETIES
 
 _SOURCES = """\
 sources:
-  utkface        FOLDER/<age>_<gender>_<race>_<date>.jpg
+  utkface        FOLDER/<age>_<gender>_<race>_<date>.jpg, also in subfolders
   fairface       FOLDER/fairface_label_*.csv with the columns file, age, gender, race, or
                  FOLDER/labels.csv with path, age, gender of a selection
-  all-age-faces  FOLDER/<id>A<age>.jpg
+  all-age-faces  FOLDER/<id>A<age>.jpg; FOLDER is "original images" or "aligned faces"
   csv            FOLDER/labels.csv, or --labels, with a photo, a gender and an age per row
 
 output:
@@ -45,6 +45,7 @@ class _Prepared:
 
     selection: selection.Selection
     listed: int
+    other_ages: int
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -131,17 +132,17 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         value = getattr(args, name)
         if value is not None and value < least:
             parser.error(f"--{name} {value} must be {least} or more")
-    if problem := sources.race_problem(args.race):
+    if problem := csv_labels.race_problem(args.race):
         parser.error(f"--{problem}")
     if args.male.lower() == args.female.lower():
         parser.error(f"--male {args.male!r} and --female are equal; use a different word for each")
 
 
-def _csv_format(args: argparse.Namespace) -> sources.CsvFormat:
+def _csv_format(args: argparse.Namespace) -> csv_labels.CsvFormat:
     names = {name: getattr(args, f"{name}_column") for name in ("path", "gender", "age", "race")}
     given = {name: column for name, column in names.items() if column is not None}
     original = args.source == "fairface" and args.labels
-    base = sources.FAIRFACE if original else sources.default_format(args.source, args.folder)
+    base = csv_labels.FAIRFACE if original else csv_labels.default_format(args.source, args.folder)
     return replace(base, male=args.male, female=args.female, **given)
 
 
@@ -152,6 +153,7 @@ def _prepare(args: argparse.Namespace) -> _Prepared:
     )
     listed = len(people) + len(problems)
     aged = selection.select_ages(people, args.min_age, args.max_age)
+    other_ages = len(people) - len(aged.people) - len(aged.skipped)
     probed = inventory.probe(aged.people, args.folder, MAX_PIXELS)
     usable = selection.drop_faulty(probed.table)
     problems = [*problems, *probed.problems, *usable.problems]
@@ -164,13 +166,16 @@ def _prepare(args: argparse.Namespace) -> _Prepared:
         raise UserError(
             f"{args.folder}: nobody from {args.min_age} to {args.max_age} is left; widen the ages"
         )
-    return _Prepared(selection.Selection(people, aged.skipped | usable.skipped), listed)
+    chosen = selection.Selection(people, aged.skipped | usable.skipped)
+    return _Prepared(chosen, listed, other_ages)
 
 
 def _report(args: argparse.Namespace, trained: int, prepared: _Prepared) -> None:
     skipped = prepared.selection.skipped
     out = printable(str(args.out))
     print(f"{trained} people of {prepared.listed} listed, seven photos each, in {out}/train")
+    if prepared.other_ages:
+        print(f"{prepared.other_ages} are younger than {args.min_age} or older than {args.max_age}")
     for file, reason in sorted(skipped.items()):
         if reason in (NO_FACE, TURNED):
             print(printable(f"skipped: {args.folder / file}: {reason}"))

@@ -26,7 +26,7 @@ from portrait18.cropping.mtcnn import Mtcnn
 from portrait18.dataset import photos, tables
 from portrait18.dataset.classes import MASK_BY_STEM
 from portrait18.dataset.limits import MAX_PIXELS
-from portrait18.importers import landmarks, mask_drawing, occluders
+from portrait18.importers import INPUTS, landmarks, mask_drawing, occluders
 from portrait18.importers.mask_geometry import is_frontal
 from portrait18.importers.mask_styles import OCCLUDERS, VARIETIES, WAYS, Variety
 
@@ -34,7 +34,6 @@ BATCH = 32  # photos per run of MTCNN, which is also what a kill can lose
 MIN_FACE = 0.2  # smallest face, as a share of the shorter side
 QUALITY = 92  # of the JPEG files
 NO_FACE, TURNED = "no face found", "face seen from the side"
-INPUTS = ".inputs.json"  # which people and options a folder was built from
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from portrait18.dataset.classes import age_group
-from portrait18.importers.sources import AgeRange
+from portrait18.importers.ages import AgeRange
 
 SAME_FILE = "the same file as another one"
 

@@ -1,11 +1,10 @@
 import pytest
 
 from portrait18.core.errors import UserError
-from portrait18.dataset.classes import age_group
 from portrait18.dataset.layout import parse_folder
-from portrait18.importers import sources
+from portrait18.importers import INPUTS, csv_labels, sources
 
-CSV = sources.CsvFormat()
+CSV = csv_labels.CsvFormat()
 
 
 def touch(folder, *names):
@@ -16,45 +15,6 @@ def touch(folder, *names):
 
 def rows(table, *columns):
     return list(table[list(columns)].itertuples(index=False, name=None))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("45", (45, 45, 45)),
-        (" 7.0 ", (7, 7, 7)),
-        ("20-29", (20, 29, 24)),
-        ("0 - 2", (0, 2, 1)),
-        ("more than 70", (70, 120, 75)),
-        ("60+", (60, 120, 65)),
-    ],
-)
-def test_ages_and_ranges_are_parsed(text, expected):
-    assert sources.parse_age(text) == expected
-
-
-@pytest.mark.parametrize(
-    "text", ["", "old", "45.5", "-3", "121", "30-20", "20-", "20-29-30", "100-130"]
-)
-def test_other_ages_are_refused(text):
-    with pytest.raises(ValueError, match="years from 0 to 120"):
-        sources.parse_age(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "straddles"),
-    [
-        ("20-29", False),
-        ("25-30", True),
-        ("30-59", False),
-        ("50-60", True),
-        ("60+", False),
-        ("30+", True),
-        ("29", False),
-    ],
-)
-def test_ranges_straddle_the_thresholds_at_30_and_60(text, straddles):
-    assert sources.parse_age(text).straddles is straddles
 
 
 def test_utkface_names(tmp_path):
@@ -77,7 +37,29 @@ def test_utkface_names(tmp_path):
         ),
         ("1_1_4_x.PNG", "utk-1-1-4-x", "female", "Other", 1),
         ("25_0_2_20170116174525125.jpg", "utk-25-0-2-20170116174525125", "male", "Asian", 25),
+        ("part2/30_1_1_5.jpg", "utk-part2-30-1-1-5", "female", "Black", 30),
     ]
+
+
+def test_links_hidden_folders_and_earlier_results_among_the_photos(tmp_path, capsys):
+    touch(tmp_path, "faces/25_0_2_1.jpg", ".old/26_0_2_1.jpg", "out/27_0_2_1.jpg", f"out/{INPUTS}")
+    (tmp_path / "faces/loop").symlink_to(tmp_path)
+    elsewhere = tmp_path.with_name(f"{tmp_path.name}-elsewhere")
+    touch(elsewhere, "28_0_2_1.jpg")
+    (tmp_path / "linked").symlink_to(elsewhere)
+    table, problems = sources.list_people("utkface", tmp_path, [], CSV, "unknown")
+    assert table.photo.tolist() == ["faces/25_0_2_1.jpg", "linked/28_0_2_1.jpg"]
+    assert problems == []
+    assert "1 entries are left out" in capsys.readouterr().err
+
+
+def test_a_photo_and_its_copy_in_another_folder_are_listed(tmp_path):
+    touch(tmp_path, "UTKFace/25_0_2_1.jpg.chip.jpg", "crop_part1/25_0_2_1.jpg.chip.jpg")
+    table, _ = sources.list_people("utkface", tmp_path, [], CSV, "unknown")
+    assert len(table) == 2
+    (tmp_path / "crop_part1/25_0_2_1.jpg.chip.jpg").write_bytes(b"another size")
+    with pytest.raises(UserError, match=r"1 photos in two versions, such as .*UTKFace/25_0_2_1"):
+        sources.list_people("utkface", tmp_path, [], CSV, "unknown")
 
 
 def test_all_age_faces_are_female_up_to_07380_and_male_after(tmp_path):
@@ -93,6 +75,7 @@ def test_all_age_faces_are_female_up_to_07380_and_male_after(tmp_path):
 
 
 def test_fairface_reads_both_label_files(tmp_path):
+    touch(tmp_path, "train/1.jpg", "train/2.jpg", "val/1.jpg")
     head = "file,age,gender,race,service_test\n"
     (tmp_path / "fairface_label_train.csv").write_text(
         head
@@ -100,7 +83,7 @@ def test_fairface_reads_both_label_files(tmp_path):
         + "train/2.jpg,more than 70,Female,Latino_Hispanic,False\n"
     )
     (tmp_path / "fairface_label_val.csv").write_text(head + "val/1.jpg,0-2,Female,Indian,True\n")
-    table, problems = sources.list_people("fairface", tmp_path, [], sources.FAIRFACE, "unknown")
+    table, problems = sources.list_people("fairface", tmp_path, [], csv_labels.FAIRFACE, "unknown")
     assert problems == []
     assert rows(table, "id", "gender", "race", "age", "low", "high") == [
         ("fair-train-1", "male", "East Asian", 54, 50, 59),
@@ -109,25 +92,19 @@ def test_fairface_reads_both_label_files(tmp_path):
     ]
 
 
-def test_the_middle_of_each_range_of_fairface_is_in_its_age_group():
-    ranges = "20-29", "30-39", "40-49", "50-59", "60-69", "more than 70"
-    ages = [sources.parse_age(text) for text in ranges]
-    assert not any(age.straddles for age in ages)
-    assert [int(age_group(age.middle)) for age in ages] == [0, 1, 1, 1, 2, 2]
-
-
 def test_the_columns_of_fairface_depend_on_its_label_files(tmp_path):
-    assert sources.default_format("fairface", tmp_path) == sources.FAIRFACE
+    assert csv_labels.default_format("fairface", tmp_path) == csv_labels.FAIRFACE
     touch(tmp_path, "labels.csv")
-    assert sources.default_format("fairface", tmp_path) == CSV
-    assert sources.default_format("csv", tmp_path) == CSV
+    assert csv_labels.default_format("fairface", tmp_path) == CSV
+    assert csv_labels.default_format("csv", tmp_path) == CSV
     touch(tmp_path, "fairface_label_val.csv")
-    assert sources.default_format("fairface", tmp_path) == sources.FAIRFACE
+    assert csv_labels.default_format("fairface", tmp_path) == csv_labels.FAIRFACE
 
 
 def test_csv_with_other_columns_and_words(tmp_path):
+    touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
     (tmp_path / "who.csv").write_text("sex,file,years\n0,a.jpg,30\n1,b.jpg,31\nF,c.jpg,32\n")
-    csv_format = sources.CsvFormat(path="file", gender="sex", age="years", male="0", female="1")
+    csv_format = csv_labels.CsvFormat(path="file", gender="sex", age="years", male="0", female="1")
     table, problems = sources.list_people(
         "csv", tmp_path, [tmp_path / "who.csv"], csv_format, "unknown"
     )
@@ -164,11 +141,23 @@ def test_a_table_that_lists_every_photo_prints_nothing(tmp_path, capsys):
     (tmp_path / "fairface_label_train.csv").write_text(
         "file,age,gender,race,service_test\ntrain/1.jpg,50-59,Male,White,True\n"
     )
-    sources.list_people("fairface", tmp_path, [], sources.FAIRFACE, "unknown")
+    sources.list_people("fairface", tmp_path, [], csv_labels.FAIRFACE, "unknown")
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_cells_are_separated_by_commas_semicolons_or_tabs(tmp_path, delimiter):
+    touch(tmp_path, "a.jpg")
+    cells = [["gender", "path", "age"], ["F", "a.jpg", "34,0" if delimiter != "," else '"34,0"']]
+    text = "\n".join(delimiter.join(row) for row in cells)
+    (tmp_path / "labels.csv").write_text(text, encoding="utf-8-sig")
+    table, problems = sources.list_people("csv", tmp_path, [], CSV, "unknown")
+    assert problems == []
+    assert rows(table, "photo", "gender", "age") == [("a.jpg", "female", 34)]
+
+
 def test_every_bad_row_is_reported_with_its_line(tmp_path):
+    touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
     (tmp_path / "labels.csv").write_text(
         "path,gender,age\na.jpg,male,30\nb.jpg,man?,30\nc.jpg,female,old\na.jpg,male,31\n,x,y\n"
     )
@@ -208,6 +197,7 @@ def test_every_bad_file_name_is_reported(tmp_path, source, bad):
 
 def test_ids_are_unique_and_parse_as_part_of_a_folder(tmp_path):
     names = ["a_1.jpg", "a-1.jpg", "A 1.png", "sub/a.jpg", "ü_/é.jpg", "x" * 300 + ".jpg", "_.jpg"]
+    touch(tmp_path, *(name for name in names if len(name) < 256))
     text = "".join(f"{name},m,30\n" for name in names)
     (tmp_path / "labels.csv").write_text("path,gender,age\n" + text, encoding="utf-8")
     table, _ = sources.list_people("csv", tmp_path, [], CSV, "unknown")
