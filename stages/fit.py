@@ -50,10 +50,10 @@ def main(name: str) -> None:
             curves.log(row)
         frozen.save(run.weights, head, model, p.crop, evaluation.backbones, evaluation.views)
         _write_predictions(run, model, head, data, evaluation.values, tables_by_split["eval"])
-        best = max(row["macro_f1"] for row in rows)
+        best, method = max(row["macro_f1"] for row in rows), model.head.fit_method
+        effort = f"fitted {method}" if method else f"{len(rows)} of {model.epochs} epochs"
         print(
-            f"{run}: validation macro-F1 {best:.3f}, {len(rows)} of {model.epochs} epochs"
-            f" ({time.monotonic() - started:.1f} s)",
+            f"{run}: validation macro-F1 {best:.3f}, {effort} ({time.monotonic() - started:.1f} s)",
             flush=True,
         )
 

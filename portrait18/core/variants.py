@@ -51,10 +51,12 @@ class _Head(Section):
     Attributes:
         classes_only: it suits only targets with class labels.
         frozen_only: it is fitted on features, not by gradients of batches.
+        fit_method: how it is fitted at once, "" for heads that are trained in epochs.
     """
 
     classes_only: ClassVar[bool] = False
     frozen_only: ClassVar[bool] = False
+    fit_method: ClassVar[str] = ""
 
 
 class LinearHead(_Head):
@@ -93,6 +95,7 @@ class KernelHead(_Head):
     """Kernel logistic regression, and its like for other losses."""
 
     frozen_only: ClassVar[bool] = True
+    fit_method: ClassVar[str] = "by L-BFGS"
     name: Literal["kernel"]
     gamma: Float = Field(gt=0, examples=[1.0])
     C: Float = Field(gt=0, examples=[1.0])
@@ -104,6 +107,7 @@ class RidgeHead(_Head):
 
     classes_only: ClassVar[bool] = True
     frozen_only: ClassVar[bool] = True
+    fit_method: ClassVar[str] = "in closed form"
     name: Literal["ridge"]
     gamma: Float = Field(gt=0, examples=[0.4])
     penalty: Float = Field(gt=0, examples=[0.5])
@@ -114,6 +118,7 @@ class LinearRidgeHead(_Head):
 
     classes_only: ClassVar[bool] = True
     frozen_only: ClassVar[bool] = True
+    fit_method: ClassVar[str] = "in closed form"
     name: Literal["linear-ridge"]
     penalty: Float = Field(gt=0, examples=[1.0])
 

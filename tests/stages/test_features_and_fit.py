@@ -118,9 +118,19 @@ def test_features_of_other_params_do_not_resume(extracted, write_params, capsys)
     assert not np.array_equal(before, stored("train"))
 
 
-@pytest.mark.parametrize("model", ["mask", "age-value", "heads"])
-def test_fit_trains_and_predicts_each_fold_as_the_models_do_on_crops(extracted, model):
+@pytest.mark.parametrize(
+    ("model", "effort"),
+    [
+        ("mask", "fitted by L-BFGS"),
+        ("age-value", "2 of 2 epochs"),
+        ("heads", "fitted in closed form"),
+    ],
+)
+def test_fit_trains_and_predicts_each_fold_as_the_models_do_on_crops(
+    extracted, capsys, model, effort
+):
     fit.main(model)
+    assert capsys.readouterr().out.count(f", {effort} (") == 2
     for fold in (0, 1):
         run = Run(model, fold, 0)
         table = pd.read_csv(run.predictions)
