@@ -36,6 +36,11 @@ def test_readme_is_short_and_links_to_every_page():
     assert pages <= set(re.findall(r"\]\(([^)#]+)", readme))
 
 
+def test_modules_of_the_tests_have_distinct_names():
+    names = [path.name for path in (REPO / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert sorted(names) == sorted(set(names)), "pytest imports them without their folders"
+
+
 def test_changelog_has_the_sections_of_keep_a_changelog():
     text = (REPO / "CHANGELOG.md").read_text()
     assert re.findall(r"^# (.*)", text, re.MULTILINE) == ["Changelog"]
