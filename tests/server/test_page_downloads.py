@@ -43,11 +43,12 @@ def test_the_prediction_of_a_photo_is_saved_as_json_and_as_a_picture_with_boxes(
     assert picture_name == "me & you-predictions.jpg"
     with Image.open(io.BytesIO(picture)) as image:
         assert (image.format, image.size) == ("JPEG", (1200, 800))
-        # The faces are the left and the right half of the second quarter of the height.
-        points = ((300, 400), (900, 400), (300, 300), (300, 600))
-        left, right, inside, below = (image.getpixel(point) for point in points)
-    assert left[2] > 120  # the first color is blue, the photo is green
-    assert right[0] > 150  # the second one is orange
+        # The faces are the left and the right half of the second quarter of the height. Their
+        # labels are above.
+        points = ((300, 400), (900, 400), (6, 170), (606, 170), (300, 300), (300, 600))
+        left, right, first_label, second_label, inside, below = map(image.getpixel, points)
+    assert min(left[2], first_label[2]) > 120  # the first color is blue, the photo is green
+    assert min(right[0], second_label[0]) > 150  # the second one is orange
     assert inside == pytest.approx((13, 80, 0), abs=12)
     assert below == pytest.approx((13, 80, 0), abs=12)
 

@@ -1,9 +1,8 @@
 // Predictions as files: JSON, CSV with the columns of `portrait18 predict --csv`, and the picture.
 
-import { TASKS, describe } from "./predictions.js";
+import { annotate } from "./annotation.js";
+import { TASKS } from "./predictions.js";
 
-const MOST_PIXELS = 16e6; // of an annotated picture: phones refuse larger canvases
-const COLORS = ["#0072b2", "#d55e00", "#00795a", "#a3457f", "#5d3a9b", "#7a5c00"];
 const BOX = ["x0", "y0", "x1", "y1"];
 
 /** Offer a file under a name. */
@@ -49,42 +48,6 @@ export function toCsv(results) {
   return [header, ...rows].map((row) => `${row.map(cell).join(",")}\n`).join("");
 }
 
-/** The picture with a box and the prediction for each face, as a JPEG. */
-export async function toPicture(image, photo) {
-  const pixels = image.naturalWidth * image.naturalHeight;
-  const scale = Math.min(1, Math.sqrt(MOST_PIXELS / pixels));
-  const width = Math.round(image.naturalWidth * scale);
-  const height = Math.round(image.naturalHeight * scale);
-  const canvas = new OffscreenCanvas(width, height);
-  const context = canvas.getContext("2d");
-  context.drawImage(image, 0, 0, width, height);
-  const size = Math.max(11, Math.round(Math.min(width, height) / 32));
-  context.font = `${size}px system-ui, sans-serif`;
-  context.textBaseline = "top";
-  photo.faces.forEach((face, i) => {
-    const color = COLORS[i % COLORS.length];
-    const sides = [width / photo.width, height / photo.height];
-    const [x0, y0, x1, y1] = face.box.map((v, side) => v * sides[side % 2]);
-    context.lineWidth = Math.max(2, size / 6);
-    context.strokeStyle = context.fillStyle = color;
-    context.strokeRect(x0, y0, x1 - x0, y1 - y0);
-    drawLabel(context, describe(face), { x: x0, y0, y1, size, width, height, color });
-  });
-  return canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 });
-}
-
-/** Draw a label above its box, or below where there is no room. */
-function drawLabel(context, text, { x, y0, y1, size, width, height, color }) {
-  const pad = size / 3;
-  const [across, down] = [context.measureText(text).width + 2 * pad, size + 2 * pad];
-  const left = Math.max(0, Math.min(x, width - across));
-  const top = y0 >= down ? y0 - down : Math.min(y1, height - down);
-  context.fillStyle = color;
-  context.fillRect(left, top, across, down);
-  context.fillStyle = "#fff";
-  context.fillText(text, left + pad, top + pad, width - 2 * pad);
-}
-
 const TYPES = { json: "application/json", csv: "text/csv" };
 
 /** Save results as a file; `type` is json or csv. */
@@ -95,5 +58,5 @@ export function saveText(type, name, results, card) {
 
 /** Save the annotated picture. */
 export async function savePicture(name, image, photo) {
-  save(`${stem(name)}-predictions.jpg`, await toPicture(image, photo));
+  save(`${stem(name)}-predictions.jpg`, await annotate(image, photo));
 }
