@@ -56,7 +56,7 @@ class Submitter:
         self.launch_options = shlex.split(os.environ.get("LAUNCH_ARGS", ""))
         stages = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
         commands = {name: str(stage.get("do", stage)["cmd"]) for name, stage in stages.items()}
-        self.launched = {name for name, cmd in commands.items() if cmd.startswith("${launch}")}
+        self.launched = {name for name, cmd in commands.items() if "${launch}" in cmd}
 
     def __call__(self, name: str, after: list[str], *repro: str, wait: bool = False) -> str:
         """Submit `dvc repro` with arguments as a job; return its number.

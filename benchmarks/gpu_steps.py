@@ -90,9 +90,10 @@ def same_bytes_twice(settings: Settings) -> dict:
             project = StageProject(Path(folder, name), settings.device)
             project.link_people(settings.data, min(settings.people, 24), 24)
             project.set_params({"train": _train_params(2)})
-            runs = ("mask 0 0", "age-class 0 0")
+            models = ("mask", "age-class")
             stages = ["check", "label", "split", "crop train", "crop eval"]
-            stages += [f"{stage} {run}" for run in runs for stage in ("train", "predict")]
+            stages += [f"train {model} 0 0" for model in models]
+            stages += [f"predict {model}" for model in models]
             project.run(*stages)
             digests.append(project.digests("data", "models"))
     first, second = digests
@@ -126,9 +127,9 @@ def competition(settings: Settings) -> dict:
         people, photos = project.link_people(settings.data, settings.people, 2 * settings.people)
         project.set_params(changes)
         stages = ["check", "label", "split", "crop train", "crop eval", "group"]
-        runs = [(m, s) for s in (0, 1) for m in changes["matrix"]["models"]]
-        stages += [f"train {model} 0 {seed}" for model, seed in runs]
-        stages += [f"predict {model} 0 {seed}" for model, seed in runs]
+        models = changes["matrix"]["models"]
+        stages += [f"train {model} 0 {seed}" for seed in (0, 1) for model in models]
+        stages += [f"predict {model}" for model in models]
         seconds = project.run(*stages, "ensemble", "evaluate", "submit", "score")
         metrics = json.loads((project.root / "reports/metrics.json").read_text())
     numbers = {f"seconds_{name.replace(' ', '_')}": round(s, 1) for name, s in seconds.items()}

@@ -26,7 +26,7 @@ CROPS = Path("data/crops")
 def main(name: str) -> None:
     p = params.load()
     model = p.model(name)
-    members = runs.frozen_runs(p.matrix, name)
+    members = runs.model_runs(p.matrix, name)
     for path in (members[0].weights, members[0].predictions, members[0].live):
         shutil.rmtree(path.parent, ignore_errors=True)  # other folds and seeds of earlier runs
         check_writable(path)

@@ -96,17 +96,15 @@ def features_work(backbone: str, split: str) -> Path:
     return RESUME / f"features-{backbone}-{split}.jsonl"
 
 
-def frozen_runs(matrix: MatrixParams, model: str) -> list[Run]:
-    """Return the runs of a model that one `fit` stage trains."""
-    return [Run(model, fold, seed) for fold in matrix.folds for seed in matrix.seeds]
+def model_runs(matrix: MatrixParams, model: str, round: int = 1) -> list[Run]:
+    """Return all runs of a model in one round, which one `fit` or `predict` stage handles."""
+    return [Run(model, fold, seed, round) for fold in matrix.folds for seed in matrix.seeds]
 
 
 def runs_by_model(matrix: MatrixParams, pseudo_label: PseudoLabelParams) -> dict[str, list[Run]]:
     """Return the runs of each model by `Run.name`: round 1 in the params' order, then round 2."""
     models = [(m, 1) for m in matrix.all_models] + [(m, 2) for m in pseudo_label.models]
-    runs = (
-        [Run(m, f, s, round) for f in matrix.folds for s in matrix.seeds] for m, round in models
-    )
+    runs = (model_runs(matrix, *model) for model in models)
     return {group[0].name: group for group in runs}
 
 

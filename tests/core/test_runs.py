@@ -36,7 +36,7 @@ def test_the_matrix_gives_each_model_fold_and_seed_in_each_round():
         ("age", 0, 5),
         ("age", 0, 6),
     ]
-    assert wanted["gender"] == runs.frozen_runs(matrix, "gender")
+    assert wanted["gender"] == runs.model_runs(matrix, "gender")
     assert wanted["age-round2"] == [run._replace(round=2) for run in wanted["age"]]
 
 

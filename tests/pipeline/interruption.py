@@ -18,7 +18,7 @@ import torch
 from synthetic import REPO
 
 RUNNING = re.compile(r"Running stage '((\w+)[^']*)'")
-RESUMING = re.compile(r"(?: (train|eval): )?resuming (?:from photo|after epoch) (\d+)")
+RESUMING = re.compile(r"(?: (\d+-\d+ (?:train|eval)): )?resuming (?:from photo|after epoch) (\d+)")
 EPOCH = re.compile(r"epoch (\d+)/\d+: train loss")
 
 
@@ -111,17 +111,17 @@ def waiting_shell(path: Path) -> str:
 def progress(project) -> dict[str, int]:
     """Return the photos or epochs that each stage could resume from now.
 
-    Keys are stage names, followed by the split for predictions: `predict@mask-0-0 train`.
+    Keys are stage names, followed by run and split for predictions: `predict@mask 0-0 train`.
     """
     found = {}
     for path in (project.root / ".resume").glob("crop-*/rows.jsonl"):
         name = path.parent.name.removeprefix("crop-")
         found[f"crop@{name}"] = sum(map(len, journal_entries(path)))
     for path in (project.root / ".resume").glob("predict-*.jsonl"):
-        stage, _, split = path.stem.rpartition("-")
+        stage, fold, seed, split = path.stem.rsplit("-", 3)
         entries = journal_entries(path)
         photos = sum(len(probabilities) for probabilities, _ in entries)
-        found[f"{stage.replace('-', '@', 1)} {split}"] = photos
+        found[f"{stage.replace('-', '@', 1)} {fold}-{seed} {split}"] = photos
     for path in (project.root / ".resume").glob("[!.]*-*-*.pt"):
         found[f"train@{path.stem}"] = len(torch.load(path, weights_only=True)["history"])
     return {stage: done for stage, done in found.items() if done}

@@ -21,7 +21,7 @@ STAGES = [
     "group",
     "train@mask-0-0",
     "train@age-value-0-0",
-    "predict@age-value-0-0",
+    "predict@age-value",
     "ensemble",
     "evaluate",
     "export",
@@ -32,7 +32,7 @@ STAGES = [
     "report",
 ]
 FROZEN = ["features@tf_efficientnet_lite0-train", "fit@gender"]
-ROUND2 = ["pseudo_label@mask-0", "train_round2@mask-0-0", "predict_round2@mask-0-0"]
+ROUND2 = ["pseudo_label@mask-0", "train_round2@mask-0-0", "predict_round2@mask"]
 
 
 @pytest.fixture(scope="module")

@@ -202,9 +202,7 @@ def test_make_repair_lets_dvc_rebuild_what_is_damaged_in_its_cache_too(project):
     for name in damaged:
         truncate_in_place(project, name)
     project.run("dvc", "repro", check=False)  # DVC trusts its links: this restores nothing
-    output = project.run(
-        sys.executable, "-m", "stages", "predict", "age-value", "0", "0", check=False
-    )
+    output = project.run(sys.executable, "-m", "stages", "predict", "age-value", check=False)
     assert "Traceback" not in output
     assert output.count("\n") == 1
     assert output.startswith("error: ")

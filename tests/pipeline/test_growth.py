@@ -109,7 +109,7 @@ def test_killed_predictions_resume_and_end_with_the_same_bytes(project):
     project.set_params({"predict": {"batch_size": 1}})
     out, run = (
         project.root / "data/predictions/round1/mask/0-0.csv",
-        ("-m", "stages", "predict", "mask", "0", "0"),
+        ("-m", "stages", "predict", "mask"),
     )
     out.unlink()
     project.run(sys.executable, *run)

@@ -14,7 +14,7 @@ from synthetic import REPO
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(1800)]
 TWO = "torchrun --standalone --nproc-per-node=2"
-STAGES = ["crop@train", "crop@eval", "predict@mask-0-0", "predict@age-value-0-0"]
+STAGES = ["crop@train", "crop@eval", "predict@mask", "predict@age-value"]
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_two_processes_crop_and_predict_the_bytes_of_one(two_processes):
     assert output.count("photos cropped") == 2, "one line for each set"
     assert outputs(two_processes) == before
     for stage in STAGES:
-        assert two_processes.lock()[stage]["cmd"].startswith(TWO)
+        assert TWO in str(two_processes.lock()[stage]["cmd"])
 
 
 def test_one_process_resumes_the_crops_of_two_that_were_killed(two_processes):

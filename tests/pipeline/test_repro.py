@@ -75,7 +75,7 @@ def test_the_number_of_loader_workers_changes_no_output(project):
 def test_an_experiment_retrains_one_model_and_runs_what_follows(project, stages_of):
     changes = ("-S", "train.age-class.lr=0.0007")
     ran = stages_of(project.run("dvc", "exp", "run", *changes, **IDENTITY))
-    assert ran[:2] == ["train@age-class-0-0", "predict@age-class-0-0"]
+    assert ran[:2] == ["train@age-class-0-0", "predict@age-class"]
     assert set(ran[2:]) <= DOWNSTREAM
     assert "macro_f1" in project.run("dvc", "metrics", "show")
     assert "macro_f1" in project.run("dvc", "metrics", "diff", "HEAD", "--all")
@@ -111,7 +111,7 @@ def test_a_pseudo_label_round_trains_on_the_evaluation_set_and_can_be_undone(pro
     assert stages_of(output)[:4] == [
         "pseudo_label@mask-0",
         "train_round2@mask-0-0",
-        "predict_round2@mask-0-0",
+        "predict_round2@mask",
         "ensemble",
     ]
     weights = json.loads((project.root / "reports/ensemble.json").read_text())["mask"]["weights"]

@@ -141,7 +141,7 @@ def test_a_lock_in_conflict_is_mended_without_computing_anything_twice(team, she
     theirs.set_params({"train": {"mask": {"lr": 0.005}}})
     assert theirs.repro("evaluate") == [
         "train@mask-0-0",
-        "predict@mask-0-0",
+        "predict@mask",
         "ensemble",
         "evaluate",
     ]
