@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from portrait18.core import arithmetic
+from portrait18.core import arithmetic, extras
 from portrait18.core.errors import cli_errors
 
 DESCRIPTION = """\
@@ -21,9 +21,24 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_serve(commands: argparse._SubParsersAction) -> None:
+    if extras.missing("serve"):
+        _add_missing(commands, "serve")
+        return
     from portrait18.server import command
 
     command.add_command(commands)
+
+
+def _add_missing(commands: argparse._SubParsersAction, name: str) -> None:
+    """Add a command whose packages are missing. It takes any arguments and names the packages."""
+    parser = commands.add_parser(
+        name,
+        help=f"needs more packages; portrait18 {name} names them",
+        add_help=False,
+        prefix_chars="\0",
+    )
+    parser.add_argument("arguments", nargs="*")
+    parser.set_defaults(run=lambda args: extras.require(name, f"portrait18 {name}"))
 
 
 #: Each adds a sub-parser whose `run` takes the parsed arguments and returns the exit status.

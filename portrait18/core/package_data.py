@@ -1,10 +1,30 @@
 """Data files of installed packages, found without importing the package and pinned by content."""
 
+from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from portrait18.core.errors import UserError
 from portrait18.core.files import file_digest
+
+
+@dataclass(frozen=True)
+class PackageFile:
+    """A data file of a package.
+
+    Attributes:
+        requirement: the package with its version, as pip takes it.
+        path: of the file below site-packages, with `/`.
+        sha256: of the file.
+    """
+
+    requirement: str
+    path: str
+    sha256: str
+
+    def locate(self) -> Path:
+        """Return the path of the installed file; see `package_file`."""
+        return package_file(self.requirement, self.path, self.sha256)
 
 
 def package_file(requirement: str, path: str, sha256: str) -> Path:

@@ -3,7 +3,6 @@
 import importlib.util
 from pathlib import Path
 
-import numpy as np
 import torch
 
 
@@ -64,26 +63,3 @@ def to_squares(boxes: torch.Tensor) -> torch.Tensor:
     side = sides.amax(1, keepdim=True)
     corner = boxes[:, :2] + sides * 0.5 - side * 0.5
     return torch.cat([corner, corner + side], 1)
-
-
-def drop_nested(boxes: np.ndarray, scores: np.ndarray, threshold: float) -> np.ndarray:
-    """Apply non-maximum suppression to boxes that lie inside others.
-
-    Args:
-        boxes: float32 (C, 4), of one photo; both corner pixels belong to a box.
-        scores: float32 (C,).
-        threshold: share of the smaller box that may overlap a box with a higher score.
-
-    Returns:
-        Rows that are kept, highest score first, int64.
-    """
-    area = (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
-    left, kept = np.argsort(scores), []
-    while left.size:
-        best, left = left[-1], left[:-1]
-        kept.append(best)
-        low = np.maximum(boxes[best, :2], boxes[left, :2])
-        high = np.minimum(boxes[best, 2:], boxes[left, 2:])
-        shared = np.maximum(0, high - low + 1).prod(1)
-        left = left[shared / np.minimum(area[best], area[left]) <= threshold]
-    return np.array(kept, np.int64)

@@ -1,13 +1,17 @@
 """Faces of a photo: batched detection, and the choice of one face."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 
-from portrait18.cropping.mtcnn import Faces, Mtcnn
+from portrait18.cropping.cascade import Faces
 from portrait18.cropping.yunet import YuNet
+
+if TYPE_CHECKING:  # PyTorch takes seconds to import and need not be installed
+    import torch
 
 #: Score thresholds of P-, R- and O-Net: the default ones, and those of a second attempt. Masks hide
 #: features of the face: with the default thresholds, 1 of 15 masked faces is missed.
@@ -56,17 +60,18 @@ class Detector:
 
     Args:
         min_face: smallest face as a share (0 to 1) of the photo's shorter side.
-        device: where MTCNN runs; YuNet runs on the CPU.
+        device: where PyTorch runs MTCNN; None: ONNX Runtime runs it on the CPU. YuNet always runs
+            on the CPU.
         method: `crop.method`.
 
     Attributes:
         searches: names of the searches; each is for photos without a face in the ones before.
     """
 
-    def __init__(self, min_face: float, device: torch.device, method: str = "mtcnn"):
+    def __init__(self, min_face: float, device: torch.device | None, method: str = "mtcnn"):
         self.min_face = min_face
         self.searches = SEARCHES[method]
-        self.mtcnn = Mtcnn(device) if "mtcnn" in self.searches else None
+        self.mtcnn = _mtcnn(device) if "mtcnn" in self.searches else None
         self.yunet = YuNet() if "yunet" in self.searches else None
 
     def __call__(self, batch: np.ndarray, search: str) -> list[list[Face]]:
@@ -85,6 +90,16 @@ class Detector:
         first = search == self.searches[0]
         threshold = YUNET_THRESHOLD if first else YUNET_RETRY_THRESHOLD
         return [_faces(self.yunet(photo, smallest, threshold)) for photo in batch]
+
+
+def _mtcnn(device: torch.device | None) -> Callable[..., list[Faces]]:
+    if device is None:
+        from portrait18.cropping.mtcnn_onnx import OnnxMtcnn
+
+        return OnnxMtcnn()
+    from portrait18.cropping.mtcnn import Mtcnn
+
+    return Mtcnn(device)
 
 
 def _faces(found: Faces) -> list[Face]:

@@ -17,26 +17,10 @@ from torch import nn
 
 from portrait18.core.device import full_precision
 from portrait18.cropping import mtcnn_networks
-from portrait18.cropping.boxes import apply_offsets, batched_nms, drop_nested, to_squares
+from portrait18.cropping.boxes import apply_offsets, batched_nms, to_squares
+from portrait18.cropping.cascade import CELL, STRIDE, Faces, scales, sorted_faces
 from portrait18.cropping.integral import area_pool, integral_images
 from portrait18.cropping.mtcnn_networks import CascadeNetwork
-
-SCALE_STEP = 0.709  # ratio of neighboring scales, as in the paper
-CELL, STRIDE = 12, 2  # pixels: receptive field of P-Net, and distance of neighboring outputs
-
-
-class Faces(NamedTuple):
-    """Faces of one photo, largest first.
-
-    Attributes:
-        boxes: float32 (F, 4), x0, y0, x1, y1 in pixels.
-        scores: float32 (F,), 0 to 1.
-        points: float32 (F, 5, 2), pixels: left eye, right eye, nose, left and right mouth corner.
-    """
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    points: np.ndarray
 
 
 class Candidates(NamedTuple):
@@ -155,7 +139,7 @@ class Mtcnn:
         boxes = apply_offsets(found.boxes, found.offsets, 1)
         faces = Faces(*(values.cpu().numpy() for values in (boxes, found.scores, points)))
         photo_index = found.photo.cpu().numpy()
-        return [_sorted_faces(faces, photo_index == i) for i in range(len(photos))]
+        return [sorted_faces(faces, photo_index == i) for i in range(len(photos))]
 
     def _propose(
         self, integrals: torch.Tensor, smallest: float, threshold: float
@@ -165,7 +149,7 @@ class Mtcnn:
         full = torch.tensor([[0, 0, width, height]], device=self.device).expand(count, 4)
         photos = torch.arange(count, device=self.device)
         parts, levels = [], []
-        for level, scale in enumerate(_scales(min(height, width), smallest)):
+        for level, scale in enumerate(scales(min(height, width), smallest)):
             size = (int(height * scale + 1), int(width * scale + 1))
             offsets, probabilities = self.pnet(area_pool(integrals, photos, full, size))
             scores = probabilities[:, 1]
@@ -214,28 +198,3 @@ def _pad_batch(net: nn.Module, multiple: int) -> None:
         return outputs[:count]
 
     net.forward = padded
-
-
-def _scales(side: int, smallest: float) -> list[float]:
-    """Return the scales of a photo whose shorter side has `side` pixels; at least one."""
-    scales = [CELL / smallest]
-    left = side * scales[0] * SCALE_STEP
-    while left >= CELL:
-        scales.append(scales[-1] * SCALE_STEP)
-        left *= SCALE_STEP
-    return scales
-
-
-def _sorted_faces(faces: Faces, selected: np.ndarray) -> Faces:
-    """Return one photo's faces without boxes inside others, largest first.
-
-    Args:
-        faces: faces of all photos.
-        selected: bool (F,), which of them belong to the photo.
-    """
-    rows = np.flatnonzero(selected)
-    if len(rows) > 1:  # of two nested boxes, the one with the higher score stays
-        rows = rows[drop_nested(faces.boxes[rows], faces.scores[rows], 0.7)]
-    sides = faces.boxes[rows, 2:] - faces.boxes[rows, :2]
-    rows = rows[np.argsort(sides[:, 0] * sides[:, 1])[::-1]]
-    return Faces(*(values[rows] for values in faces))

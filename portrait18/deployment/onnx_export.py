@@ -1,6 +1,7 @@
 """Export a trained network to ONNX for programs without PyTorch.
 
-Equal networks give equal bytes.
+Equal networks give equal bytes. `python -m portrait18.deployment.onnx_export` writes MTCNN's
+networks, which are part of this package.
 """
 
 import logging
@@ -10,8 +11,12 @@ from typing import cast
 
 import torch
 from torch import nn
+from torch.export import Dim
 
 from portrait18.core.files import atomic_write
+from portrait18.cropping import mtcnn_networks
+from portrait18.cropping.cascade import CELL
+from portrait18.cropping.mtcnn_onnx import NETWORKS
 from portrait18.models.backbones import Network
 from portrait18.models.inference import Model
 
@@ -51,15 +56,53 @@ def write(model: Model, flip: bool, path: str | Path) -> None:
     size = model.params.image_size
     crops = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     names = ["probabilities", "years"][: 2 if model.target.years else 1]
+    _export(_ExportModule(model, flip), "crops", crops, {0: Dim("N")}, names, path)
+
+
+def write_mtcnn(folder: Path) -> None:
+    """Write P-, R- and O-Net of facenet-pytorch for `portrait18.cropping.mtcnn_onnx`.
+
+    Input `photos`: float (N, 3, H, W), of any size for P-Net, 24 px for R-Net, 48 px for O-Net.
+    Outputs as of facenet-pytorch: `offsets`, `points` (O-Net only), `probabilities`.
+    """
+    sides = {2: Dim("H", min=CELL), 3: Dim("W", min=CELL)}
+    refined = ["offsets", "points", "probabilities"]
+    for net, size, free, names in (
+        (mtcnn_networks.pnet, (40, 50), sides, refined[::2]),
+        (mtcnn_networks.rnet, (24, 24), {}, refined[::2]),
+        (mtcnn_networks.onet, (48, 48), {}, refined),
+    ):
+        path = folder / f"{net.__name__}.onnx"
+        _export(net(), "photos", torch.zeros(2, 3, *size), {0: Dim("N"), **free}, names, path)
+
+
+def _export(
+    module: nn.Module,
+    name: str,
+    example: torch.Tensor,
+    free: dict[int, Dim],
+    outputs: list[str],
+    path: str | Path,
+) -> None:
+    """Write a module as ONNX.
+
+    Args:
+        module: what to write.
+        name: of its input.
+        example: one input; no dimension is 1.
+        free: dimensions of the input that may have any size.
+        outputs: names of its outputs.
+        path: file to write.
+    """
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the exporter's own use of PyTorch
         program = torch.onnx.export(
-            _ExportModule(model, flip).eval(),
-            (crops,),
-            input_names=["crops"],
-            output_names=names,
-            dynamic_shapes={"crops": {0: torch.export.Dim("N")}},
+            module.eval(),
+            (example,),
+            input_names=[name],
+            output_names=outputs,
+            dynamic_shapes=(free,),
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
@@ -86,3 +129,7 @@ def _remove_metadata(proto):
         part.ClearField("doc_string")
         part.ClearField("metadata_props")
     return proto
+
+
+if __name__ == "__main__":
+    write_mtcnn(NETWORKS)

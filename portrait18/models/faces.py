@@ -8,7 +8,7 @@ from torch import nn
 
 from portrait18.dataset import alignment
 from portrait18.dataset.alignment import Square, within_crop
-from portrait18.models import dlib_resnet, sface
+from portrait18.models import dlib_resnet, dlib_weights, sface, sface_weights
 from portrait18.models.resample import Resample
 
 State = dict[str, torch.Tensor]
@@ -57,11 +57,11 @@ def _inception_resnet_download() -> State:
 
 
 FACE_BACKBONES = {
-    "sface": FaceBackbone(sface.SFace, alignment.ARCFACE, sface.SIZE),
-    "sface_middle": FaceBackbone(sface.SFaceMiddle, alignment.ARCFACE, sface.SIZE),
-    "dlib_resnet": FaceBackbone(dlib_resnet.DlibResNet, alignment.DLIB_CHIP, dlib_resnet.SIZE),
+    "sface": FaceBackbone(sface.SFace, alignment.ARCFACE, sface_weights.SIZE),
+    "sface_middle": FaceBackbone(sface.SFaceMiddle, alignment.ARCFACE, sface_weights.SIZE),
+    "dlib_resnet": FaceBackbone(dlib_resnet.DlibResNet, alignment.DLIB_CHIP, dlib_weights.SIZE),
     "dlib_resnet_middle": FaceBackbone(
-        dlib_resnet.DlibResNetMiddle, alignment.DLIB_CHIP, dlib_resnet.SIZE
+        dlib_resnet.DlibResNetMiddle, alignment.DLIB_CHIP, dlib_weights.SIZE
     ),
     "inception_resnet_v1": FaceBackbone(
         _inception_resnet, _FACENET, size=160, hub=_inception_resnet_download

@@ -19,7 +19,7 @@ from portrait18.models.folding import fold_batchnorm
 from portrait18.models.frozen import FrozenBackbone, StandardizedHead
 from portrait18.models.model_files import ModelFile, read_model, write_model
 from portrait18.models.targets import Target, make_target
-from portrait18.models.views import CropArray, resize, to_device
+from portrait18.models.views import CropArray, center_crop, resize, to_device
 
 #: Backbone, views and first row of a batch -> features of the batch.
 FeatureCache: TypeAlias = dict[tuple[FrozenBackbone, tuple[View, ...], int], np.ndarray]
@@ -182,12 +182,6 @@ def _load_frozen(
     return FrozenModel(network, target, file.params, file.crop, used, shown)
 
 
-def _center_crop(crops: np.ndarray, scale: float) -> np.ndarray:
-    side = crops.shape[1]
-    margin = round(side * (1 - scale) / 2)
-    return crops[:, margin : side - margin, margin : side - margin]
-
-
 @torch.inference_mode()
 @full_precision()
 def predict(
@@ -218,7 +212,7 @@ def predict(
         batch = contrast.equalize(batch, options.clahe)
         outputs = []
         for scale in options.tta_scales:
-            view = to_device(resize(_center_crop(batch, scale), options.image_size), device)
+            view = to_device(resize(center_crop(batch, scale), options.image_size), device)
             outputs += [network(v) for v in ([view, view.flip(3)] if options.flip else [view])]
         probabilities.append(torch.stack([target.probabilities(o) for o in outputs]).mean(0).cpu())
         if target.years:

@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from portrait18.dataset.alignment import Square
+from portrait18.models.interpolation import interpolation_matrix
 
 
 class Resample(nn.Module):
@@ -30,7 +31,7 @@ class Resample(nn.Module):
         self.region = region
         for name, start in (("columns", region.x0), ("rows", region.y0)):
             matrix = interpolation_matrix(start, region.side, input_size, size)
-            self.register_buffer(name, matrix, persistent=False)
+            self.register_buffer(name, torch.from_numpy(matrix), persistent=False)
 
     def forward(self, photos: torch.Tensor) -> torch.Tensor:
         """Return the resized region of each photo."""
@@ -44,28 +45,3 @@ class Resample(nn.Module):
     def _resize(self, photos: torch.Tensor) -> torch.Tensor:
         resized = F.linear(photos.contiguous(), self.columns)
         return F.linear(resized.transpose(2, 3), self.rows).transpose(2, 3)
-
-
-def interpolation_matrix(start: float, side: float, input_size: int, size: int) -> torch.Tensor:
-    """Return the weight of each input pixel in each output pixel, float32 (size, input_size).
-
-    The weight falls linearly with the distance of the pixels' centers, and is zero at one pixel of
-    the input or of the output, whichever is larger.
-
-    Args:
-        start: where the first output pixel begins, as a fraction of the input.
-        side: width of all output pixels, as a fraction of the input.
-        input_size: pixels of the input.
-        size: pixels of the output.
-    """
-    step = side * input_size / size
-    centers = start * input_size + step * (torch.arange(size, dtype=torch.float64) + 0.5) - 0.5
-    reach = max(step, 1.0)
-    first = int(centers[0] - reach) - 1
-    pixels = torch.arange(first, int(centers[-1] + reach) + 2)
-    weights = (1 - (pixels - centers[:, None]).abs() / reach).clamp(min=0)
-    weights = weights / weights.sum(1, keepdim=True)
-    matrix = torch.zeros(size, input_size, dtype=torch.float64)
-    # Pixels beyond the edge are those of the edge.
-    matrix.index_add_(1, pixels.clamp(0, input_size - 1), weights)
-    return matrix.float()

@@ -17,13 +17,10 @@ from portrait18.core.model_params import ModelParams
 from portrait18.dataset.classes import ALL, OLD_FROM, TASKS, YOUNG_BELOW, Task
 from portrait18.dataset.labels import class_index
 from portrait18.models.registry import Registry
+from portrait18.models.target_scale import LOG_VARIANCE, MAX_YEARS, MEAN_YEARS, SCALE_YEARS
 
-#: Bounds of the log variance of target value: a standard deviation of 0.7 to 110 years.
-LOG_VARIANCE = (-6.0, 4.0)
-#: Target value regresses (years - 45) / 15, which is near 0 and of size 1.
-MEAN_YEARS, SCALE_YEARS = 45.0, 15.0
 #: The years that target distribution gives a probability each, and target rank a threshold each.
-YEARS = torch.arange(0.0, 101.0)
+YEARS = torch.arange(0.0, MAX_YEARS + 1.0)
 
 
 @dataclass(frozen=True)

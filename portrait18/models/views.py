@@ -1,13 +1,17 @@
 """Crops as networks see them: resized, and in fixed views in place of random augmentation."""
 
-from typing import Any, Protocol
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
-import torch
 
 from portrait18.core.feature_params import View
 from portrait18.dataset.warping import warp
+
+if TYPE_CHECKING:
+    import torch
 
 
 class CropArray(Protocol):
@@ -29,6 +33,13 @@ def resize(crops: np.ndarray, size: int) -> np.ndarray:
     return np.stack(
         [cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) for crop in crops]
     )
+
+
+def center_crop(crops: np.ndarray, scale: float) -> np.ndarray:
+    """Return the centers of crops (N, S, S, 3), with `scale` of their width."""
+    side = crops.shape[1]
+    margin = round(side * (1 - scale) / 2)
+    return crops[:, margin : side - margin, margin : side - margin]
 
 
 def apply(crops: np.ndarray, view: View, size: int) -> np.ndarray:
@@ -69,6 +80,8 @@ def _coarsen(crops: np.ndarray, resolution: float) -> np.ndarray:
 
 def to_device(photos: np.ndarray, device: torch.device) -> torch.Tensor:
     """Move uint8 (N, S, S, 3) to the device as uint8 (N, 3, S, S), channels last in memory."""
+    import torch  # only here: prediction without PyTorch uses the other functions
+
     tensor = torch.from_numpy(photos)
     if device.type == "cuda":
         tensor = tensor.pin_memory().to(device, non_blocking=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import logging
 import math
 import socket
@@ -49,10 +48,9 @@ def run(args: argparse.Namespace) -> int:
         UserError: no bundle, an invalid setting, or a port in use.
     """
     settings = load_settings(vars(args))
-    _check_packages()
     listener = bind(settings.host, settings.port)
     # Like PyTorch, these take too long to load for --help.
-    from portrait18.core.device import set_deterministic
+    from portrait18.deployment import engines
     from portrait18.server import logs
     from portrait18.server.app import create_app
     from portrait18.server.draining import DrainingServer
@@ -60,28 +58,17 @@ def run(args: argparse.Namespace) -> int:
 
     logs.configure()
     warnings.filterwarnings("ignore", module="PIL")  # its warnings quote the photos' metadata
-    set_deterministic()
+    engines.prepare(settings.engine)
     predictor = load(settings)
     card = model_card(predictor.manifest, settings.min_face)
-    app = create_app(predictor, settings, card, str(predictor.device))
+    device = str(predictor.device or "cpu (ONNX Runtime)")
+    app = create_app(predictor, settings, card, device)
     _print_address(listener, settings)
     chosen = title(choose(settings.bundle))
     print(f"{chosen}: {predictor.manifest.description()}", flush=True)
     with suppress(KeyboardInterrupt):  # uvicorn raises the signal that stopped it once more
         DrainingServer(uvicorn_config(app, settings), app).run([listener])
     return 0
-
-
-def _check_packages() -> None:
-    missing = [
-        name
-        for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
-        if importlib.util.find_spec(name) is None
-    ]
-    if missing:
-        raise UserError(
-            f"serving needs {', '.join(missing)}; install portrait18[serve], or run make serve"
-        )
 
 
 def _print_address(listener: socket.socket, settings: Settings) -> None:
@@ -148,7 +135,7 @@ def load(settings: Settings) -> Predictor:
             f"{folder} holds no bundle; run dvc repro export, name another with --bundle FOLDER, or"
             f" remove {OWN} for the starter model"
         )
-    predictor = portrait18.load(folder, min_face=settings.min_face)
+    predictor = portrait18.load(folder, min_face=settings.min_face, engine=settings.engine)
     predictor.detect([np.full((512, 384, 3), 127, np.uint8)])
     predictor.classify(np.zeros((1, predictor.crop_size, predictor.crop_size, 3), np.uint8))
     return predictor

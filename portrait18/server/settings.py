@@ -65,6 +65,12 @@ class Settings(BaseSettings):
         le=1,
         description="smallest face, as a share of the photo's shorter side (default: the bundle's)",
     )
+    engine: str | None = Field(
+        None,
+        pattern="^(torch|onnx)$",
+        description="what runs the networks: torch (PyTorch) or onnx (ONNX Runtime, without"
+        " PyTorch); default: torch if it is installed",
+    )
     api_key: SecretStr | None = Field(None, description="key that /predict and /metrics require")
 
     @field_validator("api_key", mode="before")

@@ -4,7 +4,8 @@ import torch
 from facenet_pytorch.models.utils.detect_face import nms_numpy
 from torchvision.ops import nms
 
-from portrait18.cropping.boxes import batched_nms, drop_nested
+from portrait18.cropping.boxes import batched_nms
+from portrait18.cropping.cascade import drop_nested
 
 
 @pytest.mark.parametrize("group", [0, 1, 31, 4000])

@@ -9,7 +9,7 @@ from dlib_reference import PATH, photos
 from torch.nn import functional as F
 
 from portrait18.core.errors import UserError
-from portrait18.models import dlib_resnet
+from portrait18.models import dlib_resnet, dlib_weights
 from portrait18.models.bundled import BUNDLED
 from portrait18.models.dlib_resnet import DlibResNet
 from portrait18.models.dlib_weights import read_dlib
@@ -113,6 +113,6 @@ def test_random_damage_never_raises_another_error(file, tmp_path):
 
 def test_another_network_is_rejected(file, monkeypatch):
     layers = read_dlib(file)
-    monkeypatch.setattr(dlib_resnet, "read_dlib", lambda path: layers[:-1])
+    monkeypatch.setattr(dlib_weights, "read_dlib", lambda path: layers[:-1])
     with pytest.raises(UserError, match="layers of another network"):
         dlib_resnet.read_state(file)
