@@ -12,7 +12,7 @@ class OnnxNetwork:
 
     Args:
         source: an ONNX file, or its content.
-        name: of the network, for messages.
+        name: of the network, for messages; by default the file's.
 
     Raises:
         UserError: a damaged file, or one that ONNX Runtime does not support.
@@ -26,7 +26,8 @@ class OnnxNetwork:
         # Threads that wait would else spin, which multiplies the CPU time if a core is shared.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3  # errors; warnings are about optimizations
-        model = source if isinstance(source, bytes) else str(source)
+        model: Any = source if isinstance(source, bytes) else str(source)
+        name = name or str(source)
         try:
             self._session = onnxruntime.InferenceSession(
                 model, options, providers=["CPUExecutionProvider"]
@@ -34,7 +35,7 @@ class OnnxNetwork:
         except Exception as error:  # ONNX Runtime's exceptions have no common base
             reason = str(error).splitlines()[0]
             raise UserError(
-                f"{name or source} is no network that ONNX Runtime can run ({reason}); export or"
+                f"{name} is no network that ONNX Runtime can run ({reason}); export or"
                 " copy it again"
             ) from None
         self._input = self._session.get_inputs()[0].name

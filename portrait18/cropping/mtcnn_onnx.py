@@ -5,8 +5,9 @@ The networks in the folder `networks` are those of `portrait18.cropping.mtcnn`, 
 errors of the networks, below a tenth of a pixel.
 """
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -184,8 +185,8 @@ def _batched_nms(
     grid = np.rint(boxes.astype(np.float64) * 4096)
     grid += (group * (grid.max() - grid.min() + 1))[:, None]
     grid[:, 2:] -= grid[:, :2]
-    kept = cv2.dnn.NMSBoxes(grid, scores, 0.0, iou_threshold)
-    return np.asarray(kept, np.int64).ravel()
+    suppress: Callable[..., Any] = cv2.dnn.NMSBoxes  # its stub has no arrays
+    return np.asarray(suppress(grid, scores, 0.0, iou_threshold), np.int64).ravel()
 
 
 def _apply_offsets(boxes: np.ndarray, offsets: np.ndarray, one: int) -> np.ndarray:

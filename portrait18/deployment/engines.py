@@ -67,21 +67,21 @@ def prepare(engine: str | None) -> None:
 
 
 def load(
-    folder: Path, manifest: Manifest, engine: str, device: str | torch.device | None
+    folder: Path, manifest: Manifest, engine: str | None, device: str | torch.device | None
 ) -> tuple[Sequence[Network], torch.device | None]:
     """Load the networks of a bundle.
 
     Args:
         folder: of the bundle.
         manifest: content of its bundle.json.
-        engine: one of `ENGINES`.
+        engine: one of `ENGINES`, or None; see `choose`.
         device: where PyTorch runs them; None: a GPU if available.
 
     Returns:
         The networks, and the device; None with ONNX Runtime.
     """
     extractors: dict = {}  # networks share frozen backbones
-    if engine == "onnx":
+    if choose(engine, device) == "onnx":
         from portrait18.models import onnx_inference
 
         return [

@@ -195,14 +195,12 @@ def load(
 ) -> Predictor:
     """Load a bundle; see `portrait18.load`."""
     folder = Path(folder)
-    engine = engines.choose(engine, device)
     manifest = read_manifest(folder)
     try:
         ensemble_config.from_json(manifest.ensemble)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise corrupt(folder, error) from None
-    networks, used = engines.load(folder, manifest, engine, device)
-    return Predictor(manifest, networks, used, min_face)
+    return Predictor(manifest, *engines.load(folder, manifest, engine, device), min_face)
 
 
 def _batches(photos: Sequence[Photo], max_pixels: int) -> Iterator[list[DecodedPhoto]]:

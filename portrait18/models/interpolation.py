@@ -24,5 +24,6 @@ def interpolation_matrix(start: float, side: float, input_size: int, size: int) 
     weights = weights / weights.sum(1, keepdims=True)
     matrix = np.zeros((size, input_size))
     # Pixels beyond the edge are those of the edge.
-    np.add.at(matrix, (slice(None), pixels.clip(0, input_size - 1)), weights)
+    for pixel, weight in zip(pixels.clip(0, input_size - 1), weights.T, strict=True):
+        matrix[:, pixel] += weight
     return matrix.astype(np.float32)

@@ -88,7 +88,7 @@ def build(name: str, image_size: int, margin: float) -> bytes:
         for start in (region.x0, region.y0)
     )
     photos = graph.node("MatMul", rows, graph.node("MatMul", photos, columns.T))
-    mean = np.broadcast_to(np.float32(backbone.mean), 3).reshape(3, 1, 1)
+    mean = np.broadcast_to(np.array(backbone.mean, np.float32), 3).reshape(3, 1, 1)
     photos = graph.node("Div", graph.node("Sub", photos, mean), np.array(backbone.std, np.float32))
     return graph.serialize(backbone.build(graph, photos), backbone.width)
 
