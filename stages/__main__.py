@@ -7,7 +7,7 @@ from pathlib import Path
 try:
     import yaml
 
-    from portrait18.core import arithmetic
+    from portrait18.core import arithmetic, extras
     from portrait18.core.errors import UserError, cli_errors, exit_on_signals
     from portrait18.core.supervision import terminate_with_dvc
     from stages import _provenance
@@ -15,8 +15,8 @@ except ImportError as error:
     if error.name and error.name.split(".")[0] in ("portrait18", "stages"):
         raise
     sys.exit(
-        f"error: {sys.executable} lacks the package {error.name}; run . .venv/bin/activate, then"
-        " the same command again"
+        f"error: {sys.executable} lacks the package {error.name}; run . .venv/bin/activate (or"
+        " pip install '.[train]'), then the same command again"
     )
 
 
@@ -46,6 +46,7 @@ def main(argv: list[str]) -> None:
         raise UserError(
             f"{name!r} is not a stage; run python -m stages NAME with one of {', '.join(names())}"
         )
+    extras.require("train", "python -m stages")
     snapshot = _provenance.start(name)
     set_arithmetic()
     importlib.import_module(f"stages.{name}").main(*arguments)

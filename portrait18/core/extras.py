@@ -4,16 +4,17 @@ import importlib.util
 
 from portrait18.core.errors import UserError
 
-#: Extra of pyproject.toml -> modules that its code imports.
+_TORCH = ("facenet_pytorch", "timm", "torch", "torchvision")
+#: Extra of pyproject.toml -> the modules that its packages install.
 EXTRAS = {
-    "torch": ("facenet_pytorch", "timm", "torch", "torchvision"),
+    "torch": _TORCH,
     "train": (
-        *("albumentations", "cleanlab", "dvc", "facenet_pytorch", "jinja2", "matplotlib", "psutil"),
-        *("pytorch_grad_cam", "scipy", "sklearn", "timm", "torch", "torchvision"),
+        *("albumentations", "cleanlab", "dvc", "jinja2", "matplotlib", "psutil"),
+        *("pytorch_grad_cam", "scipy", "sklearn", *_TORCH),
     ),
     "serve": ("fastapi", "prometheus_client", "pydantic_settings", "python_multipart", "uvicorn"),
-    "importers": ("facenet_pytorch", "torch", "torchvision"),
-    "onnx": ("onnx", "onnxscript"),
+    "importers": _TORCH,
+    "onnx": ("onnx", "onnxscript", *_TORCH),
 }
 
 

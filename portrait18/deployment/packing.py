@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from portrait18.core import extras
 from portrait18.core.errors import UserError
 from portrait18.core.files import atomic_write, file_digest, write_json
 from portrait18.core.params import CropParams, ExportParams, PredictParams
@@ -79,8 +80,11 @@ def pack(folder: Path, inputs: BundleInputs) -> Manifest:
         inputs: what goes in.
 
     Raises:
-        UserError: the networks were trained on different crops.
+        UserError: the networks were trained on different crops, or the packages for the export as
+            ONNX are missing.
     """
+    if inputs.export.onnx:
+        extras.require("onnx", "export.onnx: true")
     shutil.rmtree(folder, ignore_errors=True)
     networks: list[NetworkEntry] = []
     crops: dict[Run, CropParams] = {}

@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from portrait18.core import extras
 from portrait18.core.errors import UserError, cli_errors, printable
 from portrait18.core.files import write_bytes
 from portrait18.dataset import inventory
@@ -188,6 +189,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and build the data set."""
     parser = _parser()
     args = parser.parse_args(argv)
+    extras.require("importers", "python -m portrait18.importers")
     _check(parser, args)
     prepared = _prepare(args)
     people, skipped = prepared.selection.people, prepared.selection.skipped

@@ -19,10 +19,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from portrait18.core.device import device
 from portrait18.core.errors import UserError
 from portrait18.core.files import atomic_write, write_json
-from portrait18.cropping.mtcnn import Mtcnn
 from portrait18.dataset import photos, tables
 from portrait18.dataset.classes import MASK_BY_STEM
 from portrait18.dataset.limits import MAX_PIXELS
@@ -106,6 +104,9 @@ def build(job: Job, skipped: dict[str, str]) -> pd.DataFrame:
         earlier = tables.read_user_csv(job.skipped_file, ["file", "reason"])
         reasons = zip(earlier.file, earlier.reason, strict=True)
         skipped.update((file, reason) for file, reason in reasons if reason in (NO_FACE, TURNED))
+    from portrait18.core.device import device
+    from portrait18.cropping.mtcnn import Mtcnn
+
     net = Mtcnn(device())
     with (
         ThreadPoolExecutor() as pool,
@@ -123,7 +124,11 @@ def build(job: Job, skipped: dict[str, str]) -> pd.DataFrame:
 
 
 def _build_batch(
-    job: Job, batch: pd.DataFrame, skipped: dict[str, str], net: Mtcnn, pool: ThreadPoolExecutor
+    job: Job,
+    batch: pd.DataFrame,
+    skipped: dict[str, str],
+    net: landmarks.Net,
+    pool: ThreadPoolExecutor,
 ) -> None:
     people = batch.to_dict("records")
     todo = [

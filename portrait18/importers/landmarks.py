@@ -1,12 +1,18 @@
 """Find the five points of each face, not rounded."""
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 
+from portrait18.cropping.cascade import Faces
 from portrait18.cropping.faces import THRESHOLDS, Face, choose
-from portrait18.cropping.mtcnn import Mtcnn
+
+#: A detector like `mtcnn.Mtcnn`: photos, smallest face, thresholds -> faces of each photo.
+Net: TypeAlias = Callable[[np.ndarray, float, tuple[float, float, float]], list[Faces]]
 
 
-def find(net: Mtcnn, batch: list[np.ndarray], min_face: float) -> list[np.ndarray | None]:
+def find(net: Net, batch: list[np.ndarray], min_face: float) -> list[np.ndarray | None]:
     """Return the five points of the most plausible face of each photo.
 
     The network runs at its usual thresholds: lower ones find faces whose points are unreliable.

@@ -130,9 +130,10 @@ def run(*arguments) -> tuple[int, str]:
     find = mock.patch.object(
         building.landmarks, "find", lambda net, batch, least: [POINTS] * len(batch)
     )
+    net = mock.patch("portrait18.cropping.mtcnn.Mtcnn")
     quiet = contextlib.redirect_stdout(io.StringIO())
     try:
-        with find, mock.patch.object(building, "Mtcnn"), quiet, contextlib.redirect_stderr(printed):
+        with find, net, quiet, contextlib.redirect_stderr(printed):
             main([str(a) for a in arguments])
     except SystemExit as end:
         return end.code, printed.getvalue()
