@@ -149,8 +149,8 @@ def area_pool(
     height, width = size
     columns = _cells(boxes[:, 0], boxes[:, 2], width)
     rows = _cells(boxes[:, 1], boxes[:, 3], height)
-    row_start = photo[:, None] * integrals.shape[1] + rows.reshape(len(photo), -1)
-    index = row_start[:, :, None] * integrals.shape[2] + columns.reshape(len(photo), 1, -1)
+    row_start = photo[:, None] * integrals.shape[1] + rows.reshape(-1, 2 * height)
+    index = row_start[:, :, None] * integrals.shape[2] + columns.reshape(-1, 1, 2 * width)
     corners = integrals.reshape(-1, 3)[index].reshape(len(photo), height, 2, width, 2, 3)
     down = corners[:, :, 1] - corners[:, :, 0]
     total = (down[:, :, :, 1] - down[:, :, :, 0]).astype(np.float32)

@@ -32,6 +32,14 @@ def test_small_batches_of_candidates_change_nothing(monkeypatch):
         np.testing.assert_allclose(one.boxes, other.boxes, atol=0.01)
 
 
+def test_photos_without_any_candidate():
+    gray = np.full((2, 120, 90, 3), 127, np.uint8)
+    expected = mtcnn.Mtcnn(torch.device("cpu"))(gray, 40, THRESHOLDS)
+    for found, wanted in zip(mtcnn_onnx.OnnxMtcnn()(gray, 40, THRESHOLDS), expected, strict=True):
+        assert [values.shape for values in found] == [values.shape for values in wanted]
+        assert found.points.shape == (0, 5, 2)
+
+
 def test_a_detector_without_a_device_needs_no_pytorch():
     detector = faces.Detector(0.2, None)
     assert isinstance(detector.mtcnn, mtcnn_onnx.OnnxMtcnn)
