@@ -124,6 +124,9 @@ def progress(project) -> dict[str, int]:
         found[f"{stage.replace('-', '@', 1)} {fold}-{seed} {split}"] = photos
     for path in (project.root / ".resume").glob("[!.]*-*-*.pt"):
         found[f"train@{path.stem}"] = len(torch.load(path, weights_only=True)["history"])
+    for path in (project.root / ".resume").glob("features-*.jsonl"):
+        photos = sum(count for count, *_ in journal_entries(path))
+        found[path.stem.replace("-", "@", 1)] = photos
     return {stage: done for stage, done in found.items() if done}
 
 
@@ -150,7 +153,11 @@ def check(output: str, left: dict[str, int], epochs: Counter, finished: bool) ->
     """
     ran = outputs_by_stage(output)
     for n, (stage, text) in enumerate(ran):
-        resumed = {f"{stage} {split}".rstrip(): int(done) for split, done in RESUMING.findall(text)}
+        in_name = stage.startswith("features")  # the stage's name ends in its split
+        resumed = {
+            f"{stage} {split * (not in_name)}".rstrip(): int(done)
+            for split, done in RESUMING.findall(text)
+        }
         expected = {key: done for key, done in left.items() if key.split()[0] == stage}
         assert resumed.items() <= expected.items(), f"{stage}: {resumed}, expected {expected}"
         if finished or n + 1 < len(ran):

@@ -2,6 +2,7 @@
 
 import random
 import re
+import shutil
 from collections import Counter
 
 import pytest
@@ -15,6 +16,7 @@ from interruption import (
     progress,
     repair,
 )
+from small_params import FROZEN
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.timeout(7200)]  # a busy machine is slow
 SEED = 18
@@ -38,7 +40,7 @@ def wait_and_kill(
     while after_progress and not ended and done() == before:
         ended = repro.prints_within(RUNNING.search, 0.02)
     # A stage that imports PyTorch takes about four times as long to start as DVC.
-    longest = {True: 0.3, False: 6.0}[after_progress] if kind != "evaluate" else 0.8
+    longest = {True: 0.3, False: 6.0}[after_progress] if kind not in ("evaluate", "fit") else 0.8
     if not ended:
         repro.prints_within(RUNNING.search, rng.uniform(0, longest) * repro.startup_seconds)
     repro.kill()
@@ -93,3 +95,53 @@ def test_twenty_kills_cost_at_most_the_current_epoch_chunk_or_batch(finished, fr
     assert project.repro() == []
     assert progress(project) == {}, "progress is removed once a later stage has run"
     assert not list(project.root.rglob(".*.part*")), "no temporary file is left"
+
+
+def kill_after_the_weights(repro: Repro, weights) -> None:
+    """Kill a fit that has written its weights, before its predictions if possible."""
+    ended = False
+    while not ended and not list(weights.glob("*.safetensors")):
+        ended = repro.prints_within(RUNNING.search, 0.02)
+    repro.kill()
+
+
+def test_killed_features_and_fits_end_with_the_same_bytes(project):
+    project.set_params(FROZEN)
+    project.set_params({"features": {"batch_size": 2}})
+    rng, left, resumed = random.Random(SEED), {}, Counter()
+    for kind, moment in (
+        ("features", "progress"),
+        ("features", "progress"),
+        ("fit", "start"),
+        ("fit", "weights"),
+    ):
+        repro = Repro(project, "fit@gender", "fit@age-class")
+        at = repro.wait_for(
+            lambda line, kind=kind: (m := RUNNING.search(line)) and m[2] == kind and m
+        )
+        assert at, repro.output()
+        if moment == "weights":
+            kill_after_the_weights(repro, project.root / "models/trained" / at[1].split("@")[1])
+        else:
+            wait_and_kill(repro, project, at, rng, moment == "progress")
+        check(repro.output(), left, Counter(), finished=False)
+        resumed += resumed_kinds(repro.output())
+        left = progress(project)
+        print(f"killed {outputs_by_stage(repro.output())[-1][0]}, progress left: {left}")
+        if needs_repair(repro.output()):
+            repair(project)
+    output = project.run("dvc", "repro", "fit@gender", "fit@age-class", check=False)
+    if needs_repair(output):
+        repair(project)
+        output = project.run("dvc", "repro", "fit@gender", "fit@age-class")
+    check(output, left, Counter(), finished=True)
+    resumed += resumed_kinds(output)
+    assert resumed["features"] >= 1, resumed
+    assert not list(project.root.rglob(".*.part*")), "no temporary file is left"
+
+    lock = (project.root / "dvc.lock").read_bytes()
+    shutil.rmtree(project.root / ".resume")
+    stages = [stage for stage in project.lock() if stage.startswith(("features", "fit"))]
+    assert len(stages) == 4
+    project.run("dvc", "repro", "--force", "-s", *stages)
+    assert (project.root / "dvc.lock").read_bytes() == lock
