@@ -66,7 +66,7 @@ def run_stages(root: Path, cpu: str | None, groups: list[str], *flags: str) -> d
     Args:
         root: folder of the project.
         cpu: model that qemu emulates; None runs natively.
-        groups: for each process, its stages: `train mask 0 0;predict mask 0 0`.
+        groups: for each process, its stages: `train mask 0 0;predict mask`.
         flags: `--plain-kernels` keeps PyTorch's own kernels.
 
     Returns:

@@ -33,14 +33,14 @@ PEOPLE, EVAL_PHOTOS = 10, 2
 SHORT = [
     "check;label;split;crop train;crop eval;train all 0 0;train age-value 0 0"
     ";features tf_efficientnet_lite0 train;features tf_efficientnet_lite0 eval;fit gender"
-    ";predict all 0 0;predict age-value 0 0;ensemble;audit",
+    ";predict all;predict age-value;ensemble;audit",
 ]
 CHAIN = [
     "check;label;split;crop train;crop eval;train all 0 0;train age-value 0 0",
     "features tf_efficientnet_lite0 train;features tf_efficientnet_lite0 eval;fit gender",
-    "predict all 0 0;predict age-value 0 0;pseudo_label all 0",
+    "predict all;predict age-value;pseudo_label all 0",
     "train all 0 0 2",
-    "predict all 0 0 2;ensemble;evaluate;audit;submit;export",
+    "predict all 2;ensemble;evaluate;audit;submit;export",
 ]
 #: Crops by YuNet and five points: MTCNN takes 3 s a photo under emulation and has its own test.
 PARAMS = merge(

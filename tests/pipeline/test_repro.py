@@ -53,7 +53,7 @@ def test_a_forced_repro_writes_the_same_bytes(project):
     outputs = {out["path"] for stage in stages.values() for out in stage["outs"]}
     assert outputs >= {
         "models/trained/mask/0-0.safetensors",
-        "data/predictions/round1/mask/0-0.csv",
+        "data/predictions/round1/mask",
         "data/submission.csv",
     }
     shutil.rmtree(project.root / ".resume")  # else the crops would be reused
