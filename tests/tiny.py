@@ -104,6 +104,7 @@ def crop_params(**changes) -> CropParams:
         "align": "eyes",
         "min_face": 0.2,
         "batch_size": 4,
+        "rotate": False,
     }
     return CropParams.model_validate({**usual, **changes})
 

@@ -73,6 +73,7 @@ class CropParams(Section):
     align: Annotated[Align, BeforeValidator(_no_longer_bool)]
     min_face: Float = Field(gt=0, le=1)
     batch_size: Int = Field(ge=1)
+    rotate: bool = False  # the crops of older models and bundles, whose description lacks it
 
 
 def _command(value: object) -> object:

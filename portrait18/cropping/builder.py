@@ -7,9 +7,10 @@
     <set>_context.npy   int8 (N, 144): descriptors of what surrounds the face, see
                         `portrait18.cropping.context`
 
-`found` is the source of the box: `mtcnn`, `retry` (lower thresholds), `yunet`, `person` (median box
-of the person's other photos), `median` (of the whole set), `center` (central square, if the params
-ask for it) or `none` (the photo cannot be decoded; a gray crop keeps its row).
+`found` is the source of the box: `mtcnn`, `retry` (lower thresholds), `yunet`, `rotated` (on the
+photo turned upright; box, tilt and points are those in the photo as it is), `person` (median box of
+the person's other photos), `median` (of the whole set), `center` (central square, if the params ask
+for it) or `none` (the photo cannot be decoded; a gray crop keeps its row).
 """
 
 import io

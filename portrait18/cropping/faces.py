@@ -85,11 +85,11 @@ class Detector:
         smallest = max(20, self.min_face * min(batch.shape[1:3]))
         if self.mtcnn and search != "yunet":
             thresholds = RETRY_THRESHOLDS if search == "retry" else THRESHOLDS
-            return [_faces(found) for found in self.mtcnn(batch, smallest, thresholds)]
+            return [rounded(found) for found in self.mtcnn(batch, smallest, thresholds)]
         assert self.yunet
         first = search == self.searches[0]
         threshold = YUNET_THRESHOLD if first else YUNET_RETRY_THRESHOLD
-        return [_faces(self.yunet(photo, smallest, threshold)) for photo in batch]
+        return [rounded(self.yunet(photo, smallest, threshold)) for photo in batch]
 
 
 def _mtcnn(device: torch.device | None) -> Callable[..., list[Faces]]:
@@ -102,7 +102,7 @@ def _mtcnn(device: torch.device | None) -> Callable[..., list[Faces]]:
     return Mtcnn(device)
 
 
-def _faces(found: Faces) -> list[Face]:
+def rounded(found: Faces) -> list[Face]:
     """Round the detector's output, so that the CSV holds enough digits to repeat the crop."""
     faces = []
     for box, score, points in zip(*found, strict=True):

@@ -10,7 +10,7 @@ from portrait18.cropping.faces import Face
 from portrait18.cropping.processing import PhotoReader, make_record, thread_pool
 from portrait18.cropping.reuse import Work
 from portrait18.cropping.spool import PixelSpool
-from portrait18.cropping.summary import DETECTED
+from portrait18.cropping.summary import UPRIGHT
 
 GRAY = 127  # crop of a photo that cannot be decoded: the middle of the networks' input range
 _NO_FACES = [[0.25, 0.25, 0.75, 0.75]]
@@ -32,7 +32,7 @@ class MedianBoxes:
         for folder, (width, height), (source, *face, _) in zip(
             folders, self.sizes, records, strict=True
         ):
-            if source in DETECTED:
+            if source in UPRIGHT:
                 x0, y0, x1, y1 = face[:4]
                 box = [x0 / width, y0 / height, x1 / width, y1 / height]
                 boxes.setdefault(folder, []).append(box)

@@ -17,7 +17,7 @@ import torch
 
 from portrait18.core.errors import UserError
 from portrait18.core.params import CropParams
-from portrait18.cropping import context, faces, framing
+from portrait18.cropping import context, faces, framing, rotation
 from portrait18.cropping.faces import Face
 from portrait18.cropping.reuse import photo_keys
 from portrait18.cropping.spool import PixelSpool
@@ -109,6 +109,7 @@ class ChunkProcessor:
         self.read = PhotoReader(inventory)
         self.keys = photo_keys(inventory)
         self.detector = faces.Detector(params.min_face, device, params.method)
+        self.turn_finder = rotation.TurnFinder() if params.rotate else None
         self.turn: AbstractContextManager = nullcontext()
         self.initializer: Callable | None = None
         if device.type == "cpu":
@@ -146,30 +147,34 @@ class ChunkProcessor:
         with self.turn:
             found = self._find(decoded)
         return [
-            self._crop(row, photo, face, source)
-            for row, photo, (face, source) in zip(batch, decoded, found, strict=True)
+            self._crop(row, photo, *chosen)
+            for row, photo, chosen in zip(batch, decoded, found, strict=True)
         ]
 
-    def _find(self, decoded: list[np.ndarray | None]) -> list[tuple[Face | None, str]]:
-        """Return the chosen face of each photo and its source."""
+    def _find(self, decoded: list[np.ndarray | None]) -> list[tuple[Face | None, str, int]]:
+        """Return the chosen face of each photo, its source and the turn of `rotation.Found`."""
         if self.params.method == "center":
             return [
-                (None, "none") if photo is None else (faces.center(photo), "center")
+                (None, "none", 0) if photo is None else (faces.center(photo), "center", 0)
                 for photo in decoded
             ]
-        found = faces.find(self.detector, decoded, self.params.batch_size)
+        found = rotation.find(self.detector, decoded, self.params.batch_size, self.turn_finder)
         return [
-            (None if photo is None else faces.choose(candidates, *photo.shape[1::-1]), source)
-            for photo, (candidates, source) in zip(decoded, found, strict=True)
+            (None if photo is None else f.choose(photo), f.source, f.turn)
+            for photo, f in zip(decoded, found, strict=True)
         ]
 
-    def _crop(self, row: int, photo: np.ndarray | None, face: Face | None, source: str) -> Crop:
-        record = make_record(source, face, photo)
+    def _crop(
+        self, row: int, photo: np.ndarray | None, face: Face | None, source: str, turn: int
+    ) -> Crop:
         if photo is None or face is None:
             if photo is not None:
                 self.spool.save(self.keys[row], photo)
-            return Crop(row, record, None)
-        return Crop(row, record, framing.cut(photo, face, source, self.params))
+            return Crop(row, make_record(source, face, photo), None)
+        upright = rotation.turned_photo(photo, turn)
+        record = make_record(source, face, upright)
+        record[1:-1] = rotation.turn_back(face, turn, *upright.shape[1::-1])
+        return Crop(row, record, framing.cut(upright, face, source, self.params))
 
 
 def make_record(source: str, face: Face | None, photo: np.ndarray | None) -> list:

@@ -6,8 +6,10 @@ import pandas as pd
 from portrait18.dataset.classes import MASK
 
 #: Values of the column `found`, see `portrait18.cropping.builder`, from detected to unknown.
-SOURCES = ("mtcnn", "retry", "yunet", "person", "median", "center", "none")
-DETECTED = ("mtcnn", "retry", "yunet")
+SOURCES = ("mtcnn", "retry", "yunet", "rotated", "person", "median", "center", "none")
+#: Boxes of upright photos, of which medians are taken; a rotated photo's box is elsewhere.
+UPRIGHT = ("mtcnn", "retry", "yunet")
+DETECTED = (*UPRIGHT, "rotated")
 
 
 def summarize(table: pd.DataFrame, inventory: pd.DataFrame) -> dict:

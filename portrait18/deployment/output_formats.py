@@ -21,6 +21,7 @@ COLUMNS += [column for task in TASKS.values() for column in task.columns] + ["ye
 _FOUND_NOTES = {
     "retry": ", found at lower thresholds",
     "yunet": ", found by YuNet",
+    "rotated": ", found after rotation",
     "median": ", no face found: assumed",
 }
 

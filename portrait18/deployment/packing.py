@@ -17,7 +17,7 @@ from portrait18.core.errors import UserError
 from portrait18.core.files import atomic_write, file_digest, write_json
 from portrait18.core.params import CropParams, ExportParams, PredictParams
 from portrait18.core.runs import Run
-from portrait18.cropping.summary import DETECTED
+from portrait18.cropping.summary import UPRIGHT
 from portrait18.dataset.classes import CLASS_NAMES, TASKS
 from portrait18.deployment import onnx_export
 from portrait18.deployment.bundle import MANIFEST, Manifest, NetworkEntry, TrainingSet
@@ -62,7 +62,7 @@ def median_box(table: pd.DataFrame, inventory: pd.DataFrame) -> tuple[float, ...
         table: table of the crop store.
         inventory: width and height of the same photos.
     """
-    found = table.found.isin(DETECTED).to_numpy()
+    found = table.found.isin(UPRIGHT).to_numpy()
     if not found.any():
         return DEFAULT_BOX
     sizes = inventory[["width", "height", "width", "height"]].to_numpy(float)

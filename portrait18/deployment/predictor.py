@@ -12,8 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from portrait18.core.errors import printable
-from portrait18.cropping import faces, framing
-from portrait18.cropping.faces import Face
+from portrait18.cropping import faces, framing, rotation
 from portrait18.dataset import photos as photo_files
 from portrait18.dataset.classes import ALL, TASKS
 from portrait18.dataset.limits import MAX_PIXELS, MIN_SIDE
@@ -67,6 +66,7 @@ class Predictor:
         if not 0 < min_face <= 1:
             raise ValueError(f"min_face = {min_face} must be above 0 and at most 1")
         self._detector = faces.Detector(min_face, device, manifest.crop.method)
+        self._turn_finder = rotation.TurnFinder() if manifest.crop.rotate else None
 
     @overload
     def predict(
@@ -126,22 +126,25 @@ class Predictor:
         if crop.method == "center":
             return [[self._detection(photo, faces.center(photo), "center")] for photo in photos]
         result = []
-        found_faces = faces.find(self._detector, photos, crop.batch_size)
-        for photo, (found, source) in zip(photos, found_faces, strict=True):
-            height, width = photo.shape[:2]
-            is_first = source == self._detector.searches[0]
-            if not is_first and (best := faces.choose(found, width, height)):
-                found = [best]
-            elif not found and assume_face:
-                box = np.multiply(self.manifest.median_box, (width, height, width, height))
-                x0, y0, x1, y1 = box.round(2).tolist()
-                found, source = [Face(x0, y0, x1, y1, 0.0, 0.0)], "median"
-            found = sorted(found, key=lambda face: (-face.side, face))
-            result.append([self._detection(photo, face, source) for face in found])
+        found_faces = rotation.find(self._detector, photos, crop.batch_size, self._turn_finder)
+        for photo, found in zip(photos, found_faces, strict=True):
+            all_faces, source = found.faces, found.source
+            if found.search != self._detector.searches[0] and (best := found.choose(photo)):
+                all_faces = [best]
+            elif not all_faces and assume_face:
+                box = np.multiply(self.manifest.median_box, photo.shape[1::-1] * 2)
+                all_faces = [faces.Face._make([*box.round(2).tolist(), 0.0, 0.0, ()])]
+                source = "median"
+            all_faces = sorted(all_faces, key=lambda face: (-face.side, face))
+            result.append([self._detection(photo, face, source, found.turn) for face in all_faces])
         return result
 
-    def _detection(self, photo: np.ndarray, face: Face, source: str) -> Detection:
-        return Detection(face, source, framing.cut(photo, face, source, self.manifest.crop))
+    def _detection(
+        self, photo: np.ndarray, face: faces.Face, source: str, turn: int = 0
+    ) -> Detection:
+        photo = rotation.turned_photo(photo, turn)
+        crop = framing.cut(photo, face, source, self.manifest.crop)
+        return Detection(rotation.turn_back(face, turn, *photo.shape[1::-1]), source, crop)
 
     def classify(self, crops: np.ndarray) -> CropPredictions:
         """Predict crops, which may come from several photos or requests.

@@ -63,10 +63,11 @@ class FaceResult(BaseModel):
     score: float = Field(
         description="confidence of the face detector", ge=0, le=1, examples=[0.999]
     )
-    found: Literal["mtcnn", "retry", "yunet", "median", "center"] = Field(
+    found: Literal["mtcnn", "retry", "yunet", "rotated", "median", "center"] = Field(
         description="mtcnn: at the default thresholds; retry: at lower thresholds, as masks often"
-        " need; yunet: by YuNet; center: the bundle uses the middle square of every photo; median:"
-        " no face found, the median box of the training photos"
+        " need; yunet: by YuNet; rotated: after the photo was turned upright; center: the bundle"
+        " uses the middle square of every photo; median: no face found, the median box of the"
+        " training photos"
     )
     class_id: int = Field(
         alias="class",

@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 import torch
 from cropped import BOXES, equal_files
+from PIL import Image
 from synthetic import REPO
-from tiny import crop_params
+from tiny import crop_params, demo_photo
 
 from portrait18.cropping import builder, context, faces, framing
 from portrait18.cropping.faces import Face
@@ -169,3 +170,26 @@ def test_chunks_of_large_photos_hold_fewer_photos(monkeypatch):
     table = pd.DataFrame({"width": sides, "height": sides})
     assert list(builder.chunk_bounds(table, 3)) == [(0, 3), (3, 5), (5, 6), (6, 7), (7, 9)]
     assert list(builder.chunk_bounds(table.iloc[:0], 3)) == []
+
+
+@pytest.mark.parametrize("align", ["none", "eyes", "five_points"])
+def test_crops_of_rotated_photos_are_those_of_the_upright_ones(build, tmp_path, align):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    photo = demo_photo()
+    for turn in range(4):
+        Image.fromarray(np.rot90(photo, turn)).save(folder / f"{turn}.png")
+    names = pd.DataFrame({"photo": [f"{turn}.png" for turn in range(4)]})
+    table = probe(names, folder, 10**6)[0]
+    pixels, rows = build(table, crop_params(align=align, rotate=True))
+    assert rows.found.tolist() == ["mtcnn", "rotated", "rotated", "rotated"]
+    assert all((pixels[turn] == pixels[0]).all() for turn in (1, 2, 3))
+    descriptors = np.load(tmp_path / "store/set_context.npy")
+    assert all((descriptors[turn] == descriptors[0]).all() for turn in (1, 2, 3))
+    height, width = photo.shape[:2]
+    box = rows.loc[0, ["x0", "y0", "x1", "y1"]].to_numpy(float)
+    x0, y0, x1, y1 = rows.loc[2, ["x0", "y0", "x1", "y1"]].to_numpy(float)
+    np.testing.assert_allclose([width - x1, height - y1, width - x0, height - y0], box, atol=0.01)
+    assert abs(rows.tilt[2]) > 170, "the tilt in the photo as it is"
+    _, rows = build(table, crop_params(align=align), to="without")
+    assert "rotated" not in set(rows.found)

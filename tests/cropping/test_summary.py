@@ -6,7 +6,7 @@ FOUND = pd.DataFrame(
     {
         "found": [
             *("mtcnn", "median", "mtcnn", "none", "retry", "person", "mtcnn", "median"),
-            *("yunet", "mtcnn"),
+            *("yunet", "rotated"),
         ]
     }
 )
@@ -18,9 +18,10 @@ def test_summary_counts_and_rates():
     assert result["detection_rate"] == 0.6
     assert result["detection_rate_by_mask"] == {"worn": 0.75, "incorrect": 0.5, "none": 0.5}
     assert result["found"] == {
-        "mtcnn": 4,
+        "mtcnn": 3,
         "retry": 1,
         "yunet": 1,
+        "rotated": 1,
         "person": 1,
         "median": 2,
         "center": 0,
@@ -29,17 +30,18 @@ def test_summary_counts_and_rates():
 
 
 def test_contact_sheets_show_an_even_sample_and_the_least_certain_boxes():
-    assert summary.examples(FOUND, 3) == {0: "mtcnn", 4: "retry", 9: "mtcnn"}
+    assert summary.examples(FOUND, 3) == {0: "mtcnn", 4: "retry", 9: "rotated"}
     assert list(summary.examples(FOUND, 100)) == list(range(10))
     assert summary.fallbacks(FOUND, 10) == {
         3: "none",
         1: "median",
         7: "median",
         5: "person",
+        9: "rotated",
         8: "yunet",
         4: "retry",
     }
-    assert list(summary.fallbacks(FOUND, 10)) == [3, 1, 7, 5, 8, 4]
+    assert list(summary.fallbacks(FOUND, 10)) == [3, 1, 7, 5, 9, 8, 4]
     assert list(summary.fallbacks(FOUND, 2)) == [3, 1]
 
 

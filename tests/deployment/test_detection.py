@@ -1,5 +1,6 @@
 import cv2
 import numpy as np
+import pytest
 from bundling import BOX, CPU
 from tiny import crop_params, demo_photo
 
@@ -123,3 +124,21 @@ def test_a_bundle_that_was_cropped_by_yunet_is_predicted_by_yunet(load_bundle):
     )
     assert [found.found for found in (*one, *two)] == ["yunet"] * 3
     assert none == []
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_a_bundle_turns_photos_as_its_training_crops_were(load_bundle, turn):
+    photo = demo_photo()
+    rotated = np.ascontiguousarray(np.rot90(photo, turn))
+    loaded = load_bundle(crop=crop_params(image_size=40, rotate=True))
+    [[upright], [found]] = loaded.detect([photo, rotated])
+    assert (upright.found, found.found) == ("mtcnn", "rotated")
+    np.testing.assert_array_equal(found.crop, upright.crop)
+    x0, y0, x1, y1 = map(round, found.face[:4])
+    face = np.rot90(rotated[y0:y1, x0:x1], -turn % 4)
+    u0, v0, u1, v1 = map(round, upright.face[:4])
+    assert abs(face.shape[0] - (v1 - v0)) <= 1
+    size = face.shape[1::-1]
+    expected = cv2.resize(photo[v0:v1, u0:u1], size, interpolation=cv2.INTER_AREA)
+    assert np.abs(face.astype(int) - expected).mean() < 3, "the box lies on the face"
+    assert load_bundle().detect([rotated])[0] != [found]
