@@ -1,12 +1,11 @@
 """Measure the server under 1, 2 and 4 times the clients, and print a table of Markdown.
 
-    python -m benchmarks.clients                       models/bundle, 32, 64 and 128 clients
-    python -m benchmarks.clients --bundle portrait18/starter --clients 16 --requests 200
+    python -m benchmarks.clients                       models/bundle; 16, 32 and 64 clients
+    python -m benchmarks.clients --bundle portrait18/starter --clients 32 --requests 200
 
 Each client has one request in flight and repeats it after a 503, as the web page does. Latencies
-include waits and repetitions. The server has its default limits, so that above 64 clients some
-requests are told to come back. The load average that the table names is that of the minute before
-the measurement: other programs on the machine.
+include waits and repetitions. The server has its default limits; it refuses requests above 64 in
+progress. The load average is that of the minute before the measurement: other programs.
 """
 
 import argparse
@@ -21,7 +20,7 @@ import numpy as np
 from benchmarks import baseline, inputs
 from benchmarks.load import Load, form, send
 from benchmarks.rows import Bench
-from benchmarks.serving import LOAD_CLIENTS, server
+from benchmarks.serving import CLIENTS, server
 from benchmarks.side import REPO
 from portrait18.core.errors import UserError, cli_errors
 
@@ -75,8 +74,8 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--bundle", type=Path, default=Path("models/bundle"), help="trained ensemble to serve")
     add("--data", type=Path, default=REPO / "data/demo", help="folder of a data set")
-    add("--clients", type=int, default=LOAD_CLIENTS, help=f"default: {LOAD_CLIENTS}")
-    add("--requests", type=int, default=500, help="requests for each number of clients")
+    add("--clients", type=int, default=CLIENTS, help=f"default: {CLIENTS}")
+    add("--requests", type=int, default=256, help="for each number of clients; default: 256")
     args = parser.parse_args(argv)
     for name in ("clients", "requests"):
         if (value := getattr(args, name)) < 1:

@@ -79,7 +79,7 @@ class FakePredictor:
         self.batches.append(len(photos))
         self.threads.add(threading.current_thread().name)
         self.started.set()
-        assert self.unblocked.wait(20)
+        assert self.unblocked.wait(60)
         return [self._faces(photo) for photo in photos]
 
     def _faces(self, photo: np.ndarray) -> list[Detection]:

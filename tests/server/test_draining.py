@@ -78,7 +78,10 @@ def predict(connection: http.client.HTTPConnection, red: int) -> tuple[int, str,
 
 
 def test_requests_in_flight_half_sent_or_on_idle_connections_are_answered_after_sigterm():
-    with blocked_server(idle_seconds=60) as (process, host), ThreadPoolExecutor(40) as pool:
+    with (
+        blocked_server(60, "--timeout-s", "120") as (process, host),
+        ThreadPoolExecutor(41) as pool,
+    ):
         connections = [connect(host) for _ in range(40)]
         idle = connect(host)
         responses = [pool.submit(predict, each, i) for i, each in enumerate(connections)]
