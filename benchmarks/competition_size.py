@@ -112,10 +112,14 @@ def share(project: Project) -> list[tuple[str, float]]:
 
 
 def make_colleague(project: Project) -> Project:
-    """Return a copy of the project without its outputs and cache, but with the same photos."""
+    """Return what a colleague has after `git clone`, with the same photos."""
     colleague = Project(project.root.with_name(f"{project.root.name}-colleague"), "cpu", {})
-    for name in ("params.yaml", "dvc.lock"):
-        (colleague.root / name).write_bytes((project.root / name).read_bytes())
+    # Git keeps the metrics, DVC the other reports.
+    metrics = [*project.root.glob("reports/*.json"), *project.root.glob("reports/crop/*.json")]
+    for source in (project.root / "params.yaml", project.root / "dvc.lock", *metrics):
+        target = colleague.root / source.relative_to(project.root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(source.read_bytes())
     colleague.data.parent.mkdir(parents=True, exist_ok=True)
     colleague.data.symlink_to(project.data.resolve())
     return colleague
