@@ -127,7 +127,7 @@ class StageCosts(NamedTuple):
 def stage_costs(log: Path) -> dict[str, StageCosts]:
     """Return the costs of each stage in a log of `benchmarks/timer.py`.
 
-    A line is [arguments of python, seconds, of the CPU, bytes], e.g.
+    A line is [arguments of python, seconds, CPU seconds, peak memory in bytes], e.g.
     [["-m", "stages", "train", ...], 2.5, 4.0, 1e9].
     """
     total: dict[str, StageCosts] = {}

@@ -1,8 +1,8 @@
 """Run a Python command and append its arguments and costs to $BENCHMARK_LOG.
 
-Replaces `python` in the projects that are measured. The costs are seconds, seconds of the CPU and
-peak memory: the anonymous memory in bytes of
-the process and its children, as in `benchmarks/memory.py`; 0 without /proc.
+Replaces `python` in the projects that are measured. The costs are seconds, CPU seconds and the peak
+anonymous memory of the process and its children in bytes, as in `benchmarks/memory.py`; 0 without
+/proc.
 """
 
 import json
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.1  # between two readings of the memory; a shorter peak can be missed
 
 
 def anonymous_memory(pid: int) -> int:

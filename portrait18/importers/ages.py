@@ -67,11 +67,11 @@ _DATE = re.compile(
 def parse_age(text: str) -> AgeRange:
     """Parse an age or a range of ages.
 
-    Accepted are `45`, `45.0`, `45,0`, `20-29` (middle 24), `(25, 32)`, `70+`, `>=70` and
+    It accepts `45`, `45.0`, `45,0`, `20-29` (middle 24), `(25, 32)`, `70+`, `>=70` and
     `more than 70` (middle 75), `>70` (from 71), `<30` (middle 24), and what `parse_date` accepts.
 
     Raises:
-        ValueError: Anything else.
+        ValueError: Any other text, or ages outside 0 to `OLDEST`.
     """
     cell = text.strip().lstrip("'").lower()
     matches = ((pattern.fullmatch(cell), make) for pattern, make in _FORMS)

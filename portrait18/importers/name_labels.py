@@ -1,7 +1,8 @@
 """Labels in file names: UTKFace and All-Age-Faces.
 
-The documentation of both data sets names the folders too: UTKFace's photos in the wild are in
-part1, part2 and part3; All-Age-Faces has `original images` and `aligned faces` of the same people.
+Subfolders are searched too: public code has UTKFace's photos in the wild in part1, part2 and part3,
+and All-Age-Faces documents `original images` and `aligned faces` of the same people. docs/data.md
+names the sources.
 """
 
 import re

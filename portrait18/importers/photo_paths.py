@@ -11,7 +11,7 @@ from portrait18.dataset.layout import is_plain_name
 
 _DRIVE = re.compile(r"[A-Za-z]:/")
 _TRIED = 1000  # absolute paths that are compared with the folder
-#: os.path.isfile is False for names that are too long; Path.is_file raises an error.
+# os.path.isfile is used here, because Path.is_file raises an error for names that are too long.
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """A uvicorn server that answers every request it accepted before it stops.
 
-uvicorn closes idle connections at once when it is told to stop. A request that is on its way on
+uvicorn closes idle connections as soon as it gets SIGTERM. A request that is on its way on
 such a connection, or on one that the kernel has accepted but uvicorn has not, is then lost.
 """
 
@@ -34,7 +34,7 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting connections, answer the requests of those accepted, then stop."""
         await self._close_listeners(sockets or [])
-        # Not before: clients that are told to close their connection would open another.
+        # Not before: clients whose connection is closed open another one.
         self._app.state.draining = True
         log.info("stopping", extra={"fields": {"connections": len(self.server_state.connections)}})
         deadline = time.monotonic() + IDLE_SECONDS

@@ -81,7 +81,7 @@ class ModelCard(BaseModel):
         description="warnings that follow from the facts",
         examples=[["Trained on few people (36)."]],
     )
-    notes: str = Field(description="licence and limits, from the bundle", examples=[""])
+    notes: str = Field(description="license and limits, from the bundle", examples=[""])
     training_set: TrainingFacts
     validation: ValidationFacts
     classes: dict[TaskName, list[str]] = Field(

@@ -7,7 +7,7 @@ from portrait18.cropping import faces, rotation
 from portrait18.cropping.faces import Face
 
 CPU = torch.device("cpu")
-#: A masked face, which every search finds less surely.
+#: A masked face, which every search finds with a lower score.
 MASKED = demo_photo("mask1", "000005_male_Black_79")
 
 

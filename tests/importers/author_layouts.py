@@ -43,7 +43,7 @@ def save_face(path: Path, age: int) -> None:
 
 
 def utkface_in_the_wild(root: Path) -> Path:
-    """Write part1, part2 and part3, with the files of landmarks beside them."""
+    """Write part1, part2 and part3, with the files of landmarks next to them."""
     save_face(root / "part1/64_0_2_20170103180341808.jpg", 64)
     save_face(root / "part1/26_0_2_20170104020404870.JPG", 26)
     save_face(root / "part2/70_1_2_20170105164403121.jpg", 70)

@@ -135,7 +135,7 @@ def test_the_newest_release_comes_without_a_clone(team, shell, tmp_path):
     assert all((tmp_path / "bundle" / p.name).read_bytes() == p.read_bytes() for p in theirs)
 
 
-def test_a_lock_in_conflict_is_mended_without_computing_anything_twice(team, shell, stages_of):
+def test_a_lock_in_conflict_is_repaired_without_computing_anything_twice(team, shell, stages_of):
     mine, theirs = team.first, team.second
     send = "\n".join(MERGE.splitlines()[-2:])
     theirs.set_params({"train": {"mask": {"lr": 0.005}}})

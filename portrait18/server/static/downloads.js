@@ -16,7 +16,7 @@ function save(name, blob) {
 
 const stem = (name) => name.replace(/\.[^.]*$/, "") || name;
 
-/** Photos as one JSON document, with the facts of /model that say what the predictions are worth. */
+/** Photos as one JSON document, with the training data and limits of the model, from /model. */
 export function toJson(results, card) {
   const { description, limits, inputs } = card ?? {};
   const photos = results.map(({ name, photo }) => ({ photo: name, ...photo }));

@@ -134,7 +134,7 @@ async function predict(file) {
   }
 }
 
-/** Return the prediction in pixels of the photo itself, of which a copy scaled by `scale` was sent. */
+/** Return the prediction in pixels of the photo; `scale` is that of the copy that was sent. */
 function enlarged(photo, scale) {
   if (scale === 1) return photo;
   const [width, height] = [photo.width, photo.height].map((v) => Math.round(v / scale));
