@@ -29,7 +29,7 @@ from portrait18.core.errors import UserError, cli_errors
 from recipes import loader
 from recipes.values import merge
 
-HOURS = 3600.0
+HOUR = 3600.0  # seconds
 BUCKET = "portrait18"
 KEYS = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
 #: Stages whose time is that of networks and of their fits; the rest is overhead.
@@ -51,13 +51,13 @@ def make_project(folder: Path, data: Path, recipe: str) -> Project:
 
 def measure(project: Project) -> None:
     """Run the pipeline and DVC's commands; print both tables."""
-    total, _ = project.dvc("repro", seconds=3 * HOURS)
+    total, _ = project.dvc("repro", seconds=3 * HOUR)
     costs = stage_costs(project.log)
     print_stages(costs, total)
     project.log.unlink()
     rows = [("`dvc repro`, from nothing", total)]
     rows += [
-        (f"`dvc {words}`, nothing to do", project.dvc(words, seconds=HOURS)[0])
+        (f"`dvc {words}`, nothing to do", project.dvc(words, seconds=HOUR)[0])
         for words in ("status", "repro")
     ]
     rows += share(project)
@@ -99,11 +99,11 @@ def share(project: Project) -> list[tuple[str, float]]:
                 {name.upper(): value for name, value in KEYS.items() if name != "region_name"}
             )
             url = ("--default", "team", f"s3://{BUCKET}/dvc")
-            side.dvc("remote", "add", *url, seconds=HOURS)
-            side.dvc("remote", "modify", "team", "endpointurl", address, seconds=HOURS)
-        rows = [("`dvc push`", project.dvc("push", seconds=HOURS)[0])]
-        rows.append(("a colleague's `dvc pull`", colleague.dvc("pull", seconds=HOURS)[0]))
-        seconds, output = colleague.dvc("repro", seconds=HOURS)
+            side.dvc("remote", "add", *url, seconds=HOUR)
+            side.dvc("remote", "modify", "team", "endpointurl", address, seconds=HOUR)
+        rows = [("`dvc push`", project.dvc("push", seconds=HOUR)[0])]
+        rows.append(("a colleague's `dvc pull`", colleague.dvc("pull", seconds=HOUR)[0]))
+        seconds, output = colleague.dvc("repro", seconds=HOUR)
         if "up to date" not in output:
             raise MeasurementError(f"a colleague's dvc repro ran a stage:\n{output[-2000:]}")
         return [*rows, ("then `dvc repro`, nothing to do", seconds)]
@@ -147,7 +147,7 @@ def kill(project: Project, kills: int, total: float) -> None:
         else:
             raise MeasurementError(f"dvc repro ended before kill {number + 1} of {kills}")
     start = time.monotonic()
-    project.dvc("repro", seconds=3 * HOURS)
+    project.dvc("repro", seconds=3 * HOUR)
     print(f"the last dvc repro took {time.monotonic() - start:.0f} s")
 
 

@@ -138,11 +138,13 @@ class _Versions:
         self.others: list[tuple[Path, Path]] = []
 
     def add(self, stem: str, file: Path) -> None:
+        """Record a photo; files of one size in two folders count as copies."""
         other = self.first.setdefault(stem, file)
         if other.parent != file.parent and other.stat().st_size != file.stat().st_size:
             self.others.append((other, file))
 
     def check(self, folder: Path) -> None:
+        """Raise UserError if a photo exists in two versions."""
         if self.others:
             one, two = self.others[0]
             raise UserError(
