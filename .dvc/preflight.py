@@ -42,7 +42,7 @@ def find_project(folder: Path) -> Path | None:
 
 
 def use_this_python() -> None:
-    """Put the programs of this Python on the PATH of the stages, first, unless they are on it."""
+    """Prepend this Python's programs to the PATH of the stages unless the PATH has them."""
     programs = str(Path(sys.executable).parent)
     paths = os.environ.get("PATH", os.defpath).split(os.pathsep)
     if programs not in paths:

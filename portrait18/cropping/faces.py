@@ -103,7 +103,11 @@ def _mtcnn(device: torch.device | None) -> Callable[..., list[Faces]]:
 
 
 def rounded(found: Faces) -> list[Face]:
-    """Round the detector's output, so that the CSV holds enough digits to repeat the crop."""
+    """Return faces with the digits that the table of crops stores, which suffice to repeat a crop.
+
+    Args:
+        found: of one photo.
+    """
     faces = []
     for box, score, points in zip(*found, strict=True):
         dx, dy = points[1] - points[0]

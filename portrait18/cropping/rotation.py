@@ -187,7 +187,8 @@ def _rank(found: Found, photo: np.ndarray, detector: faces.Detector) -> tuple[in
 def _is_confident(found: Found, photo: np.ndarray) -> bool:
     """Return whether a photo needs no look at its turns.
 
-    Faces that are too small for the small copy cannot be compared, so they count as upright.
+    Faces that are too small for the small copy cannot be compared, so they count as upright. A face
+    of a search without an entry in `CONFIDENT` never does: scores are at most 1.
     """
     best = found.choose(photo)
     if best is None or not is_upright(best):

@@ -78,7 +78,7 @@ class Manifest(Section):
         params: crop, group, matrix, pseudo_label, predict, and train: params of each model.
         inputs: file, or `params` for all of the above -> sha256.
         versions: package -> version.
-        notes: sentences on licence and limits for people who predict, "" for none.
+        notes: sentences on license and limits for people who predict, "" for none.
     """
 
     format: Literal[3]

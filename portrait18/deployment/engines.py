@@ -46,7 +46,7 @@ def choose(engine: str | None, device: str | torch.device | None = None) -> str:
     if engine is None:
         engine = "onnx" if extras.missing("torch") and device is None else "torch"
     if engine not in ENGINES:
-        raise UserError(f"engine {engine!r} is none of {', '.join(ENGINES)}")
+        raise UserError(f"engine {engine!r} is none of {', '.join(ENGINES)}; use one of them")
     if engine == "torch":
         extras.require("torch", "engine torch")
     elif device is not None and str(device) != "cpu":
@@ -59,6 +59,9 @@ def prepare(engine: str | None) -> None:
 
     Args:
         engine: one of `ENGINES`, or None for the one that `choose` returns.
+
+    Raises:
+        UserError: see `choose`.
     """
     if choose(engine) == "torch":
         from portrait18.core.device import set_deterministic

@@ -50,7 +50,8 @@ def locate(cells: list[str], folder: Path, file: Path) -> Located:
     for i, path in enumerate(found.paths):
         if i not in found.faults and path and not all(map(is_plain_name, path.split("/"))):
             found.faults[i] = (
-                f"path {cells[i]!r} must be in the photos' folder, relative to it, without ../"
+                f"path {cells[i]!r} must be in the photos' folder, relative to it, without ../;"
+                " correct it"
             )
     good = [path for i, path in enumerate(found.paths) if path and i not in found.faults]
     if good and not any(os.path.isfile(folder / path) for path in good):

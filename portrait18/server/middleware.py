@@ -67,7 +67,7 @@ class RequestMiddleware:
         except Exception:
             log.exception("a request failed", extra={"fields": {"request_id": identifier}})
             if not status:
-                error = ApiError(500, f"the server failed; its log has the reason of {identifier}")
+                error = ApiError(500, f"the server failed; find request_id {identifier} in its log")
                 await problem_response(error)(scope, receive, send_with_headers)
         finally:
             self._record(scope, identifier, status or 499, time.perf_counter() - start)

@@ -141,7 +141,7 @@ def _limits(people: int, scores: dict[str, Score]) -> list[str]:
         )
     accuracies = {name: scores[name].accuracy for name in _NOUNS}
     if all(accuracy is None for accuracy in accuracies.values()):
-        return [*limits, "There are no validation scores: how good it is, is unknown."]
+        return [*limits, "There are no validation scores, so the accuracy is unknown."]
     wrong = [
         f"{100 * (1 - accuracy):.0f} of 100 {_NOUNS[name]}"
         for name, accuracy in accuracies.items()

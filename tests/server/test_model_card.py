@@ -72,7 +72,7 @@ def test_limits_follow_from_the_number_of_people_and_the_accuracies(people, accu
 
 def test_a_bundle_without_scores_says_so():
     (found,) = limits()
-    assert found == "There are no validation scores: how good it is, is unknown."
+    assert found == "There are no validation scores, so the accuracy is unknown."
 
 
 def test_the_smallest_face_is_the_one_that_the_server_searches():
