@@ -69,7 +69,7 @@ class FeaturesParams(Section):
                     "weights = none: a frozen backbone never learns; use bundled, hub or"
                     " FILE.safetensors@DIGEST"
                 )
-            check_source(name, source)
+            check_source(name, source, "backbones")
         return self
 
     def sources(self) -> dict[str, str]:

@@ -138,7 +138,7 @@ class ModelParams(Section):
                     f" {classes} classes; give one number per class, or []"
                 )
         for name, source in self.sources():
-            check_source(name, source)
+            check_source(name, source, "backbone")
         return self
 
     def sources(self) -> list[tuple[str, str]]:
@@ -162,15 +162,20 @@ def pair_sources(names: list[str], weights: str) -> list[tuple[str, str]]:
     return list(zip(names, sources, strict=True))
 
 
-def check_source(name: str, source: str) -> None:
+def check_source(name: str, source: str, key: str) -> None:
     """Check that a source of weights is valid and has the backbone.
+
+    Args:
+        name: of the backbone.
+        source: a value of `weights`.
+        key: of the param that names the backbone, for the message.
 
     Raises:
         ValueError: it is not.
     """
     if source == "bundled" and name not in BUNDLED:
         raise ValueError(
-            f"weights = bundled: no package contains weights of {name!r}; use backbone:"
+            f"weights = bundled: no package contains weights of {name!r}; use {key}:"
             f" {' | '.join(BUNDLED)}, or weights: hub or none"
         )
     if source in ("bundled", "hub", "none") or WEIGHTS_FILE.fullmatch(source):

@@ -128,6 +128,7 @@ def changed(key: tuple, value: object) -> dict:
 @example(("check", "max_pixels"), 16**4000)
 @example(("label", "drop_ages"), [57, True])
 @example(("train", "mask", "epochs"), "1" * 30)
+@example(("features", "backbones"), ["no_such_network"])
 def test_any_value_at_any_key_is_accepted_or_its_key_is_named(path, key, value):
     if load(path, changed(key, value)) is None:
         shown = key[-2] if key[-1] == "name" else key[-1]  # `loss: x` is short for its name
