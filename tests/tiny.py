@@ -1,5 +1,6 @@
 """Params, photos and labels small enough to train on within seconds."""
 
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -19,6 +20,7 @@ from portrait18.core.variants import (
 )
 from portrait18.dataset import photos
 from portrait18.dataset.classes import age_group, encode
+from portrait18.dataset.tables import write_csv
 
 
 def sampling(**changes) -> dict:
@@ -111,6 +113,19 @@ def crop_params(**changes) -> CropParams:
 
 def demo_photo(state: str = "normal", person: str = "000018_male_Asian_64") -> np.ndarray:
     return photos.read(REPO / "data/demo/train/images" / person / f"{state}.jpg")
+
+
+def write_project(
+    root: Path, crops: np.ndarray, labels: pd.DataFrame, folds: np.ndarray, eval_photos: int
+) -> None:
+    """Write crops, labels and folds as stages do; evaluation photos are the first ones."""
+    (root / "data/crops").mkdir(parents=True)
+    for split, count in (("train", len(crops)), ("eval", eval_photos)):
+        np.save(root / f"data/crops/{split}.npy", crops[:count])
+        write_csv(labels[["photo"]].head(count), root / f"data/crops/{split}.csv")
+    write_csv(labels, root / "data/labels.csv")
+    people = pd.DataFrame({"person": labels.person, "fold": folds}).drop_duplicates()
+    write_csv(people, root / "data/folds.csv")
 
 
 def colored_people(people: int = 10, side: int = 40) -> tuple[np.ndarray, pd.DataFrame, np.ndarray]:

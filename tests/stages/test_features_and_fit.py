@@ -6,12 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny import colored_people
+from tiny import colored_people, write_project
 
 from portrait18.core import params, runs
 from portrait18.core.params import PredictParams
 from portrait18.core.runs import Run
-from portrait18.dataset.tables import write_csv
 from portrait18.models import inference
 from portrait18.models.extraction import Extractor
 from stages import features, fit
@@ -48,13 +47,7 @@ def project(tmp_path, monkeypatch, write_params):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(features, "code_fingerprint", lambda stage: "")
     write_params(tmp_path / "params.yaml", CHANGES)
-    (tmp_path / "data/crops").mkdir(parents=True)
-    for split, count in (("train", len(CROPS)), ("eval", 10)):
-        np.save(f"data/crops/{split}.npy", CROPS[:count])
-        write_csv(LABELS[["photo"]].head(count), f"data/crops/{split}.csv")
-    write_csv(LABELS, "data/labels.csv")
-    people = pd.DataFrame({"person": LABELS.person, "fold": FOLDS}).drop_duplicates()
-    write_csv(people, "data/folds.csv")
+    write_project(tmp_path, CROPS, LABELS, FOLDS, eval_photos=10)
     return tmp_path
 
 

@@ -4,10 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny import colored_people
+from tiny import colored_people, write_project
 
 from portrait18.core import params, runs
-from portrait18.dataset.tables import write_csv
 from portrait18.models import backbones, inference
 from portrait18.models.inference import Model
 from portrait18.models.targets import make_target
@@ -38,13 +37,7 @@ def members(tmp_path, monkeypatch, write_params):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(predict, "code_fingerprint", lambda stage: "")
     write_params(tmp_path / "params.yaml", CHANGES)
-    (tmp_path / "data/crops").mkdir(parents=True)
-    for split, count in (("train", len(CROPS)), ("eval", EVAL)):
-        np.save(f"data/crops/{split}.npy", CROPS[:count])
-        write_csv(LABELS[["photo"]].head(count), f"data/crops/{split}.csv")
-    write_csv(LABELS, "data/labels.csv")
-    people = pd.DataFrame({"person": LABELS.person, "fold": FOLDS}).drop_duplicates()
-    write_csv(people, "data/folds.csv")
+    write_project(tmp_path, CROPS, LABELS, FOLDS, EVAL)
     p = params.load()
     model, found = p.model("mask"), runs.model_runs(p.matrix, "mask")
     for run in found:
