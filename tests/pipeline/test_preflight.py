@@ -139,6 +139,17 @@ def test_an_experiment_with_a_target_needs_the_plots_of_all_stages(root, dvc):
     assert not list(preflight.target_problems(root, ["exp", "run", "label"]))
 
 
+def test_a_path_with_the_programs_of_this_python_keeps_its_order(monkeypatch):
+    programs = str(Path(sys.executable).parent)
+    for path, expected in (
+        (["/first", programs, "/last"], ["/first", programs, "/last"]),
+        (["/first", "/last"], [programs, "/first", "/last"]),
+    ):
+        monkeypatch.setenv("PATH", os.pathsep.join(path))
+        preflight.use_this_python()
+        assert os.environ["PATH"].split(os.pathsep) == expected
+
+
 def test_stages_run_without_an_activated_environment(project, dvc):
     status, output = dvc(project.root, "repro", "-f", "-s", "label", path="/usr/bin:/bin")
     assert status == 0, output
