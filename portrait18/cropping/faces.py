@@ -22,6 +22,9 @@ YUNET_THRESHOLD, YUNET_RETRY_THRESHOLD = 0.6, 0.3
 #: `crop.method` -> its searches in order, by the name that the column `found` has for each. YuNet
 #: comes before MTCNN's second attempt, one in ten of whose boxes shows an eye or hair only.
 SEARCHES = {"mtcnn": ("mtcnn", "yunet", "retry"), "yunet": ("yunet", "retry"), "center": ()}
+#: Least `plausibility` of a face that MTCNN is trusted with. Of less plausible ones, a fifth are a
+#: part of a masked face or somebody in the background, while YuNet finds the face.
+PLAUSIBLE = 0.4
 
 
 class Face(NamedTuple):
@@ -55,6 +58,8 @@ class Face(NamedTuple):
 class Detector:
     """MTCNN, then YuNet, then MTCNN with lower thresholds; or YuNet alone, twice.
 
+    `find` says which photos each search looks at.
+
     On a CPU, the faces of a photo do not depend on the other photos of the batch, to the last bit.
     GPUs select kernels by batch size, so this is not guaranteed there.
 
@@ -65,7 +70,7 @@ class Detector:
         method: `crop.method`.
 
     Attributes:
-        searches: names of the searches; each is for photos without a face in the ones before.
+        searches: names of the searches in their order.
     """
 
     def __init__(self, min_face: float, device: torch.device | None, method: str = "mtcnn"):
@@ -123,6 +128,9 @@ def find(
 ) -> list[tuple[list[Face], str]]:
     """Detect all faces; photos of equal size go through the networks together.
 
+    The first search looks at all photos, each other one at those without a face in the ones before.
+    YuNet also looks where MTCNN's best face is not plausible; the more plausible result stays.
+
     Args:
         detector: a callable like `Detector`.
         photos: uint8 (H, W, 3), RGB, of any sizes; None for one that cannot be decoded.
@@ -135,17 +143,20 @@ def find(
     result: list[tuple[list[Face], str]] = [
         ([], "none" if photo is None else "") for photo in photos
     ]
+    best = [0.0] * len(photos)  # plausibility of the most plausible face so far
     for search in detector.searches:
+        again = search == "yunet"  # it looks again where a face is not plausible
         by_size: dict[tuple, list[tuple[int, np.ndarray]]] = {}
         for i, photo in enumerate(photos):
-            if photo is not None and not result[i][0]:
+            if photo is not None and (best[i] < PLAUSIBLE if again else not best[i]):
                 by_size.setdefault(photo.shape[:2], []).append((i, photo))
-        for same_size in by_size.values():
+        for (height, width), same_size in by_size.items():
             for start in range(0, len(same_size), batch_size):
                 rows, batch = zip(*same_size[start : start + batch_size], strict=True)
                 for i, found in zip(rows, detector(np.stack(batch), search), strict=True):
-                    if found:
-                        result[i] = (found, search)
+                    value = max((plausibility(face, width, height) for face in found), default=0.0)
+                    if value > best[i]:
+                        result[i], best[i] = (found, search), value
     return result
 
 
@@ -158,21 +169,28 @@ def center(photo: np.ndarray) -> Face:
 
 
 def choose(faces: list[Face], width: int, height: int) -> Face | None:
-    """Return the most plausible face of a portrait: large, central and with a high score.
-
-    Plausibility is score * sqrt(share of the photo's area) * a Gaussian of the distance from the
-    center (standard deviation: half the photo).
+    """Return the most plausible face of a portrait, see `plausibility`.
 
     Args:
         faces: candidates; the result is None if there are none.
         width: of the photo in pixels.
         height: of the photo in pixels.
     """
+    return max(faces, key=lambda face: plausibility(face, width, height), default=None)
 
-    def plausibility(face: Face) -> float:
-        area = max(0.0, face.x1 - face.x0) * max(0.0, face.y1 - face.y0) / (width * height)
-        dx = ((face.x0 + face.x1) / width - 1) / 2
-        dy = ((face.y0 + face.y1) / height - 1) / 2
-        return face.score * np.sqrt(area) * np.exp(-2 * (dx * dx + dy * dy))
 
-    return max(faces, key=plausibility, default=None)
+def plausibility(face: Face, width: int, height: int) -> float:
+    """Return how well a face fits a portrait, 0 to 1: large, central and with a high score.
+
+    It is score * sqrt(share of the photo's area) * a Gaussian of the distance from the center
+    (standard deviation: half the photo).
+
+    Args:
+        face: in pixels of the photo.
+        width: of the photo in pixels.
+        height: of the photo in pixels.
+    """
+    area = max(0.0, face.x1 - face.x0) * max(0.0, face.y1 - face.y0) / (width * height)
+    dx = ((face.x0 + face.x1) / width - 1) / 2
+    dy = ((face.y0 + face.y1) / height - 1) / 2
+    return face.score * np.sqrt(area) * np.exp(-2 * (dx * dx + dy * dy))

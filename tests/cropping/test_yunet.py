@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from portraits import face
 from tiny import demo_photo
 
 from portrait18.cropping import faces, mtcnn
@@ -103,6 +104,45 @@ def test_yunet_looks_where_mtcnn_finds_nothing_before_mtcnn_looks_again():
     assert found[1] == "yunet"
     assert len(found[0][0].points) == 10
     assert nothing == ([], "")
+
+
+class Scripted:
+    """Finds given faces in photos of 100 x 100 px; counts the photos of each search."""
+
+    def __init__(self, **found):
+        self.searches = ("mtcnn", "yunet", "retry")
+        self.found, self.photos = found, dict.fromkeys(self.searches, 0)
+
+    def __call__(self, batch, search):
+        self.photos[search] += len(batch)
+        return [self.found.get(search, []) for _ in batch]
+
+
+PORTRAIT, BEHIND = face(20, 20, 80, 80, score=0.7), face(85, 30, 95, 40, score=0.94)
+
+
+@pytest.mark.parametrize(
+    ("mtcnn_found", "yunet_found", "kept", "source"),
+    [
+        ([BEHIND], [PORTRAIT], [PORTRAIT], "yunet"),
+        ([BEHIND], [PORTRAIT, BEHIND], [PORTRAIT, BEHIND], "yunet"),
+        ([BEHIND], [], [BEHIND], "mtcnn"),
+        ([BEHIND], [face(86, 31, 94, 39, score=0.7)], [BEHIND], "mtcnn"),
+    ],
+    ids=["missed", "both", "nothing more", "less plausible"],
+)
+def test_yunet_looks_again_where_a_face_is_not_plausible(mtcnn_found, yunet_found, kept, source):
+    detector = Scripted(mtcnn=mtcnn_found, yunet=yunet_found)
+    photo = np.zeros((100, 100, 3), np.uint8)
+    assert faces.find(detector, [photo], 1) == [(kept, source)]
+    assert detector.photos == {"mtcnn": 1, "yunet": 1, "retry": 0}
+
+
+def test_yunet_does_not_look_at_a_plausible_face():
+    detector = Scripted(mtcnn=[PORTRAIT], yunet=[face(10, 10, 90, 90)])
+    photo = np.zeros((100, 100, 3), np.uint8)
+    assert faces.find(detector, [photo], 1) == [([PORTRAIT], "mtcnn")]
+    assert detector.photos["yunet"] == 0
 
 
 def test_the_method_yunet_has_two_searches_and_no_mtcnn():
