@@ -23,6 +23,7 @@ SMALLEST = 38.4
 #: Longer side of the scaled photo, at most: faces of more than about 600 px are missed.
 MAX_SIDE = 640
 _NMS_IOU, _CANDIDATES = 0.3, 5000  # OpenCV's defaults
+_LOG_LEVEL = threading.Lock()  # all threads share OpenCV's level
 
 
 class YuNet:
@@ -76,9 +77,10 @@ class YuNet:
 @contextmanager
 def _no_warnings() -> Iterator[None]:
     """Hide OpenCV's warning that it ignores the choice of a device, which is the CPU."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)
+    with _LOG_LEVEL:
+        level = cv2.utils.logging.getLogLevel()
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        try:
+            yield
+        finally:
+            cv2.utils.logging.setLogLevel(level)

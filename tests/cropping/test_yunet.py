@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import cv2
 import numpy as np
@@ -84,9 +85,19 @@ def test_opencvs_threads_change_no_bit(net):
         assert (part == other).all()
 
 
-def test_nothing_is_printed(capfd):
-    YuNet()(BLANK, 40, 0.3)
+def test_nothing_is_printed_by_any_thread(capfd):
+    level = cv2.utils.logging.getLogLevel()
+    threads, net = 8, YuNet()
+    together = Barrier(threads)
+
+    def search(_):
+        together.wait()
+        return net(BLANK, 40, 0.3)
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(search, range(threads)))
     assert capfd.readouterr() == ("", "")
+    assert cv2.utils.logging.getLogLevel() == level
 
 
 def test_yunet_looks_where_mtcnn_finds_nothing_before_mtcnn_looks_again():
