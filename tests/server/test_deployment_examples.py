@@ -79,7 +79,7 @@ def nginx(folder, upstream: str):
     """nginx with the example, without HTTPS, on a free port; yields its address."""
     port = free_port()
     text = example("nginx").replace("127.0.0.1:8000", upstream.removeprefix("http://"))
-    text = text.replace("443 ssl http2", f"127.0.0.1:{port}")
+    text = text.replace("443 ssl;", f"127.0.0.1:{port};")
     text = re.sub(r"^ *ssl_.*\n", "", text, flags=re.MULTILINE)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     paths = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
