@@ -1,6 +1,7 @@
 """Numbers in the documents agree with each other and with the files they come from."""
 
 import re
+from statistics import mean
 
 import pandas as pd
 import pytest
@@ -10,9 +11,9 @@ from benchmarks import report, run
 from recipes import results, table
 
 README = (REPO / "README.md").read_text()
-CARD, SHEET, PERFORMANCE = (
+CARD, SHEET, PERFORMANCE, EXPERIMENTS = (
     (REPO / "docs" / name).read_text()
-    for name in ("model_card.md", "demo_data_sheet.md", "performance.md")
+    for name in ("model_card.md", "demo_data_sheet.md", "performance.md", "experiments.md")
 )
 
 
@@ -65,6 +66,41 @@ def test_the_data_sheet_describes_the_demo_photos():
 def test_the_ledger_is_current(monkeypatch):
     monkeypatch.chdir(REPO)
     assert table.FILE.read_text() == table.render(results.read()), "run make ledger"
+
+
+@pytest.fixture
+def ledger(monkeypatch) -> dict[str, table.Row]:
+    """Rows of the ledger by recipe."""
+    monkeypatch.chdir(REPO)
+    return {row.recipe: row for row in table.rows(results.read())}
+
+
+def test_scores_of_recipes_in_the_readme_are_those_of_the_ledger(ledger):
+    text = " ".join(README.split())
+    scores = ledger["bench-cpu-quick"].values("eval_macro_f1").values()
+    assert f"Three seeds reach {min(scores):.3f} to {max(scores):.3f}." in text
+    (score,) = ledger["bench-finetuned"].values("eval_macro_f1").values()
+    minutes = ledger["bench-finetuned"].minutes
+    assert f"(`bench-finetuned`) reach {score:.3f} in {minutes:.0f} minutes." in text
+
+
+def test_the_first_screen_of_the_readme_repeats_its_results():
+    score, minutes = re.findall(r"macro-F1 (\S+) over|after (\d+) minutes", README)
+    assert score[0] == f"{float(result_rows(README)['18 classes'][0]):.2f}"
+    (measured,) = re.findall(r"it takes\s([\d.]+) minutes", README)
+    assert minutes[1] == f"{float(measured):.0f}"
+
+
+def test_mean_scores_of_recipes_are_those_of_the_ledger(ledger):
+    found = re.findall(
+        r"^\| `([\w-]+)`(?:, mean of three seeds)? \| (\d\.\d+) \| (\d\.\d+) \|$",
+        EXPERIMENTS,
+        re.MULTILINE,
+    )
+    assert len(found) >= 4
+    for recipe, *scores in found:
+        for score, metric in zip(scores, ("validation_macro_f1", "eval_macro_f1"), strict=True):
+            assert score == f"{mean(ledger[recipe].values(metric).values()):.3f}", recipe
 
 
 def test_the_benchmark_table_is_current(monkeypatch):
