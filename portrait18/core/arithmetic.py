@@ -1,11 +1,10 @@
 """The same floating-point results on every x86-64 CPU with AVX2 (`compute.arithmetic: portable`).
 
 Numerical libraries choose their kernels by the CPU, and kernels of different vector widths round
-differently. Portable arithmetic fixes all of them to AVX2. Measured with PyTorch 2.14: outputs,
-gradients and trained weights are then identical on a native AVX-512 machine and on an emulated
-Haswell, Rome and Icelake (tests/pipeline/test_portability.py). What environment variables cannot
-fix are some elementary functions of PyTorch on CPUs, which MKL computes to 1 ulp;
-`replace_kernels` replaces them.
+differently. Portable arithmetic fixes all of them to AVX2: outputs, gradients and trained weights
+are then identical on a native AVX-512 machine and on an emulated Haswell, Rome and Icelake
+(tests/pipeline/test_portability.py). What environment variables cannot fix are some elementary
+functions of PyTorch on CPUs, which MKL computes to 1 ulp; `replace_kernels` replaces them.
 """
 
 import os

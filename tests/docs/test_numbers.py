@@ -5,6 +5,7 @@ from statistics import mean
 
 import pandas as pd
 import pytest
+import yaml
 from synthetic import REPO
 
 from benchmarks import report, run
@@ -82,6 +83,13 @@ def test_scores_of_recipes_in_the_readme_are_those_of_the_ledger(ledger):
     (score,) = ledger["bench-finetuned"].values("eval_macro_f1").values()
     minutes = ledger["bench-finetuned"].minutes
     assert f"(`bench-finetuned`) reach {score:.3f} in {minutes:.0f} minutes." in text
+
+
+def test_the_number_of_outputs_is_that_of_dvc_lock():
+    stages = yaml.safe_load((REPO / "dvc.lock").read_text())["stages"].values()
+    outputs = {out["path"] for stage in stages for out in stage.get("outs", [])}
+    page = (REPO / "docs/reproducibility.md").read_text()
+    assert f"all {len(outputs)} outputs are identical" in page
 
 
 def test_the_first_screen_of_the_readme_repeats_its_results():
