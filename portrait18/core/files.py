@@ -19,7 +19,8 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     If the block fails, the temporary file is removed and `path` keeps its content.
     """
     path = Path(path)
-    tmp_path = _tmp_path(path)
+    tmp_path = temporary_path(path)
+    tmp_path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield tmp_path
         with open(tmp_path, "rb") as written:
@@ -32,8 +33,8 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         tmp_path.unlink(missing_ok=True)
 
 
-def _tmp_path(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def temporary_path(path: Path) -> Path:
+    """Return the path that `atomic_write` writes to before it replaces `path`."""
     name = path.name
     if len(os.fsencode(name)) > _LONG_NAME:  # else the temporary name could be too long
         name = hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
@@ -42,7 +43,8 @@ def _tmp_path(path: Path) -> Path:
 
 def check_writable(path: str | Path) -> None:
     """Raise `OSError` if `path` can't be written, before hours of work rather than after."""
-    tmp_path = _tmp_path(Path(path))
+    tmp_path = temporary_path(Path(path))
+    tmp_path.parent.mkdir(parents=True, exist_ok=True)
     tmp_path.touch()
     tmp_path.unlink(missing_ok=True)
 

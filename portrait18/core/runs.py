@@ -2,9 +2,11 @@
 
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from portrait18.core.files import temporary_path
 from portrait18.core.params import MatrixParams, Params, PseudoLabelParams
 
 PREDICTIONS = Path("data/predictions")
@@ -143,14 +145,19 @@ def remove_stale_outputs(folder: Path, keep: Iterable[Path]) -> None:
 
     DVC leaves the outputs of removed matrix entries in place. In a folder that is a dependency they
     would count as inputs. They stay in DVC's cache: naming the run again restores them.
+
+    Other jobs may run at the same time (`make slurm`): they may remove the same files, and the
+    temporary file of a kept path that does not exist yet may be theirs.
     """
     kept = {part for path in keep for part in (path, *path.parents)}
     leaves = kept - {parent for path in kept for parent in path.parents}
+    leaves |= {temporary_path(path) for path in leaves if not path.exists()}
     for path in sorted(folder.glob("*")):
         if path in leaves:
             continue
         if path in kept:
             remove_stale_outputs(path, leaves)
         else:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            with suppress(FileNotFoundError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
             print(f"removed {path}: the params no longer name it")

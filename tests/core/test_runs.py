@@ -1,8 +1,9 @@
+import shutil
 from pathlib import Path
 
 import pytest
 
-from portrait18.core import runs
+from portrait18.core import files, runs
 from portrait18.core.params import MatrixParams, PseudoLabelParams
 
 
@@ -55,6 +56,30 @@ def test_outputs_of_other_runs_are_removed(tmp_path, capsys):
     left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*"))
     assert left == ["live", "live/0-0", "live/0-0/scores.csv", "mask", "mask/0-0.csv"]
     assert capsys.readouterr().out.count("the params no longer name it") == 4
+
+
+def test_a_file_that_another_job_is_writing_is_not_stale(tmp_path):
+    wanted, done = tmp_path / "mask/0-0.csv", tmp_path / "mask/0-1.csv"
+    with files.atomic_write(wanted) as pending:
+        pending.write_text("new")
+        done.write_text("")
+        killed = files.temporary_path(done)  # nobody will replace it: its output exists
+        killed.write_text("")
+        runs.remove_stale_outputs(tmp_path, [wanted, done])
+        assert not killed.exists()
+    assert wanted.read_text() == "new"
+    assert sorted(path.name for path in wanted.parent.iterdir()) == ["0-0.csv", "0-1.csv"]
+
+
+def test_two_jobs_may_remove_the_same_outputs(tmp_path, monkeypatch):
+    for name in ("old/0-0.csv", "stray.csv"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    rmtree, unlink = shutil.rmtree, Path.unlink
+    monkeypatch.setattr(shutil, "rmtree", lambda path: (rmtree(path), rmtree(path)))
+    monkeypatch.setattr(Path, "unlink", lambda path: (unlink(path), unlink(path)))
+    runs.remove_stale_outputs(tmp_path, [])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_missing_folder_has_no_stale_outputs(tmp_path):
