@@ -1,6 +1,7 @@
 """Compute the features of one frozen backbone for all crops of one set, in a few fixed views."""
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
@@ -102,11 +103,15 @@ def _digest(batch: bytes) -> str:
 
 
 def _write(out: Path, file: Path, shape: tuple[int, ...]) -> None:
-    """Copy the features into a .npy file, without holding them in memory."""
-    with atomic_write(out) as tmp_path:
-        array = np.lib.format.open_memmap(tmp_path, "w+", np.float16, shape)
-        array[:] = np.memmap(file, np.float16, "r", shape=shape)
-        array.flush()
+    """Copy the features into a .npy file, without holding them in memory.
+
+    Not by a memory map: on a full disk, writing to one kills the process without a message.
+    """
+    dtype = np.lib.format.dtype_to_descr(np.dtype(np.float16))
+    header = {"descr": dtype, "fortran_order": False, "shape": shape}
+    with atomic_write(out) as tmp_path, open(tmp_path, "wb") as npy, open(file, "rb") as values:
+        np.lib.format.write_array_header_1_0(npy, header)
+        shutil.copyfileobj(values, npy)
 
 
 def _inputs(extractor: Extractor, shown: list[View], batch_size: int, work: Path) -> list:

@@ -1,11 +1,15 @@
 """The stages of frozen backbones, on a small project whose photos are single colors."""
 
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from synthetic import REPO
 from tiny import colored_people, write_project
 
 from portrait18.core import params, runs
@@ -167,3 +171,38 @@ def test_a_head_of_one_gender_predicts_all_validation_and_evaluation_photos(
     fit.main("age-class")
     table = pd.read_csv(Run("age-class", 0, 0).predictions)
     assert table.set.value_counts().to_dict() == {"validation": (FOLDS == 0).sum(), "eval": 10}
+
+
+def test_features_are_copied_as_numpy_writes_them(tmp_path):
+    values = np.arange(24, dtype=np.float16).reshape(4, 2, 3)
+    (tmp_path / "features.bin").write_bytes(values.tobytes())
+    features._write(tmp_path / "train.npy", tmp_path / "features.bin", values.shape)
+    np.save(tmp_path / "expected.npy", values)
+    expected = (tmp_path / "expected.npy").read_bytes()
+    assert (tmp_path / "train.npy").read_bytes() == expected
+
+
+_FILL = """
+import sys
+from pathlib import Path
+from stages import features
+Path("features.bin").write_bytes(bytes(2**20))
+features._write(Path("disk/train.npy"), Path("features.bin"), (2**10, 1, 2**9))
+"""
+
+
+def test_a_full_disk_is_an_error_and_no_crash(tmp_path):
+    (tmp_path / "disk").mkdir()
+    mount = "mount -t tmpfs -o size=256k tmpfs disk"
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+    if not shutil.which("unshare") or subprocess.run([*command, mount], cwd=tmp_path).returncode:
+        pytest.skip("this machine allows no mount")
+    done = subprocess.run(
+        [*command, f'{mount}; exec {sys.executable} -c "$FILL"'],
+        cwd=tmp_path,
+        env={**os.environ, "FILL": _FILL, "PYTHONPATH": str(REPO)},
+        text=True,
+        stderr=subprocess.PIPE,
+    )
+    assert done.returncode == 1  # not the signal SIGBUS
+    assert "No space left on device: 'disk/train.npy'" in done.stderr
