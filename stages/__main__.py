@@ -1,7 +1,9 @@
 """Run one stage: python -m stages NAME [ARGUMENT ...]; dvc.yaml has the commands."""
 
 import importlib
+import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 try:
@@ -33,9 +35,30 @@ def set_arithmetic() -> None:
     try:
         compute = yaml.safe_load(Path("params.yaml").read_text())["compute"]
         kind, threads = str(compute["arithmetic"]), int(compute["threads"])
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, yaml.YAMLError):
+    except _provenance.UNREADABLE:
         return
     arithmetic.set_environment(kind, threads)
+
+
+def check_arguments(name: str, function: Callable, arguments: list[str]) -> None:
+    """Check that a stage's function takes these arguments.
+
+    Raises:
+        UserError: there are too few or too many; names the arguments.
+    """
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        words = [
+            parameter.upper() if default.default is default.empty else f"[{parameter.upper()}]"
+            for parameter, default in signature.parameters.items()
+        ]
+        given = " ".join(arguments) or "no arguments"
+        raise UserError(
+            f"stage {name} does not take {given}; run"
+            f" {' '.join(['python -m stages', name, *words])} (dvc.yaml has the values)"
+        ) from None
 
 
 @cli_errors
@@ -49,7 +72,9 @@ def main(argv: list[str]) -> None:
     extras.require("train", "python -m stages")
     snapshot = _provenance.start(name)
     set_arithmetic()
-    importlib.import_module(f"stages.{name}").main(*arguments)
+    stage = importlib.import_module(f"stages.{name}")
+    check_arguments(name, stage.main, arguments)
+    stage.main(*arguments)
     _provenance.verify(snapshot)
 
 

@@ -18,6 +18,11 @@ import yaml
 from portrait18.core.errors import UserError
 from stages._fingerprint import SOURCE_FOLDERS, code_files
 
+#: What a missing or malformed params.yaml or dvc.yaml raises; a stage reports it with its reason.
+UNREADABLE = (
+    *(OSError, LookupError, ValueError, TypeError, AttributeError, RecursionError),
+    yaml.YAMLError,
+)
 TEMPLATE = re.compile(r"\$\{([^}]+)\}")
 
 
@@ -129,7 +134,7 @@ def start(module: str) -> Snapshot | None:
         return None
     try:
         return Snapshot(stage)
-    except (OSError, LookupError, ValueError, TypeError, AttributeError, yaml.YAMLError):
+    except UNREADABLE:
         return None  # the stage validates params.yaml and its inputs, with better messages
 
 
@@ -143,7 +148,7 @@ def verify(snapshot: Snapshot | None) -> None:
         return
     try:
         lines = snapshot.changes(Snapshot(snapshot.stage))
-    except (OSError, LookupError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+    except UNREADABLE as error:
         reason = " ".join(str(error).split())
         lines = [f"params.yaml or dvc.yaml changed while the stage ran and is invalid: {reason}"]
     if lines:

@@ -58,7 +58,7 @@ def main(model: str, round: str = "1") -> None:
     processes.init()
     p = params.load()
     set_deterministic()
-    members = runs.model_runs(p.matrix, model, int(round))
+    members = runs.model_runs(p.matrix, model, Run.parse(model, "0", "0", round).round)
     if processes.is_main_process():
         check_writable(members[0].predictions)
         splits_of_runs = [(run, split) for run in members for split in ("train", "eval")]

@@ -20,25 +20,25 @@ from stages._fingerprint import code_fingerprint
 CROPS = Path("data/crops")
 
 
-def main(*words: str) -> None:
+def main(model: str, fold: str, seed: str, round: str = "1") -> None:
     tune_malloc()
     processes.init()
     p = params.load()
-    run = Run.parse(*words)
+    run = Run.parse(model, fold, seed, round)
     data = _load_data(run, p.crop.margin)
     loop.validate_models(p.train)
-    model = p.model(run.model)
+    settings = p.model(run.model)
     code = code_fingerprint("train_round2" if run.round == 2 else "train")
     if processes.is_main_process():
         check_writable(run.weights)
         remove_stale_progress(keep=[run.checkpoint])
     if not processes.is_main_process():
-        loop.fit(data, model, run, code=code)
+        loop.fit(data, settings, run, code=code)
         return
     curves = LearningCurves(run.live)
     with oom_hint(f"batch_size or image_size of train.{run.model} or train.common"):
-        network, _ = loop.fit(data, model, run, curves.log, code)
-    inference.save(run.weights, network, model, p.crop)
+        network, _ = loop.fit(data, settings, run, curves.log, code)
+    inference.save(run.weights, network, settings, p.crop)
 
 
 def _load_data(run: Run, margin: float) -> TrainingData:

@@ -1,11 +1,13 @@
 """The trainings that `matrix` asks for (model x fold x seed) and the files of each."""
 
+import re
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from portrait18.core.errors import UserError
 from portrait18.core.files import temporary_path
 from portrait18.core.params import MatrixParams, Params, PseudoLabelParams
 
@@ -33,8 +35,17 @@ class Run(NamedTuple):
 
     @classmethod
     def parse(cls, model: str, fold: str, seed: str, round: str = "1") -> "Run":
-        """Return the run that a stage's command-line arguments name."""
-        return cls(model, int(fold), int(seed), {"1": 1, "2": 2}[round])
+        """Return the run that a stage's command-line arguments name.
+
+        Raises:
+            UserError: a fold or seed that is no natural number, or another round than 1 and 2.
+        """
+        for name, text in (("fold", fold), ("seed", seed)):
+            if not re.fullmatch("[0-9]{1,19}", text):
+                raise UserError(f"{name} {text!r} must be a whole number, 0 or more; correct it")
+        if round not in ("1", "2"):
+            raise UserError(f"round {round!r} must be 1 or 2; correct it")
+        return cls(model, int(fold), int(seed), int(round))
 
     @property
     def name(self) -> str:

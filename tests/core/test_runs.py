@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from portrait18.core import files, runs
+from portrait18.core.errors import UserError
 from portrait18.core.params import MatrixParams, PseudoLabelParams
 
 
@@ -21,8 +22,9 @@ def test_the_two_rounds_share_no_files():
     assert (first.fold, first.seed, first.round, second.round) == (2, 7, 1, 2)
     assert second.predictions == Path("data/predictions/round2/age/2-7.csv")
     assert second.pseudo_labels == Path("data/pseudo_labels/age-2.csv")
-    with pytest.raises(KeyError, match="3"):
-        runs.Run.parse("age", "2", "7", "3")
+    for words in (("2", "7", "3"), ("x", "7"), ("2", "-1"), ("2", "")):
+        with pytest.raises(UserError, match="must be"):
+            runs.Run.parse("age", *words)
     for file in ("weights", "predictions", "live", "checkpoint", "name"):
         assert getattr(first, file) != getattr(second, file)
 
