@@ -1,6 +1,7 @@
 """Decode portraits; every photo goes through `decode_photo`."""
 
 import io
+import os
 import stat
 import unicodedata
 import warnings
@@ -236,7 +237,8 @@ def file_bytes(path: str | Path, max_pixels: int) -> bytes:
 def _in_other_form(path: Path) -> Path | None:
     """Return the file whose name has the same letters in another Unicode form, as from macOS."""
     others = [path.with_name(unicodedata.normalize(f, path.name)) for f in ("NFC", "NFD")]
-    return next((other for other in others if other != path and other.exists()), None)
+    # Not Path.exists, which raises an error for names that are too long: NFD can be thrice as long.
+    return next((other for other in others if other != path and os.path.exists(other)), None)
 
 
 def read_photo(path: str | Path, max_pixels: int = MAX_PIXELS) -> DecodedPhoto:

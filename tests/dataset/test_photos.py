@@ -225,6 +225,11 @@ def test_a_missing_photo_is_named(tmp_path):
         photos.read(tmp_path / "none.jpg")
 
 
+def test_a_missing_photo_whose_other_unicode_form_is_too_long_is_named(tmp_path):
+    with pytest.raises(photos.PhotoError, match="is missing; add the file"):
+        photos.read(tmp_path / f"{60 * '가'}.jpg")  # 184 bytes, 364 in NFD
+
+
 def test_probe_gives_size_and_digest_and_names_bad_photos(tmp_path):
     (tmp_path / "good.jpg").write_bytes(photo_bytes())
     (tmp_path / "same.jpg").write_bytes(photo_bytes())
