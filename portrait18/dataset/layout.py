@@ -8,6 +8,7 @@ ROOT/eval/images/<ImageID>
 """
 
 import re
+import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,7 +46,11 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class Person(NamedTuple):
-    """What a folder name says; `gender` is an index into `classes.GENDER`, `age` is in years."""
+    """What a folder name says; `gender` is an index into `classes.GENDER`, `age` is in years.
+
+    `id` is in Unicode's form NFC. Folders from macOS can be in NFD: without a common form, a person
+    in both data.root and data.extra could be in training and validation unnoticed.
+    """
 
     id: str
     gender: int
@@ -87,7 +92,9 @@ def parse_folder(name: str) -> Person:
             " e.g. 000001_female_Asian_45"
         )
     gender = GENDER.classes.index(match["gender"])
-    return Person(match["id"], gender, match["race"], int(match["age"]))
+    return Person(
+        unicodedata.normalize("NFC", match["id"]), gender, match["race"], int(match["age"])
+    )
 
 
 def read_about(root: Path) -> str:
@@ -121,7 +128,7 @@ def validate_layout(root: Path, extra: Path) -> None:
         extra: folder with a train/ only.
 
     Raises:
-        UserError: one line for each missing file or folder.
+        UserError: one line for each missing file or folder, and one if both are the same folder.
     """
     main_parts = ("train/train.csv", "train/images", "eval/info.csv", "eval/images")
     required = [(root / part, "root") for part in main_parts]
@@ -132,5 +139,10 @@ def validate_layout(root: Path, extra: Path) -> None:
         for path, param in required
         if not path.exists()
     ]
+    if root.resolve() == extra.resolve():
+        problems.append(
+            f"data.extra = {extra} is the folder of data.root; point it at a folder with other"
+            " people, or at data/extra, which has none"
+        )
     if problems:
         raise UserError(problems)

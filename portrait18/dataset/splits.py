@@ -1,5 +1,6 @@
 """Folds of people, stratified by gender and age group; no person is in two folds."""
 
+import unicodedata
 from collections.abc import Iterable
 
 import numpy as np
@@ -32,7 +33,9 @@ def assign_folds(labels: pd.DataFrame, params: SplitParams, listed: Iterable[str
     Raises:
         UserError: too few people.
     """
-    position = {person: i for i, person in enumerate(dict.fromkeys(listed))}
+    # Ids of labels are in NFC, see `layout.Person`.
+    ids = dict.fromkeys(unicodedata.normalize("NFC", person) for person in listed)
+    position = {person: i for i, person in enumerate(ids)}
     units = labels[labels.extra == 0].sort_values("photo").drop_duplicates(params.by)
     units = units.assign(position=units.person.map(position)).sort_values(["position", params.by])
     block = params.folds if params.folds > 1 else FOLDS_OF_SINGLE_SPLIT

@@ -1,3 +1,7 @@
+import os
+import unicodedata
+from pathlib import Path
+
 import pytest
 from synthetic import REPO
 
@@ -18,6 +22,24 @@ def test_every_missing_part_of_the_layout_is_named_with_where_to_put_it(tmp_path
 
 def test_a_complete_layout_passes(tmp_path, make_dataset):
     layout.validate_layout(make_dataset(tmp_path), EXTRA)
+
+
+@pytest.mark.parametrize("extra", ["photos", "./photos/", "link"])
+def test_extra_people_in_the_folder_of_the_main_people_are_one_error(
+    tmp_path, monkeypatch, make_dataset, extra
+):
+    monkeypatch.chdir(tmp_path)
+    make_dataset(Path("photos"))
+    os.symlink("photos", "link")
+    with pytest.raises(UserError) as caught:
+        layout.validate_layout(Path("photos"), Path(extra))
+    (line,) = caught.value.problems
+    assert "is the folder of data.root; point it at a folder with other people" in line
+
+
+def test_ids_have_one_unicode_form():
+    nfd = unicodedata.normalize("NFD", "김철수_male_Asian_33")
+    assert layout.parse_folder(nfd) == layout.parse_folder("김철수_male_Asian_33")
 
 
 def test_folder_names_are_parsed():

@@ -1,4 +1,5 @@
 import contextlib
+import unicodedata
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,16 @@ def test_every_fold_gets_its_share_of_every_stratum_to_within_one(folds):
     counts = people.groupby(["gender", "age_group"]).fold.value_counts().unstack(fill_value=0)
     assert len(counts) == 6
     assert (counts.max(axis=1) - counts.min(axis=1) <= 1).all()
+
+
+def test_the_unicode_form_of_ids_in_train_csv_does_not_matter():
+    table = labels(60)
+    table["person"] = "김" + table.person
+    listed = sorted(set(table.person), reverse=True)
+    nfd = [unicodedata.normalize("NFD", person) for person in listed]
+    assigned = assign(table, split_params(), listed)
+    assert assigned.equals(assign(table, split_params(), nfd))
+    assert not assigned.equals(assign(table, split_params()))  # the order counts
 
 
 def test_a_single_fold_holds_a_fifth():
