@@ -17,15 +17,32 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from benchmarks.gpu_steps import STEPS, Settings
+from benchmarks import gpu_measurements, gpu_steps
+from benchmarks.gpu_steps import Settings
 from benchmarks.stage_project import REPO
 
 TIME_LIMIT = 540.0  # seconds, of the whole check on a GPU
 DRY_RUN_FACTOR = 8  # a CPU may take so many times as long
 RESULT = "GPU_CHECK_RESULT "
+#: Steps in their order, each with its time limit in seconds on a GPU.
+LIMITS: tuple[tuple[Callable[[Settings], dict], float], ...] = (
+    (gpu_steps.gpu_tests, 90),
+    (gpu_steps.detector_agreement, 60),
+    (gpu_steps.same_bytes_twice, 150),
+    (gpu_measurements.competition, 150),
+    (gpu_measurements.face_features, 60),
+    (gpu_measurements.training_memory, 90),
+    (gpu_measurements.benchmark_crop, 100),
+    (gpu_measurements.benchmark_train, 60),
+    (gpu_measurements.benchmark_predict, 60),
+    (gpu_measurements.benchmark_serving, 60),
+    (gpu_measurements.benchmark_variants, 100),
+)
+STEPS = {function.__name__: (function, seconds) for function, seconds in LIMITS}
 
 
 @dataclass
@@ -54,10 +71,9 @@ def machine(device: str) -> dict:
     return facts
 
 
-def run_step(name: str, arguments: list[str], seconds: float) -> Result:
-    """Run one step in a process of its own, at most for the given seconds."""
+def run_step(name: str, command: list[str], seconds: float) -> Result:
+    """Run the command of one step, at most for the given seconds."""
     start = time.monotonic()
-    command = [sys.executable, "-m", "benchmarks.gpu_check", "--step", name, *arguments]
     process = subprocess.Popen(
         command,
         cwd=REPO,
@@ -116,7 +132,8 @@ def main(argv: list[str] | None = None) -> int:
     factor = DRY_RUN_FACTOR if args.device == "cpu" else 1
     deadline = time.monotonic() + factor * TIME_LIMIT
     facts, results = machine(args.device), []
-    arguments = ["--data", str(data), "--people", str(args.people), "--device", args.device]
+    command = [sys.executable, "-m", "benchmarks.gpu_check", "--device", args.device]
+    command += ["--data", str(data), "--people", str(args.people)]
     args.out.mkdir(parents=True, exist_ok=True)
     for name, (_, limit) in STEPS.items():
         if args.only and name not in args.only:
@@ -125,7 +142,7 @@ def main(argv: list[str] | None = None) -> int:
         if left < 20:
             results.append(Result(name, "skipped", error="no time left"))
         else:
-            results.append(run_step(name, arguments, min(factor * limit, left)))
+            results.append(run_step(name, [*command, "--step", name], min(factor * limit, left)))
         print(f"{name}: {results[-1].status} ({results[-1].seconds:.0f} s)", flush=True)
         # Written after each step, so that a killed check keeps what it has measured.
         (args.out / "gpu_check.md").write_text(summary(facts, results))
