@@ -60,10 +60,14 @@ lint: .venv/installed
 serve: .venv/installed
 	@python -m portrait18 serve $(ARGS)
 
-# Take the README's screenshot of the page. Chromium must be on the PATH.
+# Make the pictures of the docs from the outputs of the last run: the page and a contact sheet.
+# Chromium must be on the PATH.
 PHOTO ?= data/demo/eval/images/1b87754b97f70e0c92800ac987c5a72d3d5ba2d8.jpg
+SHEET = from PIL import Image; sheet = Image.open("reports/contact_sheets/eval.png"); \
+	sheet.save("docs/crops.jpg", quality=85)
 screenshot: .venv/installed
 	@PYTHONPATH=. python tests/server/browser.py models/bundle "$(PHOTO)" docs/page.png
+	@python -c '$(SHEET)'
 
 report: .venv/installed
 	dvc repro report

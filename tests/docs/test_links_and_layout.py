@@ -16,7 +16,9 @@ def anchors(text: str) -> set[str]:
 
 @pytest.mark.parametrize("path", ALL, ids=name)
 def test_relative_links_and_their_anchors_exist(path):
-    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", path.read_text()):
+    text = path.read_text()
+    links = re.findall(r"\]\((?!https?:)([^)]+)\)", text)
+    for link in [*links, *re.findall(r'<img src="([^"]+)"', text)]:
         file, _, anchor = link.partition("#")
         linked = path.parent / file if file else path
         assert linked.exists(), link
