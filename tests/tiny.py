@@ -8,9 +8,9 @@ import pandas as pd
 import yaml
 from synthetic import REPO
 
+from portrait18.core.data_params import CropParams
 from portrait18.core.loss_params import LossParams
 from portrait18.core.model_params import ModelParams
-from portrait18.core.params import CropParams
 from portrait18.core.validation import tagged
 from portrait18.core.variants import (
     HeadParams,

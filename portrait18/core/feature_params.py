@@ -5,8 +5,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from portrait18.core.model_params import ModelParams, check_source, pair_sources
+from portrait18.core.model_params import ModelParams
 from portrait18.core.validation import Float, Int, Section, unique
+from portrait18.core.weight_sources import check_source, pair_sources
 
 
 class View(Section):

@@ -26,8 +26,8 @@ import torch
 from tqdm import tqdm
 
 from portrait18.core import processes
+from portrait18.core.data_params import CropParams
 from portrait18.core.files import write_bytes
-from portrait18.core.params import CropParams
 from portrait18.cropping.faces import Face
 from portrait18.cropping.fallback import fill_missing
 from portrait18.cropping.processing import ChunkProcessor

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from portrait18.core.params import CropParams
+from portrait18.core.data_params import CropParams
 from portrait18.cropping import framing
 from portrait18.cropping.faces import Face
 from portrait18.cropping.processing import PhotoReader, make_record, thread_pool

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from portrait18.core.params import Align, CropParams
+from portrait18.core.data_params import Align, CropParams
 from portrait18.cropping.faces import Face
 from portrait18.dataset.alignment import FACE_CENTER, FACE_SIDE, TEMPLATE, crop_square, similarity
 from portrait18.dataset.warping import warp

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from portrait18.core.data_params import CropParams
 from portrait18.core.errors import UserError
-from portrait18.core.params import CropParams
 from portrait18.cropping import context, faces, framing, rotation
 from portrait18.cropping.faces import Face
 from portrait18.cropping.reuse import photo_keys

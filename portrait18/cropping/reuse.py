@@ -22,8 +22,8 @@ import PIL
 import torch
 
 from portrait18.core import arithmetic, journal
+from portrait18.core.data_params import CropParams
 from portrait18.core.files import atomic_write
-from portrait18.core.params import CropParams
 
 PIXEL_FILES = ("0.npy", "1.npy")
 COPY_BATCH = 1024  # crops copied at once, so that memory does not grow with their number

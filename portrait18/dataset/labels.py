@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from portrait18.core.data_params import LabelParams
 from portrait18.core.errors import UserError
-from portrait18.core.params import LabelParams
 from portrait18.dataset import tables
 from portrait18.dataset.classes import (
     ALL,

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from portrait18.core.data_params import SplitParams
 from portrait18.core.errors import UserError
-from portrait18.core.params import SplitParams
 
 #: `folds: 1` is one fold of five: an 8:2 split.
 FOLDS_OF_SINGLE_SPLIT = 5

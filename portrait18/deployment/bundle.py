@@ -17,9 +17,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from portrait18.core.data_params import CropParams
 from portrait18.core.errors import UserError, printable
 from portrait18.core.files import file_digest
-from portrait18.core.params import CropParams, PredictParams
+from portrait18.core.params import PredictParams
 from portrait18.core.validation import Section
 
 MANIFEST = "bundle.json"

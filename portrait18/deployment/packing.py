@@ -13,9 +13,10 @@ import pandas as pd
 import torch
 
 from portrait18.core import extras
+from portrait18.core.data_params import CropParams
 from portrait18.core.errors import UserError
 from portrait18.core.files import atomic_write, file_digest, write_json
-from portrait18.core.params import CropParams, ExportParams, PredictParams
+from portrait18.core.params import ExportParams, PredictParams
 from portrait18.core.runs import Run
 from portrait18.cropping.summary import UPRIGHT
 from portrait18.dataset.classes import CLASS_NAMES, TASKS

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from portrait18.core.errors import UserError
-from portrait18.core.model_params import WEIGHTS_FILE, ModelParams
+from portrait18.core.model_params import ModelParams
+from portrait18.core.weight_sources import WEIGHTS_FILE
 from portrait18.models.backbone_names import validate_hub, validate_name
 from portrait18.models.bundled import BUNDLED
 from portrait18.models.faces import FACE_BACKBONES

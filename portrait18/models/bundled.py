@@ -74,7 +74,7 @@ def _lite(number: int, sha256: str) -> BundledWeights:
 _SFACE = BundledWeights(sface_weights.FILE, lambda path, _: sface.read_state(path))
 _DLIB_RESNET = BundledWeights(dlib_weights.FILE, lambda path, _: dlib_resnet.read_state(path))
 
-#: The keys are those of `model_params.BUNDLED`.
+#: The keys are those of `weight_sources.BUNDLED`.
 BUNDLED = {
     "tf_efficientnet_lite0": _lite(
         0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"

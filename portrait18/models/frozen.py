@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from portrait18.core.data_params import CropParams
 from portrait18.core.errors import REPAIR_HINT, UserError
 from portrait18.core.feature_params import View
 from portrait18.core.files import read_json, write_json
 from portrait18.core.model_params import ModelParams
-from portrait18.core.params import CropParams
 from portrait18.dataset.crop_store import open_memmap
 from portrait18.models.heads import KernelHead, make_head
 from portrait18.models.model_files import write_model

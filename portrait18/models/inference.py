@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from portrait18.core.data_params import CropParams
 from portrait18.core.device import full_precision
 from portrait18.core.feature_params import View
 from portrait18.core.model_params import ModelParams
-from portrait18.core.params import CropParams, PredictParams
+from portrait18.core.params import PredictParams
 from portrait18.models import backbones, contrast, extraction, frozen
 from portrait18.models.extraction import Extractor
 from portrait18.models.folding import fold_batchnorm

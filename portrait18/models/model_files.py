@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import nn
 
+from portrait18.core.data_params import CropParams
 from portrait18.core.errors import REPAIR_HINT, UserError
 from portrait18.core.files import write_bytes
 from portrait18.core.model_params import ModelParams
-from portrait18.core.params import CropParams
 from portrait18.models import weights
 
 #: The only metadata key: safetensors writes several in random order, and equal models must have

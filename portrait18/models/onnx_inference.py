@@ -12,11 +12,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from portrait18.core.data_params import CropParams
 from portrait18.core.errors import UserError
 from portrait18.core.feature_params import View
 from portrait18.core.model_params import ModelParams
 from portrait18.core.onnx_runtime import OnnxNetwork
-from portrait18.core.params import CropParams, PredictParams
+from portrait18.core.params import PredictParams
 from portrait18.models import contrast
 from portrait18.models.numpy_heads import NumpyHead
 from portrait18.models.onnx_backbones import BACKBONES, OnnxExtractor

@@ -4,9 +4,9 @@ from dvc_data.hashfile.meta import Meta
 from synthetic import REPO
 
 from portrait18.core import params
+from portrait18.core.data_params import CropParams
 from portrait18.core.errors import UserError
 from portrait18.core.model_params import ModelParams
-from portrait18.core.params import CropParams
 
 
 def test_the_params_of_the_repository_are_valid():

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from synthetic import REPO
 
+from portrait18.core.data_params import LabelParams
 from portrait18.core.errors import UserError
-from portrait18.core.params import LabelParams
 from portrait18.dataset import labels
 from portrait18.dataset.classes import MASK_BY_STEM, encode
 

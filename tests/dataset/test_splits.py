@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from portrait18.core.data_params import SplitParams
 from portrait18.core.errors import UserError
-from portrait18.core.params import SplitParams
 from portrait18.dataset import splits
 
 

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from synthetic import MASK_STATES
 
+from portrait18.core.data_params import LabelParams
 from portrait18.core.errors import UserError
-from portrait18.core.params import LabelParams
 from portrait18.dataset import labels
 from portrait18.dataset.classes import GENDER, MASK, encode
 

@@ -10,8 +10,7 @@ from safetensors.torch import save_file
 from tiny import crop_params, demo_photo, model_params
 from torch.nn import functional as F
 
-from portrait18.core import model_params as core_model_params
-from portrait18.core import package_data
+from portrait18.core import package_data, weight_sources
 from portrait18.core.errors import UserError
 from portrait18.core.files import file_digest
 from portrait18.dataset.alignment import within_crop
@@ -94,7 +93,7 @@ def test_two_faces_and_timm_share_a_head():
 
 
 def test_bundled_names_are_those_of_the_params():
-    assert tuple(BUNDLED) == core_model_params.BUNDLED
+    assert tuple(BUNDLED) == weight_sources.BUNDLED
 
 
 @pytest.mark.parametrize("name", BUNDLED)

@@ -9,8 +9,8 @@ from tiny import demo_photo
 
 from portrait18.core.errors import UserError
 from portrait18.core.feature_params import View
-from portrait18.core.model_params import BUNDLED
 from portrait18.core.onnx_runtime import OnnxNetwork
+from portrait18.core.weight_sources import BUNDLED
 from portrait18.models import onnx_backbones
 from portrait18.models.extraction import Extractor
 from portrait18.models.faces import FACE_BACKBONES
