@@ -10,7 +10,7 @@ from benchmarks.rows import Bench
 from portrait18.core.errors import UserError
 from portrait18.core.model_params import ModelParams
 from portrait18.cropping import builder
-from portrait18.dataset import inventory, labels
+from portrait18.dataset import inventory, labels, probing
 from portrait18.dataset.tables import write_csv
 from portrait18.models import backbones, inference
 from portrait18.models.targets import make_target
@@ -39,7 +39,7 @@ def photos(bench: Bench, count: int) -> Path:
                 "--data FOLDER"
             )
         table = table.iloc[: min(count, len(table))]
-        table, bad, _ = inventory.probe(
+        table, bad, _ = probing.probe(
             table, (bench.data / "train/images").resolve(), bench.params.check.max_pixels
         )
         if bad:

@@ -11,7 +11,7 @@ from portrait18.core import params
 from portrait18.core.errors import UserError, printable
 from portrait18.core.files import atomic_write, write_json
 from portrait18.core.params import Params
-from portrait18.dataset import inventory, omissions
+from portrait18.dataset import inventory, omissions, probing
 from portrait18.dataset.layout import read_about, validate_layout
 from portrait18.dataset.tables import write_csv
 
@@ -73,7 +73,7 @@ def _list_train(p: Params, findings: Findings) -> pd.DataFrame:
             findings.fatal.extend(error.problems)
             continue
         images = folder / "train/images"
-        probed = inventory.probe(part, images, p.check.max_pixels)
+        probed = probing.probe(part, images, p.check.max_pixels)
         findings.problems.extend(problems + probed.problems)
         findings.warnings.extend(probed.warnings)
         _note_omissions(images, findings)
@@ -99,7 +99,7 @@ def _list_eval(p: Params, findings: Findings) -> pd.DataFrame:
     _note_omissions(images, findings, set(table.photo))
     if problems:
         return table
-    probed = inventory.probe(table, images, p.check.max_pixels)
+    probed = probing.probe(table, images, p.check.max_pixels)
     findings.warnings.extend(probed.warnings)
     names = omissions.similar_names(images, table.photo)
     similar = {str(images / name): other for name, other in names.items()}

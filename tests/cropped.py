@@ -10,7 +10,7 @@ from tiny import crop_params
 from portrait18.cropping import builder, faces
 from portrait18.cropping.faces import Face
 from portrait18.dataset import crop_store
-from portrait18.dataset.inventory import probe
+from portrait18.dataset.probing import probe
 
 #: In both inventories, a missed photo whose person has others, and one whose person has none.
 MISSED = {2: "both", 6: "both", 0: "first"}

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
-from portrait18.core.errors import printable
 from portrait18.cropping import faces, framing, rotation
-from portrait18.dataset import photos as photo_files
 from portrait18.dataset.classes import ALL, TASKS
-from portrait18.dataset.limits import MAX_PIXELS, MIN_SIDE
-from portrait18.dataset.photos import DecodedPhoto, PhotoError
+from portrait18.dataset.limits import MAX_PIXELS
 from portrait18.deployment import engines
 from portrait18.deployment.bundle import Manifest, corrupt, read_manifest
 from portrait18.deployment.engines import Network
+from portrait18.deployment.photo_inputs import Photo, decode_batches
 from portrait18.deployment.results import (
     CropPredictions,
     Detection,
@@ -32,10 +29,6 @@ from portrait18.evaluation import ensemble_config, gender_pairs, voting
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import and need not be installed
     import torch
-
-Photo: TypeAlias = str | os.PathLike | bytes | Image.Image | np.ndarray | DecodedPhoto
-#: `predict` keeps at most this many decoded photos, or this many pixels (3 bytes each), in memory.
-BATCH_PHOTOS, BATCH_PIXELS = 32, 64_000_000
 
 
 class Predictor:
@@ -101,7 +94,7 @@ class Predictor:
         if not isinstance(photos, list | tuple):
             return self.predict([photos], assume_face=assume_face, max_pixels=max_pixels)[0]
         results: list[PhotoPrediction] = []
-        for batch in _batches(photos, max_pixels):
+        for batch in decode_batches(photos, max_pixels):
             found = self.detect([photo.pixels for photo in batch], assume_face)
             results += map(photo_prediction, batch, self.predict_faces(found))
         return results
@@ -204,50 +197,3 @@ def load(
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise corrupt(folder, error) from None
     return Predictor(manifest, *engines.load(folder, manifest, engine, device), min_face)
-
-
-def _batches(photos: Sequence[Photo], max_pixels: int) -> Iterator[list[DecodedPhoto]]:
-    """Decode photos a batch at a time; a photo larger than `BATCH_PIXELS` is a batch of its own."""
-    batch: list[DecodedPhoto] = []
-    pixels = 0
-    for index, photo in enumerate(photos):
-        decoded = _decode(photo, index, max_pixels)
-        area = decoded.pixels.shape[0] * decoded.pixels.shape[1]
-        if batch and (len(batch) == BATCH_PHOTOS or pixels + area > BATCH_PIXELS):
-            yield batch
-            batch, pixels = [], 0
-        batch.append(decoded)
-        pixels += area
-    if batch:
-        yield batch
-
-
-def _decode(photo: Photo, index: int, max_pixels: int) -> DecodedPhoto:
-    """Return a photo as an array uint8 (H, W, 3), RGB, with its size in the file."""
-    try:
-        if isinstance(photo, DecodedPhoto):
-            return photo
-        if isinstance(photo, np.ndarray):
-            return _check_array(photo)
-        if isinstance(photo, Image.Image):
-            return photo_files.from_image(photo, max_pixels)
-        if isinstance(photo, bytes):
-            return photo_files.decode_photo(photo, max_pixels)
-        if isinstance(photo, str | os.PathLike):
-            return photo_files.read_photo(os.fspath(photo), max_pixels)
-    except PhotoError as error:
-        name = os.fspath(photo) if isinstance(photo, str | os.PathLike) else f"photo {index}"
-        raise PhotoError(printable(f"{name} {error}")) from None
-    raise TypeError(
-        f"photo {index} is of type {type(photo).__name__}; pass a path, bytes, a PIL image"
-        " or a uint8 array (H, W, 3)"
-    )
-
-
-def _check_array(photo: np.ndarray) -> DecodedPhoto:
-    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
-        raise PhotoError(f"is {photo.dtype} {photo.shape}; it must be uint8 (H, W, 3), RGB")
-    if min(photo.shape[:2]) < MIN_SIDE:
-        height, width = photo.shape[:2]
-        raise PhotoError(f"has {width}x{height} px; each side must have at least {MIN_SIDE}")
-    return DecodedPhoto(photo, "", (photo.shape[1], photo.shape[0]))

@@ -13,7 +13,7 @@ from pathlib import Path
 from portrait18.core import extras
 from portrait18.core.errors import UserError, cli_errors, printable
 from portrait18.core.files import write_bytes
-from portrait18.dataset import inventory
+from portrait18.dataset import probing
 from portrait18.dataset.limits import MAX_PIXELS
 from portrait18.importers import building, csv_labels, selection, sources
 from portrait18.importers.building import NO_FACE, TURNED
@@ -155,7 +155,7 @@ def _prepare(args: argparse.Namespace) -> _Prepared:
     listed = len(people) + len(problems)
     aged = selection.select_ages(people, args.min_age, args.max_age)
     other_ages = len(people) - len(aged.people) - len(aged.skipped)
-    probed = inventory.probe(aged.people, args.folder, MAX_PIXELS)
+    probed = probing.probe(aged.people, args.folder, MAX_PIXELS)
     usable = selection.drop_faulty(probed.table)
     problems = [*problems, *probed.problems, *usable.problems]
     if problems and args.problems == "stop":

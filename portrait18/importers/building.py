@@ -7,30 +7,25 @@ OUT/skipped.csv                                file,reason of everybody left out
 After a kill, the same call resumes and ends with the same bytes as an uninterrupted one.
 """
 
-import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
 from portrait18.core.errors import UserError
-from portrait18.core.files import atomic_write, write_json
-from portrait18.dataset import photos, tables
-from portrait18.dataset.classes import MASK_BY_STEM
-from portrait18.dataset.limits import MAX_PIXELS
-from portrait18.importers import INPUTS, landmarks, mask_drawing, occluders
+from portrait18.core.files import write_json
+from portrait18.dataset import tables
+from portrait18.importers import INPUTS, landmarks, person_photos
 from portrait18.importers.mask_geometry import is_frontal
-from portrait18.importers.mask_styles import OCCLUDERS, VARIETIES, WAYS, Variety
+from portrait18.importers.mask_styles import VARIETIES
 
 BATCH = 32  # photos per run of MTCNN, which is also what a kill can lose
 MIN_FACE = 0.2  # smallest face, as a share of the shorter side
-QUALITY = 92  # of the JPEG files
 NO_FACE, TURNED = "no face found", "face seen from the side"
 
 
@@ -134,12 +129,13 @@ def _build_batch(
     todo = [
         person
         for person in people
-        if person["photo"] not in skipped and not _is_complete(job.images / person["path"])
+        if person["photo"] not in skipped
+        and not person_photos.is_complete(job.images / person["path"])
     ]
     if not todo:
         return
     names = [person["photo"] for person in people]
-    decoded = list(pool.map(lambda name: read_photo(job.folder / name, job.side), names))
+    decoded = list(pool.map(lambda name: person_photos.read(job.folder / name, job.side), names))
     points = landmarks.find(net, decoded, MIN_FACE)
     faces: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name, photo, found in zip(names, decoded, points, strict=True):
@@ -152,99 +148,14 @@ def _build_batch(
 
     def finish(person: dict) -> None:
         photo, found = faces[person["photo"]]
-        drawn = draw_states(photo, found, (job.seed, person["id"]), VARIETIES[job.masks])
-        write_person(job.images / person["path"], drawn)
+        drawn = person_photos.draw(photo, found, (job.seed, person["id"]), VARIETIES[job.masks])
+        person_photos.write(job.images / person["path"], drawn)
 
     # Each person has draws of their own, so the bytes don't depend on the order of the threads.
     futures = [pool.submit(finish, person) for person in todo if person["photo"] in faces]
     for future in futures:
         future.result()
     _write_skipped(skipped, job.skipped_file)
-
-
-def read_photo(path: Path, side: int) -> np.ndarray:
-    """Return the photo, its longer side at most `side` pixels.
-
-    Raises:
-        UserError: The photo can't be read any more.
-    """
-    try:
-        photo = photos.read(path, MAX_PIXELS)
-    except photos.PhotoError as error:
-        raise UserError(
-            f"{path} {error}; it was readable when the photos were listed, run this command again"
-        ) from None
-    scale = side / max(photo.shape[:2])
-    if scale >= 1:
-        return photo
-    width, height = (max(photos.MIN_SIDE, round(n * scale)) for n in photo.shape[1::-1])
-    return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
-
-
-def draw_states(
-    photo: np.ndarray, points: np.ndarray, key: tuple[int, str], variety: Variety
-) -> dict[str, np.ndarray]:
-    """Return the seven photos of a person, uint8 (H, W, 3), by file stem.
-
-    Args:
-        photo: uint8 (H, W, 3), RGB.
-        points: five points of a frontal face, see `landmarks.find`.
-        key: seed and id of the person. The same key gives the same bytes.
-        variety: which masks, hands and scarves to draw.
-    """
-    result = {}
-    for state in MASK_BY_STEM:
-        text = f"{key[0]}/{key[1]}/{state}"
-        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-        rng = np.random.default_rng(int.from_bytes(digest))
-        result[state] = _vary_view(_draw_state(photo, points, state, variety, rng), rng)
-    return result
-
-
-def _draw_state(
-    photo: np.ndarray,
-    points: np.ndarray,
-    state: str,
-    variety: Variety,
-    rng: np.random.Generator,
-) -> np.ndarray:
-    seed = int(rng.integers(2**32))
-    if state == "normal":
-        if rng.random() >= variety.occluded:
-            return photo
-        return occluders.draw(photo, points, OCCLUDERS[rng.integers(len(OCCLUDERS))], seed)
-    worn = "worn"
-    if state == "incorrect_mask":
-        worn = WAYS[1:][rng.choice(len(WAYS) - 1, p=variety.incorrect)]
-    return mask_drawing.draw(photo, points, worn, seed, variety)
-
-
-def _vary_view(photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Zoom in a little and change the light, because a person's seven photos are never equal."""
-    height, width = photo.shape[:2]
-    zoom, place = rng.uniform(1, 1.08), rng.random(2)
-    moved = np.array(
-        [[zoom, 0, -(zoom - 1) * width * place[0]], [0, zoom, -(zoom - 1) * height * place[1]]]
-    )
-    nearer = cv2.warpAffine(
-        photo, moved, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.rint((nearer * rng.uniform(0.9, 1.06)).clip(0, 255)).astype(np.uint8)
-
-
-def write_person(folder: Path, drawn: dict[str, np.ndarray]) -> None:
-    """Write the photos of a person as JPEG files.
-
-    `normal` is compressed like the others, so that no trace of the file reveals the mask state.
-    """
-    for state, photo in drawn.items():
-        _, data = cv2.imencode(".jpg", photo[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-        with atomic_write(folder / f"{state}.jpg") as tmp_path:
-            tmp_path.write_bytes(data.tobytes())
-
-
-def _is_complete(folder: Path) -> bool:
-    return all((folder / f"{state}.jpg").exists() for state in MASK_BY_STEM)
 
 
 def _write_skipped(skipped: dict[str, str], path: Path) -> None:

@@ -44,7 +44,7 @@ def drop_faulty(people: pd.DataFrame) -> Selection:
     """Drop unreadable photos, contradictory labels, and all but one copy of each photo.
 
     Args:
-        people: table with the columns that `inventory.probe` adds.
+        people: table with the columns that `probing.probe` adds.
 
     Returns:
         Copies are in `skipped`. Contradictions are in `problems`; unreadable photos are not,
@@ -61,7 +61,7 @@ def contradictions(people: pd.DataFrame) -> dict[str, str]:
     """Return file -> message for each photo that appears twice with another gender or age group.
 
     Args:
-        people: table with the columns that `inventory.probe` adds.
+        people: table with the columns that `probing.probe` adds.
     """
     good = people[people.width > 0].assign(group=lambda table: age_group(table.age))
     found = {}

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from portrait18.cropping import builder, faces, reuse
-from portrait18.dataset.inventory import probe
+from portrait18.dataset.probing import probe
 
 
 @pytest.fixture(scope="module")

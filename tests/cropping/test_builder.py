@@ -11,7 +11,7 @@ from portrait18.cropping import builder, context, faces, framing
 from portrait18.cropping.faces import Face
 from portrait18.dataset import photos
 from portrait18.dataset.alignment import POINT_COLUMNS
-from portrait18.dataset.inventory import probe
+from portrait18.dataset.probing import probe
 
 
 def test_rows_follow_the_inventory_with_their_own_crops(

@@ -7,7 +7,7 @@ from cropped import MISSED, equal_files
 from tiny import crop_params
 
 from portrait18.cropping import reuse
-from portrait18.dataset.inventory import probe
+from portrait18.dataset.probing import probe
 
 pytestmark = pytest.mark.usefixtures("small_chunks")
 

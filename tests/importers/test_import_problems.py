@@ -6,8 +6,8 @@ import pytest
 from synthetic import photo_bytes
 
 from portrait18.core.errors import UserError
-from portrait18.dataset import inventory
-from portrait18.importers import building, selection
+from portrait18.dataset import inventory, probing
+from portrait18.importers import building, person_photos, selection
 from portrait18.importers.__main__ import main
 
 POINTS = np.array([[77.0, 90], [112, 90], [95, 111], [80, 130], [110, 130]])
@@ -99,7 +99,7 @@ def test_photos_are_shrunk_to_the_side_and_never_enlarged(tmp_path, monkeypatch)
     for name, size in (("00001A20", (400, 200)), ("00002A20", (64, 48))):
         (tmp_path / f"{name}.jpg").write_bytes(photo_bytes(1, *size))
     run("all-age-faces", tmp_path, tmp_path / "out", "--side", 100)
-    table, _, _ = inventory.probe(
+    table, _, _ = probing.probe(
         inventory.list_train(tmp_path / "out")[0], tmp_path / "out/train/images", 10**6
     )
     assert set(zip(table.person, table.width, table.height, strict=True)) == {
@@ -119,4 +119,4 @@ def test_options_out_of_range_are_refused(tmp_path, option, capsys):
 
 def test_a_photo_that_was_deleted_after_listing_is_reported(tmp_path):
     with pytest.raises(UserError, match="run this command again"):
-        building.read_photo(tmp_path / "gone.jpg", 512)
+        person_photos.read(tmp_path / "gone.jpg", 512)

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 from tiny import demo_photo
 
-from portrait18.dataset import inventory, layout
+from portrait18.dataset import inventory, layout, probing
 from portrait18.dataset.classes import MASK_BY_STEM
-from portrait18.importers import building
+from portrait18.importers import building, person_photos
 from portrait18.importers.__main__ import main
 
 PEOPLE = ("000018_male_Asian_64", "000001_female_Asian_70", "000007_male_Asian_26")
@@ -51,7 +51,7 @@ def complete(source, tmp_path_factory):
 def test_the_result_is_a_valid_training_set(complete):
     table, problems = inventory.list_train(complete)
     assert problems == []
-    table, bad, _ = inventory.probe(table, complete / "train/images", 10**6)
+    table, bad, _ = probing.probe(table, complete / "train/images", 10**6)
     assert bad == []
     assert len(table) == 21
     assert table.digest.is_unique
@@ -107,7 +107,7 @@ def test_masks_are_on_the_lower_face_except_in_normal(complete):
 def test_a_resumed_run_gives_the_bytes_of_an_uninterrupted_one(
     source, complete, tmp_path, monkeypatch, photos_left
 ):
-    out, real = tmp_path / "out", building.write_person
+    out, real = tmp_path / "out", person_photos.write
 
     def killed(folder, drawn):
         if "_64" in folder.name:
@@ -115,7 +115,7 @@ def test_a_resumed_run_gives_the_bytes_of_an_uninterrupted_one(
             raise RuntimeError("killed")
         real(folder, drawn)
 
-    monkeypatch.setattr(building, "write_person", killed)
+    monkeypatch.setattr(person_photos, "write", killed)
     with pytest.raises(RuntimeError):
         run("utkface", source, out)
     monkeypatch.undo()
