@@ -3,6 +3,7 @@
 import shutil
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,18 @@ from portrait18.training.frozen_fitting import FeatureLayout
 CROPS = Path("data/crops")
 
 
+class _Photos(NamedTuple):
+    """Photos to predict.
+
+    Attributes:
+        features: float16 (N, V, F) of the V views that predictions average.
+        names: column `photo` of their table, (N,).
+    """
+
+    features: np.ndarray
+    names: np.ndarray
+
+
 def main(name: str) -> None:
     p = params.load()
     model = p.model(name)
@@ -39,8 +52,9 @@ def main(name: str) -> None:
         frozen.read_features(paths[split], len(table)) for split, table in tables_by_split.items()
     )
     frozen.validate_same(train, evaluation)
-    layout = FeatureLayout(len(evaluation.views), evaluation.blocks)
+    layout = FeatureLayout(len(evaluation.source.views), evaluation.blocks)
     data = _training_data(train.values, tables_by_split["train"])
+    eval_photos = _Photos(evaluation.values, tables_by_split["eval"].photo.to_numpy())
     for run in members:
         started = time.monotonic()
         rows: list[dict] = []
@@ -48,8 +62,8 @@ def main(name: str) -> None:
         curves = LearningCurves(run.live)
         for row in rows:
             curves.log(row)
-        frozen.save(run.weights, head, model, p.crop, evaluation.backbones, evaluation.views)
-        _write_predictions(run, model, head, data, evaluation.values, tables_by_split["eval"])
+        frozen.save(run.weights, head, model, p.crop, evaluation.source)
+        _write_predictions(run, model, head, data, eval_photos)
         best, method = max(row["macro_f1"] for row in rows), model.head.fit_method
         effort = f"fitted {method}" if method else f"{len(rows)} of {model.epochs} epochs"
         print(
@@ -69,30 +83,26 @@ def _write_predictions(
     model: ModelParams,
     head: frozen.StandardizedHead,
     data: TrainingData,
-    eval_features: np.ndarray,
-    eval_table: pd.DataFrame,
+    eval_photos: _Photos,
 ) -> None:
     """Write the class probabilities of the validation and evaluation photos."""
     target, rows = make_target(model), data.validation_rows(run.fold)
-    shown = data.crops[rows][:, : eval_features.shape[1]]
+    shown = data.crops[rows][:, : eval_photos.features.shape[1]]
+    validation_photos = _Photos(shown, data.labels.photo.to_numpy()[rows])
     parts = [
-        _table("validation", head, target, shown, data.labels.photo.to_numpy()[rows]),
-        _table("eval", head, target, eval_features, eval_table.photo.to_numpy()),
+        _table("validation", head, target, validation_photos),
+        _table("eval", head, target, eval_photos),
     ]
     write_csv(pd.concat(parts), run.predictions)
 
 
 def _table(
-    name: str,
-    head: frozen.StandardizedHead,
-    target: Target,
-    features: np.ndarray,
-    photos: np.ndarray,
+    name: str, head: frozen.StandardizedHead, target: Target, photos: _Photos
 ) -> pd.DataFrame:
-    probabilities, years = frozen.predict(head, target, features)
+    probabilities, years = frozen.predict(head, target, photos.features)
     part = pd.DataFrame(probabilities, columns=target.task.columns)
     if years is not None:
         part["years"] = years
-    part.insert(0, "photo", photos)
+    part.insert(0, "photo", photos.names)
     part.insert(0, "set", name)
     return part

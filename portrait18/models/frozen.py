@@ -152,19 +152,30 @@ def write_description(
 
 
 @dataclass(frozen=True)
+class FeatureSource:
+    """What features are computed with.
+
+    Attributes:
+        backbones: in the order of their features.
+        views: changes of each photo.
+    """
+
+    backbones: list[FrozenBackbone]
+    views: list[View]
+
+
+@dataclass(frozen=True)
 class FeatureSet:
     """Features of one set of photos.
 
     Attributes:
-        values: float16 (N, V, F), the features of all backbones joined.
-        backbones: where they come from, in order.
-        views: the V views.
+        values: float16 (N, V, F), V views and the features of all backbones joined.
+        source: what computed them.
         blocks: number of features from each layer of each backbone.
     """
 
     values: np.ndarray
-    backbones: list[FrozenBackbone]
-    views: list[View]
+    source: FeatureSource
     blocks: list[int]
 
 
@@ -187,7 +198,8 @@ def read_features(paths: list[Path], count: int) -> FeatureSet:
         parts.append(open_memmap(path, (count, len(views[-1]), None), np.float16))
     if any(other != views[0] for other in views):
         raise UserError(f"{', '.join(map(str, paths))} have different views; run dvc repro")
-    return FeatureSet(np.concatenate(parts, axis=2), backbones, views[0], blocks)
+    source = FeatureSource(backbones, views[0])
+    return FeatureSet(np.concatenate(parts, axis=2), source, blocks)
 
 
 def validate_same(train: FeatureSet, evaluation: FeatureSet) -> None:
@@ -200,8 +212,8 @@ def validate_same(train: FeatureSet, evaluation: FeatureSet) -> None:
     Raises:
         UserError: they differ.
     """
-    first = train.views[: len(evaluation.views)]
-    if train.backbones != evaluation.backbones or first != evaluation.views:
+    shown = train.source.views[: len(evaluation.source.views)]
+    if FeatureSource(train.source.backbones, shown) != evaluation.source:
         raise UserError(
             "data/features: train.json and eval.json differ in backbone, weights, image_size or"
             f" views; {REPAIR_HINT}"
@@ -209,12 +221,7 @@ def validate_same(train: FeatureSet, evaluation: FeatureSet) -> None:
 
 
 def save(
-    path: Path,
-    head: nn.Module,
-    params: ModelParams,
-    crop: CropParams,
-    backbones: list[FrozenBackbone],
-    views: list[View],
+    path: Path, head: nn.Module, params: ModelParams, crop: CropParams, source: FeatureSource
 ) -> None:
     """Write a head, with all that inference needs in the metadata.
 
@@ -223,11 +230,10 @@ def save(
         head: a `StandardizedHead`.
         params: the model's params.
         crop: the params that the crops were made with.
-        backbones: what its features come from, in their order.
-        views: the views that predictions average.
+        source: what its features are computed with; predictions average the views.
     """
     description = {
-        "backbones": [vars(backbone) for backbone in backbones],
-        "views": [view.model_dump() for view in views],
+        "backbones": [vars(backbone) for backbone in source.backbones],
+        "views": [view.model_dump() for view in source.views],
     }
     write_model(path, head, params, crop, {"frozen": description})

@@ -83,44 +83,51 @@ def _fit_kernel(
     `sampling.balance` weights the photos: draws with replacement would leave photos out.
     """
     target, settings = make_target(params), params.head
-    rows = data.train_rows(run.fold)
     classes = class_index(target.task, data.labels, for_training=True).to_numpy()
-    labels = data.labels.iloc[rows]
-    drawing = params.sampling.model_copy(update={"balance": 0.0})
-    rows = rows[sampling.epoch_order(labels, classes[rows], drawing, run.seed, epoch=0)]
+    rows = _draw_rows(data, classes, params, run)
     features = data.crops[rows].astype(np.float32)
     if isinstance(settings, LinearRidgeParams):
         rows = rows.repeat(features.shape[1])
         features = features.reshape(len(rows), -1)
     else:
         features = features[:, : layout.test_views].mean(1)
-    labels = data.labels.iloc[rows]
-    weights = sampling.class_weights(classes[rows], params.sampling.balance)
     network = StandardizedHead(features.shape[1], target.widths, params)
     network.fit(features, layout.blocks)
-    standardized = network.standardize(torch.from_numpy(features))
+    photos = kernel_ridge.Photos(
+        network.standardize(torch.from_numpy(features)),
+        data.labels.iloc[rows],
+        sampling.class_weights(classes[rows], params.sampling.balance),
+    )
     if isinstance(settings, RidgeHead | LinearRidgeParams):
         assert isinstance(network.head, KernelHead | LinearRidgeHead)
-        train_loss = kernel_ridge.fit(
-            network.head, standardized, labels, target, settings.penalty, weights
-        )
+        train_loss = kernel_ridge.fit(network.head, photos, target, settings.penalty)
     else:
         assert isinstance(settings, KernelHeadParams)
         assert isinstance(network.head, KernelHead)
         # The order is random, so the first rows are a random part; sampling may repeat some.
         first = np.sort(np.unique(rows, return_index=True)[1])[: settings.landmarks]
-        targets, loss = target.encode(labels).double(), make_loss(params, target)
-        context = LossContext(class_counts(target, labels).double(), progress=1.0)
+        targets, loss = target.encode(photos.labels).double(), make_loss(params, target)
+        context = LossContext(class_counts(target, photos.labels).double(), progress=1.0)
         train_loss = kernel_fitting.fit(
             network.head,
-            standardized,
-            standardized[torch.from_numpy(first)],
-            lambda outputs: loss(outputs, targets, context) * torch.from_numpy(weights),
+            photos.features,
+            photos.features[torch.from_numpy(first)],
+            lambda outputs: loss(outputs, targets, context) * torch.from_numpy(photos.weights),
             settings.C,
         )
     scores = evaluate(network, data, params, run, layout.test_views)
     log({"epoch": 0, "train_loss": train_loss, **scores})
     return network.eval()
+
+
+def _draw_rows(
+    data: TrainingData, classes: np.ndarray, params: ModelParams, run: Run
+) -> np.ndarray:
+    """Return the photos that one epoch draws without balancing classes, in random order."""
+    rows = data.train_rows(run.fold)
+    drawing = params.sampling.model_copy(update={"balance": 0.0})
+    labels = data.labels.iloc[rows]
+    return rows[sampling.epoch_order(labels, classes[rows], drawing, run.seed, epoch=0)]
 
 
 def evaluate(

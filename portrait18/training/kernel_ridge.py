@@ -5,6 +5,8 @@ which share one inverse. A logistic regression turns them into probabilities. It
 leave-one-person-out scores, which the inverse gives too (Rasmussen and Williams 2006, 5.4.2).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import torch
@@ -20,30 +22,39 @@ MEAN_YEARS, SCALE_YEARS = 38.0, 12.0
 CALIBRATION_PENALTY = 1e-3
 
 
+@dataclass(frozen=True)
+class Photos:
+    """Training photos.
+
+    Attributes:
+        features: float32 (N, F), standardized.
+        labels: of the N photos.
+        weights: float64 (N,), above 0. A weight of 2 counts a photo twice.
+    """
+
+    features: torch.Tensor
+    labels: pd.DataFrame
+    weights: np.ndarray
+
+
 def fit(
-    head: KernelHead | LinearRidgeHead,
-    features: torch.Tensor,
-    labels: pd.DataFrame,
-    target: Target,
-    penalty: float,
-    weights: np.ndarray,
+    head: KernelHead | LinearRidgeHead, photos: Photos, target: Target, penalty: float
 ) -> float:
     """Set a linear head's weights and bias, or a kernel head's landmarks (all photos) and the rest.
 
     Args:
         head: for features of the same width. The kernel of a linear one is the scalar product
             divided by F.
-        features: float32 (N, F), standardized.
-        labels: of the N photos.
+        photos: what it is fitted to.
         target: has classes.
         penalty: added to the diagonal of the kernel matrix, whose diagonal is 1 on average or
             everywhere.
-        weights: of the photos, float64 (N,), above 0. A weight of 2 counts a photo twice.
 
     Returns:
         The mean weighted cross-entropy of the leave-one-person-out probabilities, summed over
         heads.
     """
+    features, labels, weights = photos.features, photos.labels, photos.weights
     classes = target.encode(labels).numpy().astype(np.float64)
     scores = _scores(classes, labels, with_years=target.task.name in ("age", "all"))
     mean = np.average(scores, 0, weights)

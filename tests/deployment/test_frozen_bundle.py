@@ -12,7 +12,7 @@ from portrait18.core.feature_params import View
 from portrait18.core.params import PredictParams
 from portrait18.models import frozen, inference
 from portrait18.models.extraction import Extractor
-from portrait18.models.frozen import StandardizedHead
+from portrait18.models.frozen import FeatureSource, StandardizedHead
 from portrait18.models.targets import make_target
 from portrait18.models.views import resize
 
@@ -40,7 +40,7 @@ def frozen_heads(monkeypatch):
         if run.model != "years":
             head.head.support = torch.randn(9, 1280).half()
             head.head.coefficients = torch.randn(9, len(head.head.bias)) * 4
-        frozen.save(run.weights, head, params, crop, [extractor.backbone], SHOWN)
+        frozen.save(run.weights, head, params, crop, FeatureSource([extractor.backbone], SHOWN))
 
     monkeypatch.setattr(bundling, "write_weights", write)
 

@@ -10,7 +10,7 @@ from portrait18.core.feature_params import View
 from portrait18.core.params import PredictParams
 from portrait18.models import extraction, frozen, inference, views
 from portrait18.models.extraction import Extractor
-from portrait18.models.frozen import FrozenBackbone, StandardizedHead
+from portrait18.models.frozen import FeatureSource, FrozenBackbone, StandardizedHead
 from portrait18.models.targets import make_target
 
 CPU = torch.device("cpu")
@@ -83,7 +83,7 @@ def test_a_saved_model_predicts_crops_as_the_pipeline_does(extractor, tmp_path, 
     features = extractor(CROPS, SHOWN)
     head, params = head_for(features, head=kind)
     path = tmp_path / "model.safetensors"
-    frozen.save(path, head, params, crop_params(), [extractor.backbone], SHOWN)
+    frozen.save(path, head, params, crop_params(), FeatureSource([extractor.backbone], SHOWN))
     assert path.stat().st_size < 200_000, "the backbone is not in the file"
     model = inference.load(path, CPU)
     expected, _ = frozen.predict(head, make_target(params), features)
@@ -101,7 +101,7 @@ def test_models_share_a_backbone_and_its_features(extractor, tmp_path, monkeypat
     head, params = head_for(extractor(CROPS, SHOWN))
     for name in "ab":
         path = tmp_path / f"{name}.safetensors"
-        frozen.save(path, head, params, crop_params(), [extractor.backbone], SHOWN)
+        frozen.save(path, head, params, crop_params(), FeatureSource([extractor.backbone], SHOWN))
     extractors: dict = {}
     models = [inference.load(tmp_path / f"{n}.safetensors", CPU, extractors) for n in "ab"]
     assert models[0].extractors == models[1].extractors == list(extractors.values())
@@ -154,7 +154,8 @@ def test_features_of_two_backbones_are_joined(tmp_path):
 def test_features_of_other_weights_or_views_are_not_mixed(extractor):
     def stored(digest, shown):
         backbone = FrozenBackbone(NAME, "bundled", digest, 32)
-        return frozen.FeatureSet(np.zeros((1, len(shown), 4)), [backbone], shown, [4])
+        source = FeatureSource([backbone], shown)
+        return frozen.FeatureSet(np.zeros((1, len(shown), 4)), source, [4])
 
     frozen.validate_same(stored("a", SHOWN), stored("a", SHOWN[:2]))
     for other in (stored("b", SHOWN), stored("a", SHOWN[1:])):

@@ -24,7 +24,8 @@ def fitted(task="mask", rows=slice(None), weights=ONES):
     target = make_target(params)
     head = KernelHead(5, target.widths, params)
     points = torch.from_numpy(POINTS[rows]).float()
-    loss = kernel_ridge.fit(head, points, LABELS.iloc[rows], target, 0.5, weights)
+    photos = kernel_ridge.Photos(points, LABELS.iloc[rows], weights)
+    loss = kernel_ridge.fit(head, photos, target, 0.5)
     with torch.no_grad():
         return head(torch.from_numpy(POINTS).float()).softmax(1).numpy(), loss
 
@@ -73,7 +74,7 @@ def test_a_linear_head_gives_the_scores_of_ridge_regression():
     target = make_target(params)
     head = LinearRidgeHead(5, target.widths, params)
     points = torch.from_numpy(POINTS).float()
-    kernel_ridge.fit(head, points, LABELS, target, 0.5, ONES)
+    kernel_ridge.fit(head, kernel_ridge.Photos(points, LABELS, ONES), target, 0.5)
     with torch.no_grad():
         outputs = head(points).double().numpy()
     # scikit-learn's penalty does not divide by the number of features. The calibration is linear.
