@@ -40,12 +40,25 @@ class Pair(NamedTuple):
         ]
 
 
+class Rounds(NamedTuple):
+    """How often to measure.
+
+    Attributes:
+        count: Rounds to measure. Stops earlier, but not before the first, if `seconds` would not
+            suffice for one more.
+        seconds: Time limit for all rounds including the warm-up.
+        warm_up: Rounds that run first and are not counted.
+    """
+
+    count: int
+    seconds: float
+    warm_up: int = 1
+
+
 def measure(
     ours: Callable[[], Turn],
     theirs: Callable[[], Turn],
-    rounds: int,
-    seconds: float,
-    warm_up: int = 1,
+    rounds: Rounds,
     log: Callable[[str], None] = lambda line: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Pair:
@@ -54,25 +67,22 @@ def measure(
     Args:
         ours: Runs our side once.
         theirs: Runs the peer's side once.
-        rounds: Rounds to measure. Stops earlier, but not before the first, if `seconds` would not
-            suffice for one more.
-        seconds: Time limit for all rounds including the warm-up.
-        warm_up: Rounds that run first and are not counted.
+        rounds: How often.
         log: Called with a line after each round.
         clock: Returns seconds.
     """
     pair, start, longest = Pair([], []), clock(), 0.0
-    for n in range(-warm_up, rounds):
+    for n in range(-rounds.warm_up, rounds.count):
         round_start = clock()
-        if n > 0 and round_start - start + longest > seconds:
-            log(f"stopped after {n} of {rounds} rounds: the time limit is reached")
+        if n > 0 and round_start - start + longest > rounds.seconds:
+            log(f"stopped after {n} of {rounds.count} rounds: the time limit is reached")
             break
         our_turn, their_turn = ours(), theirs()
         longest = max(longest, clock() - round_start)
         if n >= 0:
             pair.ours.append(our_turn)
             pair.theirs.append(their_turn)
-            log(f"round {n + 1} of {rounds}: {pair.ratios[-1]:.2f}")
+            log(f"round {n + 1} of {rounds.count}: {pair.ratios[-1]:.2f}")
     return pair
 
 

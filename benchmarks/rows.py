@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import paired, side
-from benchmarks.paired import Pair
+from benchmarks.paired import Pair, Rounds
 from portrait18.core.params import Params
 
 DEVICES = {"cpu": "CPU", "cuda": "one GPU"}
@@ -76,7 +76,7 @@ class Bench:
 
     def compare(self, ours: Callable, theirs: Callable) -> Pair:
         """Measure two sides in alternation."""
-        return paired.measure(ours, theirs, self.rounds, self.seconds, log=self.log)
+        return paired.measure(ours, theirs, Rounds(self.rounds, self.seconds), log=self.log)
 
     def each_round(self) -> Iterator[int]:
         """Yield round numbers from 0 while there is time for one more; always the first."""

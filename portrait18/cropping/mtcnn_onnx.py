@@ -61,11 +61,9 @@ class OnnxMtcnn:
         """
         integrals = np.stack([cv2.integral(photo, sdepth=cv2.CV_32S) for photo in photos])
         found = self._propose(integrals, smallest, thresholds[0])
-        boxes = _to_squares(_apply_offsets(found.boxes, found.offsets, 0))
-        found = _refine(self.rnet, 24, integrals, found.photo, boxes, thresholds[1])
+        found = _refine(self.rnet, 24, integrals, _squared(found, 0), thresholds[1])
         found = found.select(_batched_nms(found.boxes, found.scores, found.photo, 0.7))
-        boxes = _to_squares(_apply_offsets(found.boxes, found.offsets, 1))
-        found = _refine(self.onet, 48, integrals, found.photo, boxes, thresholds[2])
+        found = _refine(self.onet, 48, integrals, _squared(found, 1), thresholds[2])
         sides = (found.boxes[:, 2:] - found.boxes[:, :2] + 1)[:, None]
         points = found.points.reshape(-1, 2, 5).transpose(0, 2, 1)
         points = sides * points + found.boxes[:, None, :2] - 1
@@ -96,12 +94,7 @@ class OnnxMtcnn:
 
 
 def _refine(
-    net: OnnxNetwork,
-    side: int,
-    integrals: np.ndarray,
-    photo: np.ndarray,
-    boxes: np.ndarray,
-    threshold: float,
+    net: OnnxNetwork, side: int, integrals: np.ndarray, squares: Candidates, threshold: float
 ) -> Candidates:
     """Return the candidates that R-Net or O-Net gives a score above the threshold.
 
@@ -111,16 +104,15 @@ def _refine(
         net: the network.
         side: side of its input in pixels.
         integrals: integral images, int32 (N, H + 1, W + 1, 3).
-        photo: int64 (C,).
-        boxes: float32 (C, 4), squares.
+        squares: candidates whose boxes are squares.
         threshold: 0 to 1.
     """
     height, width = integrals.shape[1] - 1, integrals.shape[2] - 1
-    corners = np.trunc(boxes).astype(np.int64)
+    corners = np.trunc(squares.boxes).astype(np.int64)
     # facenet-pytorch counts pixels from 1.
     starts, stops = np.maximum(corners[:, :2], 1) - 1, np.minimum(corners[:, 2:], [width, height])
     inside = np.flatnonzero((stops > starts).all(1))
-    photo, boxes = photo[inside], boxes[inside]
+    photo, boxes = squares.photo[inside], squares.boxes[inside]
     views = np.concatenate([starts, stops], 1)[inside]
     parts = []
     for start in range(0, max(1, len(views)), BATCH):
@@ -193,6 +185,11 @@ def _apply_offsets(boxes: np.ndarray, offsets: np.ndarray, one: int) -> np.ndarr
     """Move each corner by a share of the box's sides, to which `one` pixel is added first."""
     sides = boxes[:, 2:] - boxes[:, :2] + one
     return boxes + offsets * np.tile(sides, 2)
+
+
+def _squared(found: Candidates, one: int) -> Candidates:
+    """Return candidates with the squares around their corrected boxes; see `_apply_offsets`."""
+    return found._replace(boxes=_to_squares(_apply_offsets(found.boxes, found.offsets, one)))
 
 
 def _to_squares(boxes: np.ndarray) -> np.ndarray:

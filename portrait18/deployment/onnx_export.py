@@ -7,7 +7,7 @@ networks, which are part of this package.
 import logging
 import warnings
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import nn
@@ -21,6 +21,20 @@ from portrait18.models.backbones import Network
 from portrait18.models.inference import Model
 
 OPSET = 18  # the exporter's own; another one needs a conversion
+
+
+class _Input(NamedTuple):
+    """The input of a network.
+
+    Attributes:
+        name: of the input.
+        example: one value; no dimension is 1.
+        free: dimensions that may have any size.
+    """
+
+    name: str
+    example: torch.Tensor
+    free: dict[int, Dim]
 
 
 class _ExportModule(nn.Module):
@@ -56,7 +70,7 @@ def write(model: Model, flip: bool, path: str | Path) -> None:
     size = model.params.image_size
     crops = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     names = ["probabilities", "years"][: 2 if model.target.years else 1]
-    _export(_ExportModule(model, flip), "crops", crops, {0: Dim("N")}, names, path)
+    _export(_ExportModule(model, flip), _Input("crops", crops, {0: Dim("N")}), names, path)
 
 
 def write_mtcnn(folder: Path) -> None:
@@ -72,25 +86,16 @@ def write_mtcnn(folder: Path) -> None:
         (mtcnn_networks.rnet, (24, 24), {}, refined[::2]),
         (mtcnn_networks.onet, (48, 48), {}, refined),
     ):
-        path = folder / f"{net.__name__}.onnx"
-        _export(net(), "photos", torch.zeros(2, 3, *size), {0: Dim("N"), **free}, names, path)
+        photos = _Input("photos", torch.zeros(2, 3, *size), {0: Dim("N"), **free})
+        _export(net(), photos, names, folder / f"{net.__name__}.onnx")
 
 
-def _export(
-    module: nn.Module,
-    name: str,
-    example: torch.Tensor,
-    free: dict[int, Dim],
-    outputs: list[str],
-    path: str | Path,
-) -> None:
+def _export(module: nn.Module, source: _Input, outputs: list[str], path: str | Path) -> None:
     """Write a module as ONNX.
 
     Args:
         module: what to write.
-        name: of its input.
-        example: one input; no dimension is 1.
-        free: dimensions of the input that may have any size.
+        source: its only input.
         outputs: names of its outputs.
         path: file to write.
     """
@@ -99,10 +104,10 @@ def _export(
         warnings.simplefilter("ignore")  # about the exporter's own use of PyTorch
         program = torch.onnx.export(
             module.eval(),
-            (example,),
-            input_names=[name],
+            (source.example,),
+            input_names=[source.name],
             output_names=outputs,
-            dynamic_shapes=(free,),
+            dynamic_shapes=(source.free,),
             opset_version=OPSET,
             dynamo=True,
             external_data=False,

@@ -11,7 +11,7 @@ import torch
 from synthetic import REPO
 
 from benchmarks import crop, growth, inputs, paired, pipeline, report, run
-from benchmarks.paired import Turn
+from benchmarks.paired import Rounds, Turn
 from benchmarks.rows import DEVICES, Bench, Outcome, Row, at_least, at_most
 from benchmarks.side import MeasurementError, Side
 from portrait18.core import params
@@ -46,27 +46,27 @@ def test_sides_alternate_and_the_first_turn_of_each_is_a_warm_up():
         turn = turns(*seconds)
         return lambda: order.append(name) or turn()
 
-    pair = paired.measure(side("a", 9, 1, 2), side("b", 1, 3, 8), rounds=2, seconds=60)
+    pair = paired.measure(side("a", 9, 1, 2), side("b", 1, 3, 8), Rounds(2, seconds=60))
     assert order == list("ababab")
     assert pair.ratios == pytest.approx([3, 4])
 
 
 def test_a_ratio_compares_the_time_per_photo():
-    pair = paired.measure(turns(2, photos=8), turns(2, photos=4), 1, 60, warm_up=0)
+    pair = paired.measure(turns(2, photos=8), turns(2, photos=4), Rounds(1, 60, warm_up=0))
     assert pair.ratios == [2]
 
 
 def test_rounds_stop_if_there_is_no_time_for_one_more():
     now = iter([0, 0, 40, 40, 80, 80])  # the start, then the start and end of each round
     pair = paired.measure(
-        turns(1, 1), turns(2, 3), 5, seconds=100, warm_up=0, clock=lambda: next(now)
+        turns(1, 1), turns(2, 3), Rounds(5, seconds=100, warm_up=0), clock=lambda: next(now)
     )
     assert pair.ratios == pytest.approx([2, 3])
 
 
 def test_the_first_round_is_always_measured():
     now = iter([0, 0, 500, 500, 1000, 1000])
-    pair = paired.measure(turns(1, 1), turns(9, 2), 5, 100, warm_up=1, clock=lambda: next(now))
+    pair = paired.measure(turns(1, 1), turns(9, 2), Rounds(5, 100), clock=lambda: next(now))
     assert pair.ratios == [2]
 
 
