@@ -3,7 +3,7 @@
 import argparse
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -65,9 +65,8 @@ class Settings(BaseSettings):
         le=1,
         description="smallest face, as a share of the photo's shorter side (default: the bundle's)",
     )
-    engine: str | None = Field(
+    engine: Literal["torch", "onnx"] | None = Field(
         None,
-        pattern="^(torch|onnx)$",
         description="what runs the networks: torch (PyTorch) or onnx (ONNX Runtime, without"
         " PyTorch); default: torch if it is installed",
     )

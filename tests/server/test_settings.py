@@ -55,6 +55,16 @@ def test_all_invalid_values_are_reported_under_the_names_they_were_given(environ
     assert caught.value.problems[1].startswith("--batch = 'x': input should be a valid integer")
 
 
+def test_an_unknown_engine_is_rejected_with_the_known_ones(environment):
+    environment({"PORTRAIT18_ENGINE": "tensorrt"})
+    with pytest.raises(UserError) as caught:
+        load_settings({})
+    assert caught.value.problems == [
+        "PORTRAIT18_ENGINE = 'tensorrt': input should be 'torch' or 'onnx'"
+    ]
+    assert load_settings(parse("--engine", "onnx")).engine == "onnx"
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
