@@ -97,6 +97,11 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="FOLDER",
         help=f"a trained bundle (default: {bundles.OWN} if it exists, else the starter model)",
     )
+    _add_output_options(parser)
+    _add_inference_options(parser)
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument(
         "--json",
@@ -118,6 +123,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="OUT",
         help="write copies with boxes and predictions to this folder",
     )
+
+
+def _add_inference_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--assume-face",
         action="store_true",
