@@ -10,6 +10,7 @@ from portrait18.core.errors import REPAIR_HINT, UserError
 from portrait18.core.files import write_json
 from portrait18.dataset import crop_store, tables
 from portrait18.dataset.classes import CLASS_NAMES, NUM_CLASSES, TASKS
+from portrait18.dataset.confusion import confusion_matrix
 from portrait18.dataset.tables import write_csv
 from portrait18.evaluation import analysis, voting
 from portrait18.models import metrics
@@ -66,11 +67,11 @@ def _metrics(truth: pd.DataFrame, predictions: pd.DataFrame) -> dict:
 def _write_confusion(truth: pd.DataFrame, predictions: pd.DataFrame) -> None:
     for name, task in TASKS.items():
         classes, predicted = truth[task.label_column].to_numpy(), predictions[name].to_numpy()
-        counts = metrics.confusion(classes, predicted, len(task.classes))
+        counts = confusion_matrix(classes, predicted, len(task.classes))
         plots.confusion(counts, task.classes, OUT / f"confusion_{name}.png")
         _write_pairs(classes, predicted, task.classes, OUT / f"confusion_{name}.csv")
     classes, predicted = truth["class"].to_numpy(), predictions["class"].to_numpy()
-    counts = metrics.confusion(classes, predicted, NUM_CLASSES)
+    counts = confusion_matrix(classes, predicted, NUM_CLASSES)
     names = [f"{i} {name}" for i, name in enumerate(CLASS_NAMES)]
     plots.confusion(counts, names, OUT / "confusion.png")
     _write_pairs(classes, predicted, CLASS_NAMES, OUT / "confusion.csv")

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from portrait18.dataset.classes import ALL, CLASS_NAMES, NUM_CLASSES, TASKS, decode
-from portrait18.models.metrics import macro_f1, scores_by_class
+from portrait18.dataset.confusion import macro_f1
+from portrait18.models.metrics import scores_by_class
 
 
 def baseline(truth: np.ndarray, count: int) -> dict[str, float]:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from portrait18.dataset.confusion import f1_scores, macro_f1
+
 NUM_PARTS = 5  # parts of the people in cross-fitting
 _OFFSET_GRID = np.linspace(-1.0, 1.0, 21)  # log probability, in steps of 0.1
 _BOOTSTRAP_DRAWS = 200
@@ -51,7 +53,7 @@ def _best_offsets(probabilities: np.ndarray, truth: np.ndarray, count: int) -> n
     def score(offsets: np.ndarray) -> float:
         # A small penalty: of equal scores the smallest offsets win.
         predicted = (logs + offsets).argmax(1)
-        return fast_macro_f1(truth, predicted, count) - 1e-3 * np.abs(offsets).sum()
+        return macro_f1(truth, predicted, count) - 1e-3 * np.abs(offsets).sum()
 
     return coordinate_ascent(np.zeros(count), score, _OFFSET_GRID, first=1)
 
@@ -78,7 +80,7 @@ def choose_thresholds(years: np.ndarray, truth: np.ndarray) -> np.ndarray:
     best, best_score = np.array([29.5, 59.5]), -1.0
     for low in np.arange(22.0, 40.0, 0.5):
         for high in np.arange(45.0, 66.0, 0.5):
-            score = fast_macro_f1(truth, np.digitize(years, [low, high]), 3)
+            score = macro_f1(truth, np.digitize(years, [low, high]), 3)
             # Of equal scores, the thresholds nearest to the true boundaries win.
             score -= 1e-5 * (abs(low - 29.5) + abs(high - 59.5))
             if score > best_score:
@@ -116,18 +118,6 @@ def coordinate_ascent(
     return best
 
 
-def fast_macro_f1(truth: np.ndarray, predicted: np.ndarray, count: int) -> float:
-    """Return `portrait18.models.metrics.macro_f1`, fast enough for thousands of calls."""
-    confusion = np.bincount(truth * count + predicted, minlength=count * count)
-    return float(_macro_f1(confusion.reshape(count, count)))
-
-
-def _macro_f1(confusion: np.ndarray) -> np.ndarray:
-    """Macro-F1 of confusion matrices (..., C, C), rows the truth."""
-    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    return (2 * hits / np.maximum(confusion.sum(-1) + confusion.sum(-2), 1)).mean(-1)
-
-
 def _bootstrap_gains(
     truth: np.ndarray, before: np.ndarray, after: np.ndarray, people: np.ndarray, count: int
 ) -> np.ndarray:
@@ -140,6 +130,7 @@ def _bootstrap_gains(
         # The confusion matrix of a draw is the sum of those of the people drawn.
         by_person = np.zeros((len(names), count * count))
         np.add.at(by_person, (person, truth * count + predicted), 1)
-        return _macro_f1((times @ by_person).reshape(_BOOTSTRAP_DRAWS, count, count))
+        draws = (times @ by_person).reshape(_BOOTSTRAP_DRAWS, count, count)
+        return f1_scores(draws).mean(-1)
 
     return scores(after) - scores(before)

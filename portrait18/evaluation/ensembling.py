@@ -12,6 +12,7 @@ import numpy as np
 
 from portrait18.core.params import EnsembleParams
 from portrait18.dataset.classes import ALL, TASKS, encode
+from portrait18.dataset.confusion import macro_f1
 from portrait18.evaluation import decisions
 from portrait18.evaluation.ensemble_config import (
     EnsembleConfig,
@@ -41,7 +42,7 @@ def choose_weights(stack: np.ndarray, truth: np.ndarray, method: str) -> np.ndar
         return _log_loss_weights(stack[:, np.arange(len(truth)), truth].clip(1e-7))
 
     def score(w: np.ndarray) -> float:
-        return decisions.fast_macro_f1(truth, blend(stack, w / w.sum()).argmax(1), stack.shape[2])
+        return macro_f1(truth, blend(stack, w / w.sum()).argmax(1), stack.shape[2])
 
     weights = decisions.coordinate_ascent(equal, score, np.linspace(0.05, 1, 20))
     return _normalize(weights)

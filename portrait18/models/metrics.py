@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from portrait18.dataset.classes import NUM_CLASSES, TASKS, decode
+from portrait18.dataset.confusion import confusion_matrix, f1_scores, macro_f1
 
 
 class ClassScores(NamedTuple):
@@ -27,20 +28,9 @@ class ClassScores(NamedTuple):
     support: np.ndarray
 
 
-def confusion(truth: np.ndarray, predicted: np.ndarray, count: int) -> np.ndarray:
-    """Return the confusion matrix, int (count, count); rows are the truth.
-
-    Args:
-        truth: class indices, int (N,).
-        predicted: class indices, int (N,).
-        count: number of classes.
-    """
-    return np.bincount(truth * count + predicted, minlength=count**2).reshape(count, count)
-
-
 def scores_by_class(truth: np.ndarray, predicted: np.ndarray, count: int) -> ClassScores:
-    """Return precision, recall, F1 and support of classes 0 to count - 1; see `confusion`."""
-    table = confusion(truth, predicted, count)
+    """Return precision, recall, F1 and support of classes 0 to count - 1."""
+    table = confusion_matrix(truth, predicted, count)
     right, photos, predictions = table.diagonal(), table.sum(1), table.sum(0)
 
     def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
@@ -49,17 +39,9 @@ def scores_by_class(truth: np.ndarray, predicted: np.ndarray, count: int) -> Cla
     return ClassScores(
         share(right, predictions),
         share(right, photos),
-        share(2.0 * right, 1.0 * photos + predictions),
+        f1_scores(table),
         photos,
     )
-
-
-def macro_f1(truth: np.ndarray, predicted: np.ndarray, count: int) -> float:
-    """Return the unweighted mean of the F1 scores of classes 0 to count - 1.
-
-    A class that is neither present nor predicted counts as 0.
-    """
-    return float(scores_by_class(truth, predicted, count).f1.mean())
 
 
 def scores(truth: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:

@@ -1,8 +1,7 @@
 import numpy as np
-import pytest
 
+from portrait18.dataset.confusion import macro_f1
 from portrait18.evaluation import decisions
-from portrait18.models.metrics import macro_f1
 
 RNG = np.random.default_rng(0)
 
@@ -71,12 +70,3 @@ def test_thresholds_are_found_between_the_age_groups():
     assert decisions.choose_thresholds(
         np.array([20.0, 45.0, 70.0]), np.array([0, 1, 2])
     ).tolist() == [29.5, 59.5]
-
-
-@pytest.mark.parametrize("count", [2, 3, 18])
-def test_fast_macro_f1_equals_macro_f1(count):
-    for n in (5, 300):
-        truth, predicted = RNG.integers(0, count, n), RNG.integers(0, count, n)
-        assert decisions.fast_macro_f1(truth, predicted, count) == pytest.approx(
-            macro_f1(truth, predicted, count)
-        )

@@ -4,10 +4,10 @@ from leaning import lean_towards
 
 from portrait18.core.params import EnsembleParams
 from portrait18.dataset.classes import TASKS, encode, joint
+from portrait18.dataset.confusion import macro_f1
 from portrait18.evaluation import decisions, ensembling
 from portrait18.evaluation.ensemble_config import blend, hard_votes
 from portrait18.evaluation.ensembling import ValidationVotes
-from portrait18.models.metrics import macro_f1
 
 RNG = np.random.default_rng(0)
 TRUTH = RNG.integers(0, 3, 400)

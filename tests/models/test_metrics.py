@@ -1,19 +1,8 @@
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix, f1_score, log_loss
+from sklearn.metrics import f1_score, log_loss
 
 from portrait18.models import metrics
-
-
-def test_macro_f1_equals_a_hand_calculation():
-    truth, predicted = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
-    assert metrics.macro_f1(truth, predicted, 2) == pytest.approx((2 / 3 + 4 / 5) / 2)
-
-
-def test_an_absent_class_counts_as_zero():
-    truth = np.array([0, 1])
-    assert metrics.macro_f1(truth, truth, 2) == 1
-    assert metrics.macro_f1(truth, truth, 4) == 0.5
 
 
 def test_scores_equal_a_hand_calculation():
@@ -65,10 +54,3 @@ def test_scores_have_the_bits_of_scikit_learn(photos, count):
     clipped = np.clip(probabilities.astype(np.float64), 1e-7, None)
     clipped /= clipped.sum(1, keepdims=True)
     assert found["loss"] == log_loss(truth, clipped, labels=labels)
-    table = metrics.confusion(truth, predicted, count)
-    assert (table == confusion_matrix(truth, predicted, labels=labels)).all()
-
-
-def test_rows_of_the_confusion_are_the_truth():
-    found = metrics.confusion(np.array([0, 0, 2]), np.array([1, 0, 2]), 3)
-    assert found.tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1]]
