@@ -10,43 +10,12 @@ import numpy as np
 import pytest
 from bundling import CPU
 from PIL import Image
-from synthetic import REPO, photo_bytes
+from synthetic import REPO
 from tiny import demo_photo
 
 import portrait18
-from portrait18 import cli
 from portrait18.dataset import photos
 from portrait18.dataset.classes import CLASS_NAMES, TASKS
-
-PAIR = np.concatenate([demo_photo(), demo_photo("mask1")[:, ::-1]], axis=1)
-
-
-@pytest.fixture
-def folder(make_bundle, tmp_path):
-    """The working folder, with a bundle and photos of two, one and no people."""
-    make_bundle()
-    (tmp_path / "photos/sub").mkdir(parents=True)
-    Image.fromarray(PAIR).save(tmp_path / "photos/pair.png")
-    Image.fromarray(demo_photo()).save(tmp_path / "photos/sub/one.png")
-    (tmp_path / "photos/zero.jpg").write_bytes(photo_bytes(width=100, height=120))
-    return tmp_path
-
-
-@pytest.fixture
-def predict(folder, capsys):
-    """predict(*arguments) -> exit status, lines on stdout, lines on stderr after the first.
-
-    The first line on stderr describes the bundle.
-    """
-
-    def run(*arguments):
-        status = cli.main(["predict", "--bundle", "bundle", *map(str, arguments)])
-        out, err = capsys.readouterr()
-        first, *rest = err.splitlines()
-        assert first.startswith("bundle: Trained on 14 photos of 2 people")
-        return status, out.splitlines(), rest
-
-    return run
 
 
 def test_text_output_has_a_line_per_face_and_one_per_photo_without_faces(predict):
@@ -132,47 +101,6 @@ def test_assume_face_predicts_a_photo_without_a_face(predict):
     assert "no face found: assumed" in line
 
 
-def test_annotated_copies_keep_the_folders_and_show_the_predictions(predict, folder):
-    before = (folder / "photos/pair.png").read_bytes()
-    Image.fromarray(demo_photo()).save(folder / "photos/sub/two.bmp")
-    status, _, _ = predict("photos", "--draw", "drawn")
-    drawn = sorted(
-        str(path.relative_to(folder / "drawn")) for path in (folder / "drawn").rglob("*.*")
-    )
-    assert status == 0
-    assert drawn == ["pair.png", "sub/one.png", "sub/two.bmp.png", "zero.jpg"]
-    assert (folder / "photos/pair.png").read_bytes() == before
-    changed = np.abs(photos.read(folder / "drawn/pair.png").astype(int) - PAIR).max(2) > 50
-    width = demo_photo().shape[1]
-    assert changed[:, :width].sum() > 500 < changed[:, width:].sum()
-    assert changed.mean() < 0.4
-    assert photos.read(folder / "drawn/zero.jpg").shape == (120, 100, 3)
-
-
-def test_annotated_copies_never_overwrite_the_photos(predict, folder, capsys):
-    before = (folder / "photos/pair.png").read_bytes()
-    with pytest.raises(SystemExit) as stopped:
-        predict("photos", "--draw", "photos")
-    assert stopped.value.code == 1
-    assert "name another folder" in capsys.readouterr().err
-    assert (folder / "photos/pair.png").read_bytes() == before
-
-
-def test_annotated_copies_stay_in_their_folder_and_never_overwrite_each_other(
-    predict, folder, capsys
-):
-    (folder / "a").mkdir()
-    for name in ("a/one.tif", "a/one.tif.png"):
-        Image.fromarray(demo_photo()).save(folder / name)
-    with pytest.raises(SystemExit) as stopped:
-        predict("a", "--draw", "drawn")
-    assert stopped.value.code == 1
-    assert "two photos would be drawn as drawn/one.tif.png" in capsys.readouterr().err
-    predict("a/one.tif", "a/../photos/zero.jpg", "--draw", "drawn")
-    drawn = sorted(str(path.relative_to(folder)) for path in (folder / "drawn").rglob("*.*"))
-    assert drawn == ["drawn/a/one.tif.png", "drawn/photos/zero.jpg"]
-
-
 ODD_NAMES = (b"two\nlines.jpg", b"\x1b[31mred.jpg", "\ub9c8\uc2a4\ud06c".encode("cp949") + b".jpg")
 
 
@@ -202,26 +130,6 @@ def test_odd_file_names_are_escaped_in_every_format(odd, option):
         assert names == {b"odd/" + name for name in ODD_NAMES}, "JSON names each file exactly"
     else:
         assert photos[1].startswith(r"odd/two\nlines.jpg")
-
-
-def test_annotated_copies_with_names_too_long_for_the_disk_are_refused_before_predicting(
-    predict, folder, capsys
-):
-    """The copy of a BMP gets the suffix .png, too."""
-    Image.fromarray(demo_photo()).save(folder / ("x" * 248 + ".bmp"))
-    with pytest.raises(SystemExit):
-        predict("x" * 248 + ".bmp", "photos", "--draw", "drawn")
-    [line] = capsys.readouterr().err.splitlines()
-    assert "has a name of 256 bytes, at most 255 are allowed; shorten it" in line
-    assert not (folder / "drawn").exists()
-
-
-def test_a_copy_of_a_photo_with_the_longest_possible_name_is_drawn(predict, folder):
-    name = "x" * 251 + ".png"
-    Image.fromarray(demo_photo()).save(folder / name)
-    status, _, _ = predict(name, "--draw", "drawn")
-    assert status == 0
-    assert photos.read(folder / "drawn" / name).shape == demo_photo().shape
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,13 @@
 """Any bytes: `photos.decode` returns upright uint8 (H, W, 3) or gives the reason in one line."""
 
 import io
-import struct
-import zlib
-from unittest import mock
 
 import numpy as np
 import pytest
 from effort import tries
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from photo_files import decode, encode, noise
 from PIL import Image, ImageOps
 
 from portrait18.dataset import photos
@@ -38,28 +36,6 @@ UPRIGHT = {
     7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
     8: lambda p: p.swapaxes(0, 1)[::-1],
 }
-
-
-def noise(seed: int, mode: str, width: int, height: int) -> Image.Image:
-    rng = np.random.default_rng(seed)
-    if mode == "I;16":
-        return Image.fromarray(rng.integers(0, 65536, (height, width), np.uint16))
-    bands = {"RGB": 3, "L": 1, "LA": 2, "RGBA": 4, "CMYK": 4, "P": 1, "1": 1}[mode]
-    pixels = rng.integers(0, 256, (height, width, bands), np.uint8)
-    image = Image.fromarray(
-        pixels.squeeze(2) if bands == 1 else pixels, "L" if mode in ("P", "1") else mode
-    )
-    if mode == "P":
-        image.putpalette(rng.integers(0, 256, 768, np.uint8).tobytes())
-        image = Image.frombytes("P", image.size, pixels.tobytes())
-        image.putpalette(rng.integers(0, 256, 768, np.uint8).tobytes())
-    return image.convert("1") if mode == "1" else image
-
-
-def encode(image: Image.Image, kind: str, **options) -> bytes:
-    out = io.BytesIO()
-    image.save(out, kind, **options)
-    return out.getvalue()
 
 
 def expected(image: Image.Image) -> np.ndarray:
@@ -93,25 +69,6 @@ def files(draw) -> tuple[bytes, str]:
         )
         options["exif"] = exif
     return encode(image, kind, **options), kind
-
-
-def decode(data: bytes, max_pixels: int = 10**6) -> np.ndarray | None:
-    """Return the photo, or None if it is rejected by a PhotoError of one line."""
-    try:
-        pixels = photos.decode(data, max_pixels)
-    except photos.PhotoError as error:
-        message = str(error)
-        pixels = None
-    if pixels is None:
-        assert message.isprintable()
-        assert len(message) < 500
-        return None
-    assert pixels.dtype == np.uint8
-    assert pixels.ndim == 3
-    assert pixels.shape[2] == 3
-    assert min(pixels.shape[:2]) >= photos.MIN_SIDE
-    assert pixels.shape[0] * pixels.shape[1] <= max_pixels
-    return pixels
 
 
 @tries(150)
@@ -182,72 +139,6 @@ def test_the_exif_orientation_is_applied(orientation, kind, mode):
         assert np.array_equal(
             pixels, np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB"))
         )
-
-
-def claiming(kind: str, width: int, height: int) -> bytes:
-    """A small file with any size in its header."""
-    data = bytearray(encode(noise(0, "RGB" if kind != "GIF" else "L", 32, 32), kind))
-    if kind == "PNG":
-        data[16:24] = struct.pack(">II", width, height)
-        data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
-    elif kind == "JPEG":
-        at = data.index(b"\xff\xc0") + 5
-        data[at : at + 4] = struct.pack(">HH", height, width)
-    elif kind == "GIF":
-        data[6:10] = struct.pack("<HH", width, height)
-    elif kind == "BMP":
-        data[18:26] = struct.pack("<ii", width, height)
-    return bytes(data)
-
-
-def tiled_tiff(side: int, tile: tuple[int, int]) -> bytes:
-    """A small TIFF cut into tiles of any size, which are decoded complete."""
-    tags = [
-        (256, side),
-        (257, side),
-        (258, 8),
-        (259, 8),
-        (262, 1),
-        (277, 1),
-        (322, tile[0]),
-        (323, tile[1]),
-    ]
-    tags += [(324, 8 + 2 + 12 * 10 + 4), (325, 8)]
-    body = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
-    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + body + struct.pack("<I", 0) + bytes(8)
-
-
-SIDES = st.integers(1, 65535)
-
-
-@tries(150)
-@given(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "TIFF"]), SIDES, SIDES)
-@example("PNG", 65535, 65535)
-@example("TIFF", 60000, 60000)
-def test_a_size_above_the_limit_is_rejected_by_the_header(kind, width, height):
-    assume(width * height > 10**6)
-    data = tiled_tiff(64, (width, height)) if kind == "TIFF" else claiming(kind, width, height)
-    with (
-        mock.patch.object(Image.Image, "load", side_effect=AssertionError("decoded")) as load,
-        mock.patch("PIL.ImageFile.ImageFile.load", load),
-        pytest.raises(photos.PhotoError, match="at most 1000000"),
-    ):
-        photos.decode(data, max_pixels=10**6)
-    assert not load.called
-
-
-@tries(60)
-@given(
-    st.integers(1, 60),
-    st.sampled_from([1, 19, 20, 21, 3000]),
-    st.booleans(),
-    st.sampled_from(["PNG", "JPEG"]),
-)
-def test_only_sides_below_the_minimum_are_rejected(one, other, portrait, kind):
-    width, height = (other, one) if portrait else (one, other)
-    pixels = decode(encode(noise(0, "RGB", width, height), kind))
-    assert (pixels is None) == (min(width, height) < 20)
-    assert pixels is None or pixels.shape == (height, width, 3)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "MPO"])

@@ -1,13 +1,11 @@
 import cv2
 import numpy as np
 import pytest
+from face_points import LEVEL, TURNED
 from tiny import demo_photo
 
-from portrait18.importers import mask_drawing, mask_geometry, mask_styles
+from portrait18.importers import mask_drawing, mask_styles
 
-#: Points that MTCNN finds in a face turned a little to its left, and in a frontal one.
-TURNED = np.array([[150.0, 200], [222, 196], [194, 246], [160, 284], [220, 281]])
-LEVEL = np.array([[155.0, 200], [225, 200], [190, 241], [161, 280], [219, 280]])
 FLAT = (110, 20, 120)  # no mask has this color
 
 
@@ -218,30 +216,6 @@ def test_a_mask_is_clipped_at_the_edge_of_the_photo(shift):
     x, y = 1000 - shift[0], 500 - shift[1]
     same = (whole[y : y + 480, x : x + 384] != 90).any(-1) == (drawn != 90).any(-1)
     assert same.mean() > 0.97
-
-
-@pytest.mark.parametrize(
-    ("points", "seen"),
-    [
-        (LEVEL, True),
-        (TURNED, True),
-        (LEVEL[[1, 0, 2, 4, 3]], False),
-        (LEVEL + np.array([[0, 0], [0, 0], [100, 0], [0, 0], [0, 0]]), False),
-        (LEVEL * (0.1, 1), False),
-        (np.full((5, 2), 100.0), False),
-    ],
-    ids=[
-        "level",
-        "turned",
-        "left for right",
-        "nose beyond the cheek",
-        "eyes together",
-        "one point",
-    ],
-)
-def test_is_frontal(points, seen):
-    assert mask_geometry.is_frontal(points) is seen
-    assert mask_geometry.is_frontal(points @ np.array([[0.0, 1], [-1, 0]])) is seen
 
 
 @pytest.mark.parametrize(

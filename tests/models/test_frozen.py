@@ -143,7 +143,8 @@ def test_features_of_two_backbones_are_joined(tmp_path):
         write(path, part, network, SHOWN[:2])
     stored = frozen.read_features(paths, 4)
     assert (stored.values == np.concatenate(parts, 2)).all()
-    assert (stored.backbones, stored.views, stored.blocks) == (networks, SHOWN[:2], [3, 4])
+    assert stored.source == FeatureSource(networks, SHOWN[:2])
+    assert stored.blocks == [3, 4]
     with pytest.raises(UserError, match="damaged"):
         frozen.read_features(paths, 5)
     write(paths[0], parts[0], networks[0], SHOWN[::2])

@@ -1,10 +1,7 @@
 """The page in a browser."""
 
-import re
-import time
-
 import pytest
-from browser import CHROMIUM, expect, launch, photo, shoot
+from browser import CHROMIUM, expect, photo, shoot
 from fake import CARD, png
 from PIL import Image
 
@@ -137,63 +134,6 @@ def test_a_dropped_photo_is_predicted(address, open_page):
             list(png(4)),
         )
         expect(page.locator("#status")).to_have_text("dropped.png: Mask worn, female, 30 to 59")
-
-
-def test_the_camera_takes_a_photo_and_is_released(address, open_page):
-    with open_page(address, permissions=["camera"]) as page:
-        page.get_by_role("button", name="Use the camera").click()
-        shoot_button = page.get_by_role("button", name="Take photo")
-        expect(shoot_button).to_be_focused()
-        expect(page.locator("video")).not_to_have_js_property("videoWidth", 0)
-        shoot_button.click()
-        expect(page.locator("#status")).to_contain_text("Camera photo 1: ")
-        expect(page.get_by_role("button", name="Switch camera")).to_have_count(
-            0
-        )  # hidden: only one camera
-        page.keyboard.press("Escape")
-        expect(page.locator("#camera")).to_be_hidden()
-        assert page.evaluate("document.querySelector('video').srcObject") is None
-        expect(page.get_by_role("button", name="Use the camera")).to_be_focused()
-
-
-def camera_in_use(page, unlike: str | None) -> str:
-    """Name of the camera in use, once it differs from `unlike`."""
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        used = page.evaluate(
-            "document.querySelector('video').srcObject?.getVideoTracks()[0].label ?? null"
-        )
-        if used not in (None, unlike):
-            return used
-        page.wait_for_timeout(50)
-    raise AssertionError(f"{unlike} is still in use")
-
-
-def test_the_page_switches_between_several_cameras(address, browser):
-    with launch(browser.browser_type, cameras=2) as several:
-        page = several.new_page(permissions=["camera"])
-        page.goto(address)
-        page.get_by_role("button", name="Use the camera").click()
-        other = page.get_by_role("button", name="Switch camera")
-        expect(other).to_be_visible()
-        first = camera_in_use(page, unlike=None)
-        other.click()
-        second = camera_in_use(page, unlike=first)
-        expect(other).to_be_focused()
-        other.click()
-        assert camera_in_use(page, unlike=second) == first
-        expect(other).to_be_focused()
-        page.get_by_role("button", name="Take photo").click()
-        expect(page.locator("#status")).to_contain_text("Camera photo 1: ")
-
-
-def test_a_denied_camera_shows_what_to_do(address, open_page):
-    with open_page(address) as page:
-        page.get_by_role("button", name="Use the camera").click()
-        expect(page.locator("#status")).to_contain_text(
-            re.compile("(denied|No camera).* choose a photo", re.IGNORECASE)
-        )
-        expect(page.locator("#camera")).to_be_hidden()
 
 
 def test_a_phone_needs_no_sideways_scrolling(address, open_page):

@@ -4,19 +4,11 @@ import albumentations as A
 import cv2
 import numpy as np
 import pytest
-import torch
-from PIL import Image
-from tiny import NO_AUGMENTATION
-from torchvision.transforms import v2
+from augmented import absolute_difference, portrait, transform
 
-from portrait18.core.model_params import AugmentParams
 from portrait18.training import augmentation
 
 CROP = cv2.resize(np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8), (64, 64))
-
-
-def transform(size=64, **strengths):
-    return augmentation.make(AugmentParams(**{**NO_AUGMENTATION, **strengths}), size)
 
 
 def spot(side=128, edge=32):
@@ -102,17 +94,6 @@ def test_scale_keeps_proportions():
     for seed in range(10):
         light = augmentation.apply(move, spot(), seed)[..., 0] > 127
         assert light.any(0).sum() == pytest.approx(light.any(1).sum(), abs=2)
-
-
-def portrait(name="000002_male_White_27", side=128):
-    photo = cv2.imread(f"data/demo/train/images/{name}/normal.jpg")
-    return cv2.resize(
-        cv2.cvtColor(photo, cv2.COLOR_BGR2RGB)[64:448], (side, side), interpolation=cv2.INTER_AREA
-    )
-
-
-def absolute_difference(one, another):
-    return np.abs(one.astype(int) - another)
 
 
 @pytest.mark.parametrize("size", [48, 96, 128, 160])
@@ -206,40 +187,6 @@ def test_erase_fills_one_gray_rectangle():
         assert gray.sum() == height * width
         assert 19 <= height <= 41
         assert 19 <= width <= 41
-
-
-def test_randaugment_is_torchvisions_and_leaves_the_global_generator_alone():
-    step = augmentation.RandAugment(2, 9)
-    torch.manual_seed(1)
-    expected = torch.rand(3)
-    torch.manual_seed(1)
-    ours = step.apply(portrait(), seed=5)
-    assert (torch.rand(3) == expected).all()
-    torch.manual_seed(5)
-    theirs = v2.RandAugment(2, 9, interpolation=v2.InterpolationMode.BILINEAR, fill=[127] * 3)
-    assert (ours == np.array(theirs(Image.fromarray(portrait())))).all()
-
-
-def test_randaugment_changes_more_with_more_operations_and_higher_magnitude():
-    def change(**strengths):
-        step = transform(128, **strengths)
-        return np.mean(
-            [
-                absolute_difference(augmentation.apply(step, portrait(), s), portrait()).mean()
-                for s in range(40)
-            ]
-        )
-
-    weak = change(randaugment=1, randaugment_magnitude=3)
-    assert weak < change(randaugment=3, randaugment_magnitude=3)
-    assert weak < change(randaugment=1, randaugment_magnitude=25)
-
-
-def test_randaugment_adds_no_step_when_off():
-    """A step that is off would still draw, and change the draws of the steps after it."""
-    names = [type(step).__name__ for step in transform(64).transforms]
-    assert names == ["AffineResize", "MatrixColorJitter", "OneOf", "CoarseDropout"]
-    assert "RandAugment" in [type(s).__name__ for s in transform(64, randaugment=1).transforms]
 
 
 def test_sample_seeds_differ_by_seed_epoch_and_sample():
