@@ -8,22 +8,19 @@ import math
 import os
 import sys
 import textwrap
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from portrait18.core.errors import UserError, printable, too_long
-from portrait18.core.files import atomic_write
+from portrait18.core.errors import printable
 from portrait18.dataset.limits import MAX_PIXELS
-from portrait18.dataset.photos import DecodedPhoto, PhotoError
+from portrait18.dataset.photos import PhotoError
+from portrait18.deployment import annotated_copies, output_formats, photo_listing
 from portrait18.deployment import bundle as bundles
-from portrait18.deployment import output_formats, photo_listing
 
-if TYPE_CHECKING:  # importing these imports PyTorch, which takes seconds
+if TYPE_CHECKING:  # importing it can import PyTorch, which takes seconds
     from portrait18.deployment.predictor import Predictor
-    from portrait18.deployment.results import FacePrediction
 
 DESCRIPTION = """\
 Finds every face in the photos and predicts mask (worn, incorrect, none), gender (male, female),
@@ -44,8 +41,6 @@ examples:
   portrait18 predict photos/ --csv > predictions.csv
   portrait18 predict 'holiday/**/*.jpg' --min-face 0.05 --json --draw annotated/
 """
-#: Formats that annotated copies keep; all others become PNG.
-DRAWN_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def _share(text: str) -> float:
@@ -156,7 +151,7 @@ def _add_inference_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict all photos that the arguments name; return the exit status."""
     paths, notes, is_partial = photo_listing.list_photos(args.photos)
-    copies = _copies(paths, args.draw) if args.draw else {}
+    copies = annotated_copies.choose_paths(paths, args.draw) if args.draw else {}
     import portrait18
     from portrait18.deployment import engines
 
@@ -209,44 +204,6 @@ def _predict_all(
                 for line in args.lines(path, prediction.faces):
                     bar.write(line, file=sys.stdout)
                 if args.draw:
-                    _draw(photo, prediction.faces, copies[path])
+                    annotated_copies.write(photo, prediction.faces, copies[path])
             bar.update(len(chunk))
     return bad
-
-
-def _draw(photo: DecodedPhoto, faces: list[FacePrediction], path: Path) -> None:
-    from portrait18.deployment.annotation import annotate
-    from portrait18.deployment.results import scale_box
-
-    labels = []
-    for n, face in enumerate(faces, start=1):
-        mask, *others = output_formats.summary(face)
-        labels.append([f"{n}  mask {mask}", *others])
-    scale = photo.pixels.shape[1] / photo.size[0]
-    copy = annotate(photo.pixels, [scale_box(face.box, scale) for face in faces], labels)
-    with atomic_write(path) as tmp_path:
-        copy.save(tmp_path, quality=92)
-
-
-def _copies(paths: list[Path], out: Path) -> dict[Path, Path]:
-    """Return the annotated copy's path for each photo; the copies keep the photos' folders."""
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--draw {out} is a file; name a folder")
-    absolute = {path: Path(os.path.abspath(path)) for path in paths}
-    common = Path(os.path.commonpath([path.parent for path in absolute.values()]))
-    copies = {}
-    for path, full in absolute.items():
-        copy = out / full.relative_to(common)
-        keeps_format = copy.suffix.lower() in DRAWN_SUFFIXES
-        copies[path] = copy if keeps_format else copy.with_name(f"{copy.name}.png")
-    if twice := [str(copy) for copy, times in Counter(copies.values()).items() if times > 1]:
-        raise UserError(
-            f"--draw {out}: two photos would be drawn as {', '.join(twice)}; rename one of the two"
-        )
-    reasons = {copy: too_long(copy) for copy in copies.values()}
-    if long := [f"--draw {copy} {reason}" for copy, reason in reasons.items() if reason]:
-        raise UserError(long)
-    photos = {path.resolve() for path in paths}
-    if any(copy.resolve() in photos for copy in copies.values()):
-        raise UserError(f"--draw {out}: copies would overwrite the photos; name another folder")
-    return copies
