@@ -4,124 +4,21 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
+import recipe_project
 import yaml
+from recipe_project import LEDGER, PARAMS, STAGE
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.pipeline
-LEDGER = (sys.executable, "-m", "recipes.ledger")
-#: Fails at lr 0. Otherwise writes its params where the real pipeline writes its metrics.
-STAGE = """\
-import json, pathlib, yaml
-params = yaml.safe_load(open("params.yaml"))
-train = params["train"]
-pathlib.Path("reports").mkdir(exist_ok=True)
-for name, metrics in {
-    "metrics": {"macro_f1": 0.01 / train["lr"], "people": 7, "age": {"macro_f1": 0.5}},
-    "score": {"macro_f1": train["lr"] + params["matrix"]["seeds"][0]} if train["answers"] else {},
-    "check": {"train": {"people": 36}, "eval": {"photos": 84}},
-}.items():
-    json.dump(metrics, open(f"reports/{name}.json", "w"))
-"""
-PARAMS = {
-    "data": {"root": "data/demo", "extra": "data/demo"},
-    "matrix": {"seeds": [0]},
-    "train": {
-        "lr": 0.1,
-        "answers": True,
-        "words": "one",
-        "names": [],
-        "loss": {"name": "f", "a": 1},
-    },
-}
-RECIPES = {
-    "base": {
-        "about": "A base.",
-        "set": {
-            "train.names": ["mask", "gender"],
-            "train": {"shares": [1.0, 0.9], "words": 'two, "words"'},
-        },
-    },
-    "child": {
-        "about": "A child.",
-        "base": "base",
-        "set": {"train.lr": 0.2, "train.loss": {"name": "g", "b": 2}},
-    },
-    "other": {"about": "Another one.", "set": {"train.answers": False}},
-    "broken": {"about": "It fails.", "set": {"train.lr": 0}},
-}
 
 
 @pytest.fixture
 def project(tmp_path):
-    """A repository with a stage and four recipes; project(*command) runs a command in it."""
-    shutil.copytree(
-        ROOT / "portrait18", tmp_path / "portrait18", ignore=shutil.ignore_patterns("__pycache__")
-    )
-    shutil.copytree(
-        ROOT / "recipes",
-        tmp_path / "recipes",
-        ignore=shutil.ignore_patterns("*.yaml", "__pycache__"),
-    )
-    for name, recipe in RECIPES.items():
-        (tmp_path / f"recipes/{name}.yaml").write_text(yaml.safe_dump(recipe))
-    (tmp_path / "stage.py").write_text(STAGE)
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
-    metrics = [{f"reports/{name}.json": {"cache": False}} for name in ("metrics", "score", "check")]
-    stage = {
-        "cmd": "python stage.py",
-        "deps": ["stage.py"],
-        "params": list(PARAMS),
-        "metrics": metrics,
-    }
-    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"one": stage}}))
-    (tmp_path / ".gitignore").write_text("__pycache__\n/data\n")
-    for root in ("demo", "my photos"):
-        for part in ("train/train.csv", "train/images", "eval/info.csv", "eval/images"):
-            (tmp_path / "data" / root / part).mkdir(parents=True)
-    env = {
-        **os.environ,
-        "DVC_NO_ANALYTICS": "1",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-    }
-    for who in ("AUTHOR", "COMMITTER"):
-        env.update({f"GIT_{who}_NAME": "test", f"GIT_{who}_EMAIL": "test@example.org"})
-
-    def call(*command, **changes):
-        return subprocess.run(
-            command, cwd=tmp_path, env={**env, **changes}, capture_output=True, text=True
-        )
-
-    dvc = [sys.executable, "-m", "dvc"]  # this Python may lie in a path with a space
-    for command in (
-        ["git", "init", "-q"],
-        [*dvc, "init", "-q"],
-        ["git", "add", "-A"],
-        ["git", "commit", "-qm", "start"],
-    ):
-        assert call(*command).returncode == 0
-    call.root = tmp_path
-    call.start = lambda command: subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        env=env,
-        start_new_session=True,
-        # A shell's background jobs ignore SIGINT, and these tests may be one.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    call.recipe = lambda *args, **changes: call(*LEDGER, "run", *args, **changes)
-    call.params = lambda: yaml.safe_load((tmp_path / "params.yaml").read_text())
-    call.runs = lambda: [
-        line.split(",") for line in (tmp_path / "reports/runs.csv").read_text().splitlines()[1:]
-    ]
-    return call
+    return recipe_project.make(tmp_path)
 
 
 def wait_until(ready, seconds=600):
@@ -210,8 +107,7 @@ def test_a_repository_without_commit_or_author_is_refused(project):
 
 def test_ctrl_c_ends_dvc_and_restores_params(project):
     (project.root / "stage.py").write_text("open('started', 'w'); import time; time.sleep(3600)")
-    command = [*LEDGER, "run", "child"]
-    process = project.start(command)
+    process = project.start(*LEDGER, "run", "child")
     wait_until((project.root / "started").exists)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: every process gets it
     assert process.wait(600) not in (0, None)
@@ -222,7 +118,7 @@ def test_ctrl_c_ends_dvc_and_restores_params(project):
 def test_the_next_recipe_repairs_git_after_a_kill(project):
     (project.root / "stage.py").write_text("open('started', 'w'); import time; time.sleep(3600)")
     branch = project("git", "symbolic-ref", "HEAD").stdout
-    process = project.start([*LEDGER, "run", "child"])
+    process = project.start(*LEDGER, "run", "child")
     wait_until((project.root / "started").exists)
     killed = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGKILL)
