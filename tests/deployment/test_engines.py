@@ -17,7 +17,7 @@ from portrait18.core.errors import UserError
 from portrait18.dataset.classes import TASKS
 from portrait18.deployment import bundle
 
-#: Largest difference of a probability between the engines, as docs/python_api.md says.
+#: Largest difference of a probability between the engines, as docs/serving.md says.
 TOLERANCE = 2e-3
 PHOTO = str(min((REPO / "data/demo/eval/images").glob("*.jpg")))
 #: Importing these fails, as where `pip install .` installed this package.
