@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from portrait18.dataset.photos import PhotoError, decode_photo, file_bytes
+from portrait18.dataset.file_reading import file_bytes
+from portrait18.dataset.photos import PhotoError, decode_photo
 
 
 class Probed(NamedTuple):

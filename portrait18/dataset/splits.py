@@ -47,14 +47,7 @@ def assign_folds(labels: pd.DataFrame, params: SplitParams, listed: Iterable[str
             f"{len(units)} {params.by}s are too few to split, at least {2 * block} are needed;"
             f" {fix}"
         )
-    fold = pd.Series(-1, index=units.index)
-    strata = units.gender.to_numpy(), units.age_group.to_numpy()
-    for gender, age in np.unique(strata, axis=1).T.tolist():
-        stratum = units.index[(strata[0] == gender) & (strata[1] == age)]
-        rng = np.random.default_rng([params.seed, gender, age])
-        for start in range(0, len(stratum), block):
-            rows = stratum[start : start + block]
-            fold[rows] = rng.permutation(block)[: len(rows)]
+    fold = _deal(units, block, params.seed)
     empty = set(range(params.folds)) - set(fold)
     if empty or fold.nunique() < 2:
         raise UserError(
@@ -65,6 +58,19 @@ def assign_folds(labels: pd.DataFrame, params: SplitParams, listed: Iterable[str
     if params.folds == 1:
         fold = fold.where(fold == 0, -1)
     return units[[params.by]].assign(fold=fold).sort_values(params.by, ignore_index=True)
+
+
+def _deal(units: pd.DataFrame, block: int, seed: int) -> pd.Series:
+    """Return the fold of each unit, 0 to `block` - 1; see `assign_folds`."""
+    fold = pd.Series(-1, index=units.index)
+    strata = units.gender.to_numpy(), units.age_group.to_numpy()
+    for gender, age in np.unique(strata, axis=1).T.tolist():
+        stratum = units.index[(strata[0] == gender) & (strata[1] == age)]
+        rng = np.random.default_rng([seed, gender, age])
+        for start in range(0, len(stratum), block):
+            rows = stratum[start : start + block]
+            fold[rows] = rng.permutation(block)[: len(rows)]
+    return fold
 
 
 def photo_folds(labels: pd.DataFrame, folds: pd.DataFrame) -> np.ndarray:

@@ -10,7 +10,7 @@ from portrait18.core.errors import UserError
 from portrait18.core.files import atomic_write
 from portrait18.dataset import photos
 from portrait18.dataset.classes import MASK_BY_STEM
-from portrait18.dataset.limits import MAX_PIXELS
+from portrait18.dataset.limits import MAX_PIXELS, MIN_SIDE
 from portrait18.importers import mask_drawing, occluders
 from portrait18.importers.mask_styles import OCCLUDERS, WAYS, Variety
 
@@ -32,7 +32,7 @@ def read(path: Path, side: int) -> np.ndarray:
     scale = side / max(photo.shape[:2])
     if scale >= 1:
         return photo
-    width, height = (max(photos.MIN_SIDE, round(n * scale)) for n in photo.shape[1::-1])
+    width, height = (max(MIN_SIDE, round(n * scale)) for n in photo.shape[1::-1])
     return cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
 
 

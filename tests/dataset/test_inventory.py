@@ -5,7 +5,8 @@ import pytest
 from synthetic import MASK_STATES, PEOPLE, photo_bytes, write_train_csv
 
 from portrait18.core.errors import UserError
-from portrait18.dataset import inventory, photos
+from portrait18.dataset import inventory
+from portrait18.dataset.file_reading import file_bytes
 
 WHO = "000001_male_Asian_25"
 OTHER = "000002_female_Asian_60"
@@ -231,4 +232,4 @@ def test_names_in_nfd_match_those_of_the_csv_files_in_nfc(tmp_path, make_dataset
     assert len(table) == 14
     table, problems, warnings = inventory.list_eval(root)
     assert (problems, warnings) == ([], [])
-    assert photos.file_bytes(root / "eval/images" / table.photo[0], 10**6)
+    assert file_bytes(root / "eval/images" / table.photo[0], 10**6)

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from portrait18.dataset import photos
+from portrait18.dataset.limits import MIN_SIDE
 
 
 def noise(seed: int, mode: str, width: int, height: int) -> Image.Image:
@@ -44,6 +45,6 @@ def decode(data: bytes, max_pixels: int = 10**6) -> np.ndarray | None:
     assert pixels.dtype == np.uint8
     assert pixels.ndim == 3
     assert pixels.shape[2] == 3
-    assert min(pixels.shape[:2]) >= photos.MIN_SIDE
+    assert min(pixels.shape[:2]) >= MIN_SIDE
     assert pixels.shape[0] * pixels.shape[1] <= max_pixels
     return pixels
