@@ -34,14 +34,15 @@ def warn(folder: Path, left_out: list[Path]) -> None:
     print(printable(line), file=sys.stderr)
 
 
-def warn_unlisted(folder: Path, listed: Container[str]) -> None:
+def warn_unlisted(folder: Path, listed: Container[str], mark: str) -> None:
     """Print a line for the photos in and below a folder that an importer's table does not list.
 
     Args:
         folder: folder of the photos.
         listed: paths of the table, relative to the folder.
+        mark: name of a file; subfolders that hold it are built by an importer, and not searched.
     """
-    unlisted = [path for path in _photos_below(folder) if path not in listed]
+    unlisted = [path for path in _photos_below(folder, mark) if path not in listed]
     if unlisted:
         line = (
             f"warning: {folder}: {len(unlisted)} photos are in no row of the labels and are left"
@@ -50,13 +51,13 @@ def warn_unlisted(folder: Path, listed: Container[str]) -> None:
         print(printable(line), file=sys.stderr)
 
 
-def _photos_below(folder: Path) -> Iterator[str]:
+def _photos_below(folder: Path, mark: str) -> Iterator[str]:
     """Yield the relative paths of photos by suffix; links to folders are followed."""
     seen = set()
     for parent, folders, files in os.walk(folder, followlinks=True):
         status = os.stat(parent)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()  # a loop of links
+        if (status.st_dev, status.st_ino) in seen or mark in files:
+            folders.clear()  # a loop of links, or the result of an import
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = [name for name in folders if not is_junk(Path(name))]

@@ -135,6 +135,8 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
             parser.error(f"--{name} {value} must be {least} or more")
     if problem := csv_labels.race_problem(args.race):
         parser.error(f"--{problem}")
+    if args.min_age > args.max_age:
+        parser.error(f"--min-age {args.min_age} is above --max-age {args.max_age}; exchange them")
     if args.male.lower() == args.female.lower():
         parser.error(f"--male {args.male!r} and --female are equal; use a different word for each")
 
@@ -165,7 +167,10 @@ def _prepare(args: argparse.Namespace) -> _Prepared:
     people = selection.sample(usable.people, args.limit, args.seed)
     if people.empty:
         raise UserError(
-            f"{args.folder}: nobody from {args.min_age} to {args.max_age} is left; widen the ages"
+            f"{args.folder}: of {listed} people listed, {other_ages} are not from {args.min_age} to"
+            f" {args.max_age} years old, {len(aged.skipped)} have an uncertain age group and"
+            f" {len(problems)} have problems, so nobody is left; widen --min-age and --max-age or"
+            " correct the labels"
         )
     chosen = selection.Selection(people, aged.skipped | usable.skipped)
     return _Prepared(chosen, listed, other_ages)

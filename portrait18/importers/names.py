@@ -15,6 +15,11 @@ from portrait18.core.errors import UserError, cli_errors, printable
 _HANGUL = ("\uac00", "\ud7a3")
 
 
+def _is_utf8(name: str) -> bool:
+    """Return whether a name is text; bytes that are not UTF-8 become lone surrogates."""
+    return not any("\ud800" <= c <= "\udfff" for c in name)
+
+
 def repaired(name: str, encoding: str = "cp949") -> str:
     """Return a file name as UTF-8 text in NFC; unchanged if it can't be read.
 
@@ -23,7 +28,7 @@ def repaired(name: str, encoding: str = "cp949") -> str:
         encoding: of names that are not UTF-8.
     """
     try:
-        if any("\ud800" <= c <= "\udfff" for c in name):
+        if not _is_utf8(name):
             name = os.fsencode(name).decode(encoding)
         elif not name.isascii():
             text = name.encode("cp437").decode("euc_kr")  # cp949 also accepts many other words
@@ -56,9 +61,32 @@ def rename(folder: Path, encoding: str = "cp949") -> list[tuple[Path, Path]]:
     return found
 
 
+def check_encoding(encoding: str) -> None:
+    """Raise UserError if Python has no such encoding of text."""
+    try:
+        b"a".decode(encoding)
+    except UnicodeError:
+        return  # of two bytes a character
+    except LookupError:
+        raise UserError(
+            f"--encoding {encoding} is unknown; name one of Python's, such as cp949, cp932 or gbk"
+        ) from None
+
+
+def unreadable(folder: Path, encoding: str) -> list[str]:
+    """Return a line for each name in a folder and its subfolders that is still not UTF-8."""
+    return [
+        f"{Path(parent, name)} is neither UTF-8 nor {encoding}; name its encoding by --encoding, or"
+        " rename it by hand"
+        for parent, folders, files in os.walk(folder)
+        for name in sorted((*folders, *files))
+        if not _is_utf8(name)
+    ]
+
+
 @cli_errors
 def main(argv: list[str]) -> None:
-    """Rename and print each file."""
+    """Rename and print each file; names that can't be read are errors."""
     parser = argparse.ArgumentParser(
         prog="python -m portrait18.importers.names", description="Rename files to UTF-8 in NFC."
     )
@@ -67,10 +95,13 @@ def main(argv: list[str]) -> None:
     arguments = parser.parse_args(argv)
     if not arguments.folder.is_dir():
         raise UserError(f"{arguments.folder} is not a folder; name one")
+    check_encoding(arguments.encoding)
     renamed = rename(arguments.folder, arguments.encoding)
     for source, target in renamed:
         print(printable(f"{source} -> {target.name}"))
     print(f"{len(renamed)} files and folders renamed")
+    if problems := unreadable(arguments.folder, arguments.encoding):
+        raise UserError(problems)
 
 
 if __name__ == "__main__":

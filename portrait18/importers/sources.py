@@ -17,6 +17,7 @@ import pandas as pd
 
 from portrait18.core.errors import UserError
 from portrait18.dataset import omissions
+from portrait18.importers import INPUTS
 from portrait18.importers.csv_labels import CsvFormat, find_labels, list_from_csv
 from portrait18.importers.name_labels import list_from_names
 
@@ -55,7 +56,7 @@ def list_people(
     if source in ("fairface", "csv"):
         files = labels or find_labels(source, folder)
         rows, problems, listed = list_from_csv(files, folder, csv_format, race)
-        omissions.warn_unlisted(folder, listed)
+        omissions.warn_unlisted(folder, listed, INPUTS)
     else:
         rows, problems = list_from_names(source, folder, race)
     if not rows and not problems:

@@ -7,7 +7,7 @@ from synthetic import photo_bytes
 
 from portrait18.core.errors import UserError
 from portrait18.dataset import inventory, probing
-from portrait18.importers import building, person_photos, selection
+from portrait18.importers import INPUTS, building, person_photos, selection
 from portrait18.importers.__main__ import main
 
 POINTS = np.array([[77.0, 90], [112, 90], [95, 111], [80, 130], [110, 130]])
@@ -120,3 +120,29 @@ def test_options_out_of_range_are_refused(tmp_path, option, capsys):
 def test_a_photo_that_was_deleted_after_listing_is_reported(tmp_path):
     with pytest.raises(UserError, match="run this command again"):
         person_photos.read(tmp_path / "gone.jpg", 512)
+
+
+def test_nobody_left_says_why(bad, capsys):
+    with pytest.raises(SystemExit):
+        run("csv", bad, bad / "out", "--problems", "skip", "--min-age", 31)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "so nobody is left" in line]
+    for part in ("of 5 people listed", "3 are not from 31 to 100", "2 have problems", "--min-age"):
+        assert part in line
+
+
+def test_ages_in_the_wrong_order_are_an_error(bad, capsys):
+    with pytest.raises(SystemExit):
+        run("csv", bad, bad / "out", "--min-age", 50, "--max-age", 20)
+    assert "--min-age 50 is above --max-age 20; exchange them" in capsys.readouterr().err
+
+
+def test_photos_of_an_earlier_import_are_not_unlisted(bad, capsys):
+    images = bad / "out/train/images/csv-good_male_any_30"
+    images.mkdir(parents=True)
+    (images / "normal.jpg").write_bytes(photo_bytes())
+    (bad / "out" / INPUTS).write_text("{}")
+    (bad / "other.jpg").write_bytes(photo_bytes())
+    with pytest.raises(SystemExit):
+        run("csv", bad, bad / "new")
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "in no row" in line]
+    assert f"warning: {bad}: 1 photos are in no row of the labels" in line

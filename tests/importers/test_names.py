@@ -52,3 +52,22 @@ def test_the_command_prints_what_it_renames(tmp_path, capsys):
     assert f"-> {KOREAN}\n1 files and folders renamed\n" in output
     with pytest.raises(SystemExit):
         names.main([str(tmp_path / "missing")])
+
+
+def test_names_in_another_encoding_are_listed(tmp_path, capsys):
+    (tmp_path / os.fsdecode(KOREAN.encode("cp949"))).touch()
+    (tmp_path / os.fsdecode(b"a\xff.jpg")).touch()
+    with pytest.raises(SystemExit):
+        names.main([str(tmp_path)])
+    out, err = capsys.readouterr()
+    assert "1 files and folders renamed" in out
+    (line,) = err.splitlines()
+    assert r"a\udcff.jpg is neither UTF-8 nor cp949; name its encoding by --encoding" in line
+
+
+@pytest.mark.parametrize("encoding", ["foo", "base64"])
+def test_an_unknown_encoding_is_one_line(encoding, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        names.main([str(tmp_path), "--encoding", encoding])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: --encoding {encoding} is unknown; name one of Python's")
