@@ -82,7 +82,7 @@ ledger: .venv/installed
 # The matrix stages run one by one under `dvc repro`, so xargs starts one DVC for each training.
 parallel: .venv/installed
 	dvc repro label split crop
-	dvc stage list --name-only | grep '^train@' | xargs -P $(JOBS) -n 1 dvc --wait-for-lock repro -s
+	dvc stage list --name-only | grep '^train@' | xargs -r -P $(JOBS) -n 1 dvc --wait-for-lock repro -s
 	dvc repro
 
 slurm: .venv/installed

@@ -74,7 +74,7 @@ def main() -> None:
     except FileNotFoundError:
         done = None
     if done is None or done.returncode:
-        print("no committed dvc.lock to compare the outputs with: this folder is no git clone")
+        print("git has no committed dvc.lock here to compare the outputs with")
         return
     current = Path("dvc.lock").read_text()
     before, after = outputs(done.stdout), outputs(current)

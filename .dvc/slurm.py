@@ -75,7 +75,10 @@ class Submitter:
         command += [f"--export=ALL,LOG={log},RESTARTS={os.environ.get('RESTARTS', '3')}"]
         command += ["--wait"] if wait else []
         command += [f"--dependency=afterok:{':'.join(after)}"] if after else []
-        done = subprocess.run([*command, str(JOB), *repro], stdout=subprocess.PIPE, text=True)
+        try:
+            done = subprocess.run([*command, str(JOB), *repro], stdout=subprocess.PIPE, text=True)
+        except FileNotFoundError:
+            sys.exit("error: sbatch is not on the PATH; run make slurm on a machine with Slurm")
         if done.returncode and not wait:
             sys.exit(f"error: sbatch refused the job {name}; see its message above")
         return done.stdout.strip().partition(";")[0]
@@ -83,7 +86,9 @@ class Submitter:
 
 def main(options: list[str]) -> None:
     """Submit all jobs, wait for the last one and report failures."""
-    dag = subprocess.run(["dvc", "dag", "--dot"], check=True, stdout=subprocess.PIPE, text=True)
+    dag = subprocess.run(["dvc", "dag", "--dot"], stdout=subprocess.PIPE, text=True)
+    if dag.returncode:
+        sys.exit("error: dvc dag failed; correct what its message above names")
     before = stages_in_order(dag.stdout)
     matrix = [stage for stage in before if "@" in stage]
     needed = set().union(*(ancestors(stage, before) for stage in matrix))
