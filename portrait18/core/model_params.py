@@ -22,6 +22,7 @@ from portrait18.core.weight_sources import check_source, pair_sources
 CLASS_COUNTS = {"mask": 3, "gender": 2, "age": 3, "all": 18}
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+ROUND2 = "-round2"  # follows the name of a model in the files of round 2
 
 
 class SamplingParams(Section):
@@ -186,6 +187,11 @@ def merge_models(
             problems.append(
                 f"{path}: train.{name}: a model name may contain only letters, digits, - and _,"
                 " because files are named after it; rename the model"
+            )
+        elif name.endswith(ROUND2):
+            problems.append(
+                f"{path}: train.{name}: files of a model's round 2 (pseudo_label) are named with"
+                f" {ROUND2}; rename the model"
             )
         elif not isinstance(own, dict):
             problems.append(

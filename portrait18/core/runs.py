@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from portrait18.core.errors import UserError
 from portrait18.core.files import temporary_path
+from portrait18.core.model_params import ROUND2
 from portrait18.core.params import MatrixParams, Params, PseudoLabelParams
 
 PREDICTIONS = Path("data/predictions")
@@ -50,7 +51,7 @@ class Run(NamedTuple):
     @property
     def name(self) -> str:
         """Name of the model in this round; rounds never share files."""
-        return f"{self.model}-round2" if self.round == 2 else self.model
+        return f"{self.model}{ROUND2}" if self.round == 2 else self.model
 
     def __str__(self) -> str:
         return f"{self.name} {self.fold}-{self.seed}"
@@ -141,8 +142,8 @@ def remove_stale_progress(keep: Iterable[Path] = ()) -> None:
         outputs[path] = _weights(name, fold, seed)
     for path in RESUME.glob("predict-*-*-*-*.jsonl"):
         name, fold, seed, _ = path.stem.removeprefix("predict-").rsplit("-", 3)
-        round = 2 if name.endswith("-round2") else 1
-        outputs[path] = _predictions(name.removesuffix("-round2"), fold, seed, round)
+        round = 2 if name.endswith(ROUND2) else 1
+        outputs[path] = _predictions(name.removesuffix(ROUND2), fold, seed, round)
     for path in RESUME.glob("features-*-*.jsonl"):
         backbone, split = path.stem.removeprefix("features-").rsplit("-", 1)
         outputs[path] = outputs[path.with_suffix(".bin")] = features(backbone, split)

@@ -61,6 +61,14 @@ def test_model_named_by_a_number_gives_no_traceback(problems):
     problems({"train": {"common": {}, 18: {}}, "matrix.models": ["moose"]})
 
 
+def test_model_named_like_the_second_round_of_another_is_refused(problems):
+    # Both would write models/trained/mask-round2.
+    twin = {"task": "mask", "target": "classes", "lr": 0.1, "epochs": 1}
+    (line,) = problems({"train.mask-round2": twin, "pseudo_label.models": ["mask"]})
+    assert "train.mask-round2: files of a model's round 2" in line
+    assert line.endswith("rename the model")
+
+
 @pytest.mark.parametrize(
     "changes",
     [
