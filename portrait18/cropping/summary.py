@@ -43,10 +43,11 @@ def examples(table: pd.DataFrame, count: int) -> dict[int, str]:
 def fallbacks(table: pd.DataFrame, count: int) -> dict[int, str]:
     """Return up to `count` rows that the first search missed, and their sources.
 
-    The least certain come first. With `crop.method: yunet`, its search is the first.
+    The least certain come first. With `crop.method: yunet`, its search is the first; with `center`
+    there is none to miss a face.
     """
     first = "mtcnn" if (table.found == "mtcnn").any() else "yunet"
-    rare = table[table.found != first]
+    rare = table[~table.found.isin([first, "center"])]
     order = {source: -i for i, source in enumerate(SOURCES)}
     rows = rare.found.map(order).sort_values(kind="stable").index[:count]
     return {int(i): table.found[i] for i in rows.to_numpy()}

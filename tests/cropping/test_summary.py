@@ -48,3 +48,9 @@ def test_contact_sheets_show_an_even_sample_and_the_least_certain_boxes():
 def test_fallbacks_of_yunet_alone_are_those_that_its_first_search_missed():
     found = pd.DataFrame({"found": ["yunet", "retry", "yunet", "person"]})
     assert summary.fallbacks(found, 10) == {3: "person", 1: "retry"}
+
+
+def test_central_squares_are_no_fallback():
+    assert summary.fallbacks(pd.DataFrame({"found": ["center", "none", "center"]}), 10) == {
+        1: "none"
+    }
