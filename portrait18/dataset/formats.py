@@ -13,8 +13,9 @@ OTHER_SUFFIXES = (".heic", ".heif", ".hif", ".avif", ".jxl", ".jp2", ".j2k", ".j
 _RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".pef", ".srw")
 PICTURE_SUFFIXES = (*SUFFIXES, *OTHER_SUFFIXES, *_RAW_SUFFIXES, ".psd", ".tga", ".svg", ".ico")
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-#: First bytes of the formats that are read.
+#: First bytes of the formats that are read, apart from WebP and BMP.
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*")
+_BMP_HEADERS = [size.to_bytes(2, "little") for size in (12, 40, 52, 56, 64, 108, 124)]
 
 
 def _with_plugins() -> tuple[str, ...]:
@@ -39,7 +40,9 @@ FORMATS = _with_plugins()
 def is_picture(head: bytes) -> bool:
     """Return whether the first bytes (at least 16) of a file are those of a known picture."""
     is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
-    return head.startswith(_SIGNATURES) or is_webp or bool(convert_hint(head))
+    # BM alone begins many words; a bitmap has two reserved fields and a header of a known size.
+    is_bmp = head[:2] == b"BM" and head[6:10] == bytes(4) and head[14:16] in _BMP_HEADERS
+    return head.startswith(_SIGNATURES) or is_webp or is_bmp or bool(convert_hint(head))
 
 
 def convert_hint(data: bytes) -> str:

@@ -107,6 +107,14 @@ def test_photos_with_other_suffixes_are_listed_by_their_content(folder):
     assert "notes.txt" not in found
 
 
+def test_bitmaps_are_known_by_their_content_and_not_by_two_letters(folder):
+    (folder / "all/bitmap").write_bytes(photo_bytes(kind="BMP"))
+    (folder / "all/letter").write_text("BMW drivers of all countries")
+    found = [path.name for path in photo_listing.list_photos(["all"]).photos]
+    assert "bitmap" in found
+    assert "letter" not in found
+
+
 def test_what_a_folder_leaves_out_is_counted(folder):
     for name in (".DS_Store", "Thumbs.db", "desktop.ini", "@eaDir/a.jpg", "__MACOSX/._b.jpg"):
         path = folder / "all" / name
