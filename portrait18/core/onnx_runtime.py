@@ -1,10 +1,20 @@
 """Run ONNX networks on the CPU with ONNX Runtime."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from portrait18.core.errors import UserError
+
+
+def _threads() -> int:
+    """Return the threads that OpenMP would use, 0 for all cores.
+
+    OMP_NUM_THREADS may be a list, a number for each level of nesting.
+    """
+    found = re.match(r"\s*(\d{1,4})", os.environ.get("OMP_NUM_THREADS", ""))
+    return int(found[1]) if found else 0
 
 
 class OnnxNetwork:
@@ -22,7 +32,7 @@ class OnnxNetwork:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS", 0))  # 0: all cores
+        options.intra_op_num_threads = _threads()
         # Threads that wait would else spin, which multiplies the CPU time if a core is shared.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3  # errors; warnings are about optimizations

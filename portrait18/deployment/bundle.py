@@ -153,6 +153,8 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder} has no {MANIFEST}; name the folder of a bundle, or make one with"
             " dvc repro export"
         ) from None
+    except NotADirectoryError:
+        raise UserError(f"{folder} is a file; name the folder of a bundle, not a file") from None
     except ValueError as error:
         raise corrupt(folder, error) from None
     problems = []

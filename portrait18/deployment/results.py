@@ -15,7 +15,7 @@ class Detection(NamedTuple):
 
     Attributes:
         face: box in pixels of the upright photo, tilt in degrees and score.
-        found: `mtcnn`, `retry`, `yunet`, `median` or `center`; see `FacePrediction.found`.
+        found: how the box was found; see `FacePrediction.found`.
         crop: what the networks see, uint8 (S, S, 3), RGB.
     """
 
@@ -81,9 +81,10 @@ class FacePrediction:
         box: x0, y0, x1, y1 in pixels of the upright photo.
         score: confidence of the face detector, 0 to 1.
         found: how the box was found. `mtcnn`: at the detector's usual thresholds. `retry`: at lower
-            thresholds, as masks often need. `yunet`: by YuNet. `median`: no face was found, the box
-            is where faces lie in the training photos. `center`: the bundle uses the middle square
-            of every photo.
+            thresholds, as masks often need. `yunet`: by YuNet. `rotated`: after the photo was
+            turned upright; the box is the one before that. `median`: no face was found, the box is
+            where faces lie in the training photos. `center`: the bundle uses the middle square of
+            every photo.
         mask: worn, incorrect or none.
         gender: male or female.
         age_group: young (under 30), middle (30 to 59) or old (60 and over).

@@ -139,6 +139,7 @@ def test_odd_file_names_are_escaped_in_every_format(odd, option):
         (["nowhere.jpg", "x*.jpg"], 1, "nowhere.jpg: no such file"),
         (["x" * 300], 1, "has a name of 300 bytes, at most 255 are allowed; shorten it"),
         (["photos", "--bundle", "elsewhere"], 1, "elsewhere has no bundle"),
+        (["photos", "--bundle", "photos/pair.png"], 1, "pair.png is a file; name the folder of a"),
         (["photos", "--min-face", "2"], 2, "2 must be a share"),
         (["photos", "--min-face", "abc"], 2, "abc must be a share"),
         (["photos", "--max-pixels", "0"], 2, "0 must be a number of pixels"),
