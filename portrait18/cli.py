@@ -5,7 +5,7 @@ import os
 import sys
 
 from portrait18.core import arithmetic, extras
-from portrait18.core.errors import cli_errors
+from portrait18.core.errors import UserError, cli_errors
 
 DESCRIPTION = """\
 Predicts from portrait photos whether a mask is worn, worn incorrectly or not worn, the gender and
@@ -41,6 +41,20 @@ def _add_missing(commands: argparse._SubParsersAction, name: str) -> None:
     parser.set_defaults(run=lambda args: extras.require(name, f"portrait18 {name}"))
 
 
+def _arithmetic() -> str:
+    """Return the kind of arithmetic that the environment asks for.
+
+    Raises:
+        UserError: there is no such kind.
+    """
+    kind = os.environ.get("PORTRAIT18_ARITHMETIC", "portable")
+    if kind not in ("portable", "native"):
+        raise UserError(
+            f"PORTRAIT18_ARITHMETIC = {kind!r} must be portable or native; correct or unset it"
+        )
+    return kind
+
+
 #: Each adds a sub-parser whose `run` takes the parsed arguments and returns the exit status.
 COMMANDS = {"predict": _add_predict, "serve": _add_serve}
 
@@ -58,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     # As in the pipeline's stages, so that predictions are the same bytes. A program that has
     # imported NumPy or PyTorch before it calls this function keeps its own arithmetic.
     if not arithmetic.imported_packages():
-        arithmetic.set_environment(os.environ.get("PORTRAIT18_ARITHMETIC", "portable"))
+        arithmetic.set_environment(_arithmetic())
     parser = argparse.ArgumentParser(prog="portrait18", description=DESCRIPTION)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     argv = sys.argv[1:] if argv is None else argv

@@ -74,6 +74,20 @@ sys.exit(cli.main(["show"]))
     assert done.stdout.split() == [expected, "False"]
 
 
+def test_an_unknown_arithmetic_is_refused_and_not_taken_for_native():
+    done = subprocess.run(
+        [sys.executable, "-m", "portrait18", "predict", "none.jpg"],
+        env={**os.environ, "PYTHONPATH": str(REPO), "PORTRAIT18_ARITHMETIC": "portabel"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: PORTRAIT18_ARITHMETIC = 'portabel' must be portable or native; correct or unset"
+        " it\n",
+    )
+
+
 def test_pyproject_installs_the_command():
     project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
     assert project["scripts"] == {"portrait18": "portrait18.cli:main"}

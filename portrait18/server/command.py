@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+import os
 import socket
 import sys
 import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from portrait18.core.errors import UserError
+from portrait18.core.errors import UserError, printable
 from portrait18.deployment.bundle import MANIFEST, OWN, choose, title
-from portrait18.server.settings import Settings, add_arguments, load_settings
+from portrait18.server.settings import Settings, add_arguments, load_settings, unknown_variables
 
 if TYPE_CHECKING:
     import uvicorn
@@ -48,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
         UserError: no bundle, an invalid setting, or a port in use.
     """
     settings = load_settings(vars(args))
+    for line in unknown_variables(os.environ):
+        print(f"warning: {printable(line)}", file=sys.stderr)
     listener = bind(settings.host, settings.port)
     # Like PyTorch, these take too long to load for --help.
     from portrait18.deployment import engines
@@ -130,7 +133,7 @@ def load(settings: Settings) -> Predictor:
     import portrait18
 
     folder = choose(settings.bundle)
-    if not (folder / MANIFEST).exists():
+    if not (folder / MANIFEST).exists() and not folder.is_file():
         raise UserError(
             f"{folder} holds no bundle; run dvc repro export, name another with --bundle FOLDER, or"
             f" remove {OWN} for the starter model"

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from portrait18.core.errors import UserError
-from portrait18.core.validation import short
+from portrait18.core.validation import nearest, short
 from portrait18.dataset.limits import MAX_PIXELS
 from portrait18.deployment.bundle import OWN
 
@@ -97,6 +97,8 @@ class Settings(BaseSettings):
         return self
 
 
+#: Environment variable of `portrait18` that is no setting of the server.
+_OTHER_VARIABLE = f"{ENV_PREFIX}ARITHMETIC"
 _FLAGS = [name for name in Settings.model_fields if name != "api_key"]
 
 
@@ -139,3 +141,17 @@ def _problem(fault: Mapping[str, Any], flags: Mapping[str, Any]) -> str:
     if fault["type"] == "value_error":  # the key's: its value must not be printed
         return f"{given_as}: {message}"
     return f"{given_as} = {short(fault['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Return a line for each environment variable that looks like a setting but is none.
+
+    A key that is set under a wrong name would leave the server open.
+    """
+    known = [_OTHER_VARIABLE, *(f"{ENV_PREFIX}{name.upper()}" for name in Settings.model_fields)]
+    names = (name.upper() for name in environment if name.upper().startswith(ENV_PREFIX))
+    return [
+        f"{name} is no setting and has no effect{nearest(name, known)}"
+        for name in sorted(names)
+        if name not in known
+    ]

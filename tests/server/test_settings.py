@@ -3,7 +3,7 @@ import argparse
 import pytest
 
 from portrait18.core.errors import UserError
-from portrait18.server.settings import Settings, add_arguments, load_settings
+from portrait18.server.settings import Settings, add_arguments, load_settings, unknown_variables
 
 
 def parse(*flags: str) -> dict:
@@ -36,6 +36,15 @@ def test_flags_override_the_environment_which_overrides_defaults(environment):
     assert (found.port, found.batch, found.wait_ms, found.max_photos) == (5678, 4, 2.5, 16)
     assert found.api_key.get_secret_value() == "secret"
     assert "secret" not in repr(found)
+
+
+def test_variables_that_are_no_setting_are_named():
+    lines = unknown_variables(
+        {"PORTRAIT18_APIKEY": "x", "portrait18_api_key": "x", "PORTRAIT18_ARITHMETIC": "native"}
+        | {"PATH": "/bin", "PORTRAIT18_SERVICE_HOST": "10.0.0.1"}
+    )
+    assert [line.split()[0] for line in lines] == ["PORTRAIT18_APIKEY", "PORTRAIT18_SERVICE_HOST"]
+    assert "has no effect; did you mean PORTRAIT18_API_KEY?" in lines[0]
 
 
 def test_by_default_only_this_machine_can_connect():
