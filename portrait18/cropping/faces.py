@@ -22,9 +22,9 @@ YUNET_THRESHOLD, YUNET_RETRY_THRESHOLD = 0.6, 0.3
 #: `crop.method` -> its searches in order, by the name that the column `found` has for each. YuNet
 #: comes before MTCNN's second attempt, one in ten of whose boxes shows an eye or hair only.
 SEARCHES = {"mtcnn": ("mtcnn", "yunet", "retry"), "yunet": ("yunet", "retry"), "center": ()}
-#: Least `plausibility` of a face that MTCNN is trusted with. Of less plausible ones, a fifth are a
-#: part of a masked face or somebody in the background, while YuNet finds the face.
-PLAUSIBLE = 0.4
+#: YuNet looks too where the `plausibility` of MTCNN's face is lower. Its face replaces one that it
+#: overlaps by less (intersection over union): somebody in the background, or a part of the face.
+PLAUSIBLE, SAME_FACE = 0.4, 0.6
 
 
 class Face(NamedTuple):
@@ -53,6 +53,11 @@ class Face(NamedTuple):
     def side(self) -> float:
         """Longer side of the box in pixels."""
         return max(self.x1 - self.x0, self.y1 - self.y0)
+
+    @property
+    def area(self) -> float:
+        """Area of the box in square pixels."""
+        return max(0.0, self.x1 - self.x0) * max(0.0, self.y1 - self.y0)
 
 
 class Detector:
@@ -129,7 +134,8 @@ def find(
     """Detect all faces; photos of equal size go through the networks together.
 
     The first search looks at all photos, each other one at those without a face in the ones before.
-    YuNet also looks where MTCNN's best face is not plausible; the more plausible result stays.
+    YuNet also looks where MTCNN's best face is not plausible, and replaces it by a more plausible
+    one elsewhere.
 
     Args:
         detector: a callable like `Detector`.
@@ -143,21 +149,43 @@ def find(
     result: list[tuple[list[Face], str]] = [
         ([], "none" if photo is None else "") for photo in photos
     ]
-    best = [0.0] * len(photos)  # plausibility of the most plausible face so far
+    best: list[Face | None] = [None] * len(photos)
     for search in detector.searches:
-        again = search == "yunet"  # it looks again where a face is not plausible
         by_size: dict[tuple, list[tuple[int, np.ndarray]]] = {}
         for i, photo in enumerate(photos):
-            if photo is not None and (best[i] < PLAUSIBLE if again else not best[i]):
+            if photo is not None and _looks_at(search, best[i], *photo.shape[1::-1]):
                 by_size.setdefault(photo.shape[:2], []).append((i, photo))
         for (height, width), same_size in by_size.items():
             for start in range(0, len(same_size), batch_size):
                 rows, batch = zip(*same_size[start : start + batch_size], strict=True)
                 for i, found in zip(rows, detector(np.stack(batch), search), strict=True):
-                    value = max((plausibility(face, width, height) for face in found), default=0.0)
-                    if value > best[i]:
-                        result[i], best[i] = (found, search), value
+                    face = choose(found, width, height)
+                    if face and _is_better(face, best[i], width, height):
+                        result[i], best[i] = (found, search), face
     return result
+
+
+def _looks_at(search: str, best: Face | None, width: int, height: int) -> bool:
+    """Return whether a search looks at a photo in which `best` was found so far."""
+    if best is None:
+        return True
+    return search == "yunet" and plausibility(best, width, height) < PLAUSIBLE
+
+
+def _is_better(face: Face, best: Face | None, width: int, height: int) -> bool:
+    """Return whether a face is more plausible than the best so far, and another one."""
+    if best is None:
+        return True
+    more = plausibility(face, width, height) > plausibility(best, width, height)
+    return more and overlap(face, best) < SAME_FACE
+
+
+def overlap(face: Face, other: Face) -> float:
+    """Return the intersection over union of two boxes, 0 to 1."""
+    width = min(face.x1, other.x1) - max(face.x0, other.x0)
+    height = min(face.y1, other.y1) - max(face.y0, other.y0)
+    shared = max(0.0, width) * max(0.0, height)
+    return shared / (face.area + other.area - shared) if shared else 0.0
 
 
 def center(photo: np.ndarray) -> Face:
@@ -190,7 +218,7 @@ def plausibility(face: Face, width: int, height: int) -> float:
         width: of the photo in pixels.
         height: of the photo in pixels.
     """
-    area = max(0.0, face.x1 - face.x0) * max(0.0, face.y1 - face.y0) / (width * height)
+    share = face.area / (width * height)
     dx = ((face.x0 + face.x1) / width - 1) / 2
     dy = ((face.y0 + face.y1) / height - 1) / 2
-    return face.score * np.sqrt(area) * np.exp(-2 * (dx * dx + dy * dy))
+    return face.score * np.sqrt(share) * np.exp(-2 * (dx * dx + dy * dy))

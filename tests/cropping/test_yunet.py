@@ -138,15 +138,24 @@ PORTRAIT, BEHIND = face(20, 20, 80, 80, score=0.7), face(85, 30, 95, 40, score=0
         ([BEHIND], [PORTRAIT], [PORTRAIT], "yunet"),
         ([BEHIND], [PORTRAIT, BEHIND], [PORTRAIT, BEHIND], "yunet"),
         ([BEHIND], [], [BEHIND], "mtcnn"),
-        ([BEHIND], [face(86, 31, 94, 39, score=0.7)], [BEHIND], "mtcnn"),
+        ([BEHIND], [face(5, 30, 14, 39, score=0.7)], [BEHIND], "mtcnn"),
+        ([BEHIND], [face(84, 29, 95, 40, score=0.95)], [BEHIND], "mtcnn"),
     ],
-    ids=["missed", "both", "nothing more", "less plausible"],
+    ids=["missed", "both", "nothing more", "less plausible", "the same face"],
 )
 def test_yunet_looks_again_where_a_face_is_not_plausible(mtcnn_found, yunet_found, kept, source):
     detector = Scripted(mtcnn=mtcnn_found, yunet=yunet_found)
     photo = np.zeros((100, 100, 3), np.uint8)
     assert faces.find(detector, [photo], 1) == [(kept, source)]
     assert detector.photos == {"mtcnn": 1, "yunet": 1, "retry": 0}
+
+
+def test_overlap_is_the_intersection_over_union():
+    assert faces.overlap(PORTRAIT, PORTRAIT) == 1
+    assert faces.overlap(face(0, 0, 20, 10), face(10, 0, 30, 10)) == pytest.approx(1 / 3)
+    assert faces.overlap(face(0, 0, 10, 10), face(10, 0, 20, 10)) == 0
+    assert faces.overlap(face(0, 0, 10, 10), face(20, 20, 30, 30)) == 0
+    assert faces.overlap(face(5, 5, 5, 5), face(5, 5, 5, 5)) == 0
 
 
 def test_yunet_does_not_look_at_a_plausible_face():
