@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from portrait18.core.errors import UserError, cli_errors
-from portrait18.core.files import atomic_write, write_json
+from portrait18.core.files import atomic_write, path_argument, write_json
 from portrait18.deployment.bundle import MANIFEST, STARTER, read_manifest
 
 NOTES = Path(__file__).with_name("starter.txt")
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     """Parse the command line and copy the bundle."""
     parser = argparse.ArgumentParser(prog="python -m recipes.install_starter")
     parser.add_argument(
-        "bundle", type=Path, metavar="FOLDER", help="a bundle, such as models/bundle"
+        "bundle", type=path_argument, metavar="FOLDER", help="a bundle, such as models/bundle"
     )
     folder = parser.parse_args(argv).bundle
     print(f"{STARTER}: {install(folder) / 1e6:.1f} MB")

@@ -9,11 +9,20 @@ from pydantic_core import PydanticCustomError
 from portrait18.core.validation import Float, Int, Section
 
 
+def _not_empty(value: object) -> object:
+    if value == "":  # Path takes it for the current folder, dvc.yaml for that of the system, /
+        raise PydanticCustomError("folder", "must be the path of a folder, such as data/demo")
+    return value
+
+
+Folder: TypeAlias = Annotated[Path, BeforeValidator(_not_empty)]
+
+
 class DataParams(Section):
     """Where the photos are."""
 
-    root: Path
-    extra: Path
+    root: Folder
+    extra: Folder
 
 
 class CheckParams(Section):

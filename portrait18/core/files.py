@@ -1,5 +1,6 @@
-"""Atomic writes: files appear complete or not at all."""
+"""Atomic writes: files appear complete or not at all; and paths of a command line."""
 
+import argparse
 import hashlib
 import json
 import os
@@ -82,3 +83,15 @@ def read_json(path: str | Path) -> dict:
         raise UserError(f"{path} is missing; run dvc repro") from None
     except ValueError as error:  # not UTF-8, or not JSON
         raise UserError(f"{path} is damaged ({error}); {REPAIR_HINT}") from None
+
+
+def path_argument(text: str) -> Path:
+    """Return the path that a command-line argument names; the `type` of an argparse argument.
+
+    Raises:
+        ArgumentTypeError: it is empty, like an unset variable of a shell. `Path` would take that
+            for the current folder.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path; name a file or folder, or . for this one")
+    return Path(text)

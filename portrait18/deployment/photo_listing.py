@@ -133,17 +133,21 @@ def list_photos(names: Iterable[str]) -> Listing:
     for name in names:
         path = Path(name)
         collected.photos = {}
-        if path.is_dir():
+        if not name:  # like an unset variable of a shell; Path takes it for the current folder
+            problem = "an empty name; name a photo, a folder (. is this one) or a pattern"
+        elif path.is_dir():
             collected.add_folder(path)
             problem = f"no photos in this folder; photos end in {', '.join(SUFFIXES)}"
         elif path.exists() or not glob.has_magic(name):
             collected.photos = {path: None} if path.exists() else {}
             problem = "no such file or folder; name a photo, a folder or a pattern"
+            if "://" in name:
+                problem = "addresses are not read; download the photo and name the file"
         else:
             collected.add_matches(name)
             problem = "no file matches this pattern; name a photo, a folder or another pattern"
         if not collected.photos:
-            problems.append(f"{name}: {problem}")
+            problems.append(f"{name or repr(name)}: {problem}")
         photos.update(collected.photos)
     if problems:
         raise UserError(problems)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from portrait18.core.errors import printable
+from portrait18.core.files import path_argument
 from portrait18.dataset.limits import MAX_PIXELS
 from portrait18.dataset.photos import PhotoError
 from portrait18.deployment import annotated_copies, output_formats, photo_listing
@@ -114,7 +115,7 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--draw",
-        type=Path,
+        type=path_argument,
         metavar="OUT",
         help="write copies with boxes and predictions to this folder",
     )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from portrait18.core.errors import UserError, cli_errors
+from portrait18.core.files import path_argument
 from portrait18.dataset import tables
 from portrait18.dataset.classes import NUM_CLASSES, TASKS
 from portrait18.evaluation.analysis import baseline
@@ -68,8 +69,8 @@ def main(argv: list[str] | None = None) -> None:
         prog="python -m portrait18.evaluation.score",
         description="Macro-F1 and accuracy of a submission, for the 18 classes and each task.",
     )
-    parser.add_argument("submission", type=Path, help="CSV with ImageID,ans")
-    parser.add_argument("answers", type=Path, help="CSV with ImageID,ans: the truth")
+    parser.add_argument("submission", type=path_argument, help="CSV with ImageID,ans")
+    parser.add_argument("answers", type=path_argument, help="CSV with ImageID,ans: the truth")
     args = parser.parse_args(argv)
     truth = read(args.answers)
     metrics = compare(read(args.submission), truth)

@@ -8,11 +8,10 @@ import argparse
 import hashlib
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from portrait18.core import extras
 from portrait18.core.errors import UserError, cli_errors, printable
-from portrait18.core.files import write_bytes
+from portrait18.core.files import path_argument, write_bytes
 from portrait18.dataset import probing
 from portrait18.dataset.limits import MAX_PIXELS
 from portrait18.importers import building, csv_labels, selection, sources
@@ -68,10 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "folder",
         metavar="FOLDER",
-        type=Path,
+        type=path_argument,
         help="folder with the photos; paths in a CSV are relative to it",
     )
-    add("out", metavar="OUT", type=Path, help="new folder for the result")
+    add("out", metavar="OUT", type=path_argument, help="new folder for the result")
     _add_csv_options(parser)
     _add_other_options(parser)
     return parser
@@ -79,7 +78,14 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_csv_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("labels in CSV files (fairface, csv)").add_argument
-    add("--labels", type=Path, nargs="+", default=[], metavar="FILE", help="files, if elsewhere")
+    add(
+        "--labels",
+        type=path_argument,
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="files, if elsewhere",
+    )
     for name in ("path", "gender", "age", "race"):
         add(f"--{name}-column", metavar="NAME", help=f"column of the {name}")
     add("--male", default="male", metavar="WORD", help="value for male (default: %(default)s)")

@@ -11,6 +11,7 @@ import unicodedata
 from pathlib import Path
 
 from portrait18.core.errors import UserError, cli_errors, printable
+from portrait18.core.files import path_argument
 
 _HANGUL = ("\uac00", "\ud7a3")
 
@@ -90,7 +91,7 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m portrait18.importers.names", description="Rename files to UTF-8 in NFC."
     )
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=path_argument)
     parser.add_argument("--encoding", default="cp949", help="of names that are not UTF-8")
     arguments = parser.parse_args(argv)
     if not arguments.folder.is_dir():

@@ -1,5 +1,7 @@
+import argparse
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +103,9 @@ def test_an_error_while_writing_names_the_file(tmp_path):
     ):
         raise OSError(28, "No space left on device")
     assert caught.value.filename == str(tmp_path / "out.txt")
+
+
+def test_an_empty_argument_is_not_the_current_folder():
+    assert files.path_argument("a/b") == Path("a/b")
+    with pytest.raises(argparse.ArgumentTypeError, match=r"an empty path; name a file or folder"):
+        files.path_argument("")

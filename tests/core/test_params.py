@@ -144,3 +144,10 @@ def test_launch_must_be_a_command(problems, value):
     (line,) = problems({"launch": value})
     assert f"launch = {value!r}" in line
     assert "use python" in line
+
+
+@pytest.mark.parametrize("key", ["root", "extra"])
+def test_an_empty_folder_is_refused(problems, key):
+    # dvc.yaml would read it as /train, the stages as ./train.
+    (line,) = problems({f"data.{key}": ""})
+    assert line.endswith(f"data.{key} = '': must be the path of a folder, such as data/demo")

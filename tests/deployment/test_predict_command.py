@@ -137,6 +137,9 @@ def test_odd_file_names_are_escaped_in_every_format(odd, option):
     [
         (["photos", "--draw", "photos/pair.png"], 1, "is a file; name a folder"),
         (["nowhere.jpg", "x*.jpg"], 1, "nowhere.jpg: no such file"),
+        (["photos", ""], 1, "'': an empty name; name a photo, a folder (. is this one)"),
+        (["photos", "--draw", ""], 2, "argument --draw: an empty path; name a file or folder"),
+        (["https://example.org/a.jpg"], 1, "addresses are not read; download the photo"),
         (["x" * 300], 1, "has a name of 300 bytes, at most 255 are allowed; shorten it"),
         (["photos", "--bundle", "elsewhere"], 1, "elsewhere has no bundle"),
         (["photos", "--bundle", "photos/pair.png"], 1, "pair.png is a file; name the folder of a"),
