@@ -26,7 +26,7 @@ for name, metrics in {
 """
 
 PARAMS = {
-    "data": {"root": "data/demo", "extra": "data/demo"},
+    "data": {"root": "data/demo", "extra": "data/extra"},
     "matrix": {"seeds": [0]},
     "train": {
         "lr": 0.1,
@@ -128,6 +128,6 @@ def _write_files(root: Path) -> None:
     }
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"one": stage}}))
     (root / ".gitignore").write_text("__pycache__\n/data\n")
-    for data in ("demo", "my photos"):
+    for data in ("demo", "extra", "my photos"):
         for part in ("train/train.csv", "train/images", "eval/info.csv", "eval/images"):
             (root / "data" / data / part).mkdir(parents=True)
