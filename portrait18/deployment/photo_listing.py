@@ -44,6 +44,7 @@ class _Collector:
         self.hidden: list[Path] = []
         self.others: list[Path] = []
         self.skipped_folders: list[str] = []
+        self.repeated_folders: list[str] = []
         self.junk = 0
         self._seen: set[tuple[int, int]] = set()
 
@@ -67,7 +68,7 @@ class _Collector:
             self.skipped_folders.append(f"{folder} cannot be searched ({error.strerror})")
             return
         if (status.st_dev, status.st_ino) in self._seen:
-            self.skipped_folders.append(
+            self.repeated_folders.append(
                 f"{folder} is a link to a folder that is searched already; it is left out"
             )
             return
@@ -106,7 +107,7 @@ class _Collector:
 
     def notes(self) -> list[str]:
         """Return a line for each kind of file that is left out."""
-        lines = list(self.skipped_folders)
+        lines = self.skipped_folders + self.repeated_folders
         for paths, reason in (
             (self.others, "are no photos by suffix and content and are left out"),
             (self.hidden, "are hidden and left out; name them to predict them"),
