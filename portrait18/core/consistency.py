@@ -17,6 +17,11 @@ def contradictions(p: "Params") -> list[str]:
             f"matrix.folds = {p.matrix.folds}: {wrong} must lie in 0..{p.split.folds - 1};"
             " raise split.folds or name fewer"
         )
+    if p.group.by == "column" and not p.group.column.strip():
+        lines.append(
+            f"group.by = column, but group.column = {p.group.column!r}; name the column of info.csv"
+            " that holds the person, or set group.by: none"
+        )
     frozen = {name: p.train[name] for name in p.matrix.frozen}
     end_to_end = [*p.matrix.models, *p.pseudo_label.models]
     lines += feature_params.contradictions(p.features, frozen, end_to_end)

@@ -151,3 +151,9 @@ def test_an_empty_folder_is_refused(problems, key):
     # dvc.yaml would read it as /train, the stages as ./train.
     (line,) = problems({f"data.{key}": ""})
     assert line.endswith(f"data.{key} = '': must be the path of a folder, such as data/demo")
+
+
+def test_grouping_by_a_column_needs_its_name(load, problems):
+    (line,) = problems({"group.by": "column"})
+    assert "group.column = ''; name the column of info.csv" in line
+    assert load({"group.by": "column", "group.column": "person"}).group.column == "person"
