@@ -25,6 +25,8 @@ from portrait18.core.validation import Section
 
 MANIFEST = "bundle.json"
 OWN = Path("models/bundle")
+#: What reading a malformed bundle.json raises.
+_MALFORMED = (ValueError, LookupError, TypeError, RecursionError)
 STARTER = Path(__file__).parents[1] / "starter"
 
 
@@ -43,7 +45,7 @@ class NetworkEntry(Section):
     model: str
     file: str = Field(pattern=r"^[^/\\]+\.safetensors$")
     sha256: str
-    onnx: str | None
+    onnx: str | None = Field(pattern=r"^[^/\\]+\.onnx$")
     task: str
     image_size: int
 
@@ -135,7 +137,7 @@ def describe(folder: Path) -> str:
     """Return the description of a bundle, "" if there is none or it can't be read."""
     try:
         return Manifest.model_validate(json.loads((folder / MANIFEST).read_text())).description()
-    except (OSError, ValueError):
+    except (OSError, *_MALFORMED):
         return ""
 
 
@@ -148,6 +150,7 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         manifest = Manifest.model_validate(json.loads(path.read_text()))
+        manifest.description()  # of metrics, which have no model of their own
     except FileNotFoundError:
         raise UserError(
             f"{folder} has no {MANIFEST}; name the folder of a bundle, or make one with"
@@ -155,7 +158,7 @@ def read_manifest(folder: Path) -> Manifest:
         ) from None
     except NotADirectoryError:
         raise UserError(f"{folder} is a file; name the folder of a bundle, not a file") from None
-    except ValueError as error:
+    except _MALFORMED as error:
         raise corrupt(folder, error) from None
     problems = []
     for entry in manifest.networks:

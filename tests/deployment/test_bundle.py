@@ -20,6 +20,13 @@ def corrupt(folder, fault):
     elif fault == "file outside the folder":
         value["networks"][0]["file"] = "../elsewhere.safetensors"
         path.write_text(json.dumps(value))
+    elif fault == "ONNX file outside the folder":
+        value["networks"][0]["onnx"] = "../elsewhere.onnx"
+        path.write_text(json.dumps(value))
+    elif fault == "metrics":
+        path.write_text(json.dumps({**value, "metrics": {"macro_f1": 0.5, "mask": {}}}))
+    elif fault == "nested":
+        path.write_text(10_000 * "[")
     elif fault == "ensemble":
         del value["ensemble"]["tasks"]["mask"]["weights"]
         path.write_text(json.dumps(value))
@@ -38,6 +45,9 @@ def corrupt(folder, fault):
         ("truncated", r"bundle\.json is corrupt"),
         ("format", "another version .*format"),
         ("file outside the folder", "networks.0.file"),
+        ("ONNX file outside the folder", "networks.0.onnx"),
+        ("metrics", "KeyError: 'macro_f1'"),
+        ("nested", "RecursionError"),
         ("ensemble", "KeyError: 'weights'|missing"),
         (
             "weights of two networks",
@@ -52,6 +62,8 @@ def test_an_incomplete_or_corrupt_bundle_is_refused_with_one_line_per_problem(
     with pytest.raises(UserError, match=message) as caught:
         portrait18.load(folder, CPU)
     assert all("\n" not in problem for problem in caught.value.problems)
+    if fault in ("metrics", "nested"):
+        assert bundle.describe(folder) == ""  # shown by --help
 
 
 def test_a_description_names_training_set_and_scores(make_bundle):
