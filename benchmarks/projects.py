@@ -38,6 +38,7 @@ class Project:
     """
 
     def __init__(self, root: Path, device: str, changes: dict):
+        root = root.absolute()  # commands run there
         self.root, self.data, self.log = root, root / DATA, root / "stages.jsonl"
         for name in SOURCES:
             source, target = REPO / name, root / name

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -31,6 +32,14 @@ def test_the_copy_has_the_recipes_params_and_the_photos(tmp_path):
     params = yaml.safe_load((project.root / "params.yaml").read_text())
     assert params["matrix"]["frozen"] == ["mask", "gender", "age-class"]
     assert params["data"]["root"] == "data/photos-to-measure"
+    assert (project.data / "train/train.csv").is_file()
+
+
+def test_stages_of_a_copy_in_a_relative_folder_are_timed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project = competition_size.make_project(Path("copy"), REPO / "data/demo", "competition-cpu")
+    subprocess.run(["python", "-c", "pass"], cwd=project.root, env=project.env, check=True)
+    assert json.loads(project.log.read_text())[0] == ["-c", "pass"]
     assert (project.data / "train/train.csv").is_file()
 
 
