@@ -9,7 +9,7 @@ import yaml
 from synthetic import REPO
 
 from benchmarks import competition_size
-from benchmarks.projects import StageCosts
+from benchmarks.projects import Project, StageCosts
 
 
 def test_the_overhead_is_what_is_neither_network_nor_fit(capsys):
@@ -37,10 +37,9 @@ def test_the_copy_has_the_recipes_params_and_the_photos(tmp_path):
 
 def test_stages_of_a_copy_in_a_relative_folder_are_timed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    project = competition_size.make_project(Path("copy"), REPO / "data/demo", "competition-cpu")
+    project = Project(Path("copy"), "cpu", {})
     subprocess.run(["python", "-c", "pass"], cwd=project.root, env=project.env, check=True)
     assert json.loads(project.log.read_text())[0] == ["-c", "pass"]
-    assert (project.data / "train/train.csv").is_file()
 
 
 def test_the_timer_counts_memory_of_a_process_and_its_children(tmp_path):
