@@ -66,7 +66,7 @@ def measure(root: Path, limit: int | None = None) -> Iterator[str]:
     for batch in _batches(root, answers):
         for name, detector in detectors.items():
             before = time.process_time()
-            found[name] += [source for _, source in faces.find(detector, batch, BATCH)]
+            found[name] += [photo.search for photo in faces.find(detector, batch, BATCH)]
             seconds[name] += time.process_time() - before
     for name, detector in detectors.items():
         yield f"method {name}: {1000 * seconds[name] / len(answers):.1f} ms a photo"

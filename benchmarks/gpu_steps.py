@@ -49,7 +49,8 @@ def detector_agreement(settings: Settings) -> dict:
         detector = faces.Detector(0.2, torch.device(name))
         found[name] = faces.find(detector, decoded, 32)
     differences, counts = [], 0
-    for (expected, _), (actual, _) in zip(found["cpu"], found[settings.device], strict=True):
+    for cpu, gpu in zip(found["cpu"], found[settings.device], strict=True):
+        expected, actual = cpu.faces, gpu.faces
         counts += len(expected) != len(actual)
         if expected and actual:
             boxes = np.subtract(expected[0][:4], actual[0][:4])

@@ -60,6 +60,20 @@ class Face(NamedTuple):
         return max(0.0, self.x1 - self.x0) * max(0.0, self.y1 - self.y0)
 
 
+class Found(NamedTuple):
+    """Faces of one photo.
+
+    Attributes:
+        faces: those of the search that found the best one.
+        search: that search; "" without a face, `none` without a photo.
+        replaced: faces of an earlier search whose best one is less plausible.
+    """
+
+    faces: list[Face]
+    search: str
+    replaced: list[Face]
+
+
 class Detector:
     """MTCNN, then YuNet, then MTCNN with lower thresholds; or YuNet alone, twice.
 
@@ -128,9 +142,7 @@ def rounded(found: Faces) -> list[Face]:
     return faces
 
 
-def find(
-    detector: Detector, photos: Sequence[np.ndarray | None], batch_size: int
-) -> list[tuple[list[Face], str]]:
+def find(detector: Detector, photos: Sequence[np.ndarray | None], batch_size: int) -> list[Found]:
     """Detect all faces; photos of equal size go through the networks together.
 
     The first search looks at all photos, each other one at those without a face in the ones before.
@@ -141,14 +153,8 @@ def find(
         detector: a callable like `Detector`.
         photos: uint8 (H, W, 3), RGB, of any sizes; None for one that cannot be decoded.
         batch_size: photos per batch.
-
-    Returns:
-        For each photo its faces and their source: the search that found them, "" without a face,
-        `none` for None.
     """
-    result: list[tuple[list[Face], str]] = [
-        ([], "none" if photo is None else "") for photo in photos
-    ]
+    result = [Found([], "none" if photo is None else "", []) for photo in photos]
     best: list[Face | None] = [None] * len(photos)
     for search in detector.searches:
         by_size: dict[tuple, list[tuple[int, np.ndarray]]] = {}
@@ -161,7 +167,7 @@ def find(
                 for i, found in zip(rows, detector(np.stack(batch), search), strict=True):
                     face = choose(found, width, height)
                     if face and _is_better(face, best[i], width, height):
-                        result[i], best[i] = (found, search), face
+                        result[i], best[i] = Found(found, search, result[i].faces), face
     return result
 
 

@@ -40,11 +40,13 @@ class Found(NamedTuple):
         faces: in pixels of the photo after `turn`.
         search: the search that found them, see `faces.find`.
         turn: quarter turns counter-clockwise that make the photo upright, 0 to 3.
+        replaced: as `faces`, see `faces.Found`.
     """
 
     faces: list[Face]
     search: str
     turn: int
+    replaced: list[Face]
 
     @property
     def source(self) -> str:
@@ -158,7 +160,10 @@ def find(
         batch_size: photos per batch.
         turn_finder: None takes all photos as they are (`crop.rotate: false`).
     """
-    result = [Found(*found, 0) for found in faces.find(detector, photos, batch_size)]
+    result = [
+        Found(found.faces, found.search, 0, found.replaced)
+        for found in faces.find(detector, photos, batch_size)
+    ]
     if turn_finder is None:
         return result
     turned, turns = [], []
@@ -169,8 +174,8 @@ def find(
             turned.append(turned_photo(photo, turn))
             turns.append((i, turn))
     again = faces.find(detector, turned, batch_size)
-    for (i, turn), (found, search) in zip(turns, again, strict=True):
-        photo, other = photos[i], Found(found, search, turn)
+    for (i, turn), (found, search, replaced) in zip(turns, again, strict=True):
+        photo, other = photos[i], Found(found, search, turn, replaced)
         if photo is not None and _rank(other, photo, detector) > _rank(result[i], photo, detector):
             result[i] = other
     return result

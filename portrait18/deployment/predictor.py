@@ -105,7 +105,8 @@ class Predictor:
         """Find the faces of each photo and crop them as in training.
 
         Every face that the first search finds counts. The later ones have lower thresholds and find
-        too much: only the most plausible face counts, as in the pipeline.
+        too much: only the most plausible face counts, as in the pipeline. It replaces those of the
+        first search that it overlaps, which are parts of it.
 
         Args:
             photos: uint8 (H, W, 3), RGB, upright, of any sizes.
@@ -121,15 +122,18 @@ class Predictor:
         result = []
         found_faces = rotation.find(self._detector, photos, crop.batch_size, self._turn_finder)
         for photo, found in zip(photos, found_faces, strict=True):
-            all_faces, source = found.faces, found.source
-            if found.search != self._detector.searches[0] and (best := found.choose(photo)):
-                all_faces = [best]
+            all_faces = [(face, found.source) for face in found.faces]
+            first = self._detector.searches[0]
+            if found.search != first and (best := found.choose(photo)):
+                others = [face for face in found.replaced if not faces.overlap(face, best)]
+                source = found._replace(search=first).source
+                all_faces = [(best, found.source), *((face, source) for face in others)]
             elif not all_faces and assume_face:
                 box = np.multiply(self.manifest.median_box, photo.shape[1::-1] * 2)
-                all_faces = [faces.Face._make([*box.round(2).tolist(), 0.0, 0.0, ()])]
-                source = "median"
-            all_faces = sorted(all_faces, key=lambda face: (-face.side, face))
-            result.append([self._detection(photo, face, source, found.turn) for face in all_faces])
+                face = faces.Face._make([*box.round(2).tolist(), 0.0, 0.0, ()])
+                all_faces = [(face, "median")]
+            all_faces.sort(key=lambda pair: (-pair[0].side, pair))
+            result.append([self._detection(photo, *pair, found.turn) for pair in all_faces])
         return result
 
     def _detection(

@@ -112,9 +112,9 @@ def test_yunet_looks_where_mtcnn_finds_nothing_before_mtcnn_looks_again():
     detector.mtcnn = deaf
     found, nothing = faces.find(detector, [demo_photo(), BLANK], 4)
     assert searched == [faces.THRESHOLDS] * 2 + [faces.RETRY_THRESHOLDS]
-    assert found[1] == "yunet"
-    assert len(found[0][0].points) == 10
-    assert nothing == ([], "")
+    assert found.search == "yunet"
+    assert len(found.faces[0].points) == 10
+    assert nothing == ([], "", [])
 
 
 class Scripted:
@@ -146,7 +146,8 @@ PORTRAIT, BEHIND = face(20, 20, 80, 80, score=0.7), face(85, 30, 95, 40, score=0
 def test_yunet_looks_again_where_a_face_is_not_plausible(mtcnn_found, yunet_found, kept, source):
     detector = Scripted(mtcnn=mtcnn_found, yunet=yunet_found)
     photo = np.zeros((100, 100, 3), np.uint8)
-    assert faces.find(detector, [photo], 1) == [(kept, source)]
+    replaced = [] if source == "mtcnn" else mtcnn_found
+    assert faces.find(detector, [photo], 1) == [(kept, source, replaced)]
     assert detector.photos == {"mtcnn": 1, "yunet": 1, "retry": 0}
 
 
@@ -161,16 +162,16 @@ def test_overlap_is_the_intersection_over_union():
 def test_yunet_does_not_look_at_a_plausible_face():
     detector = Scripted(mtcnn=[PORTRAIT], yunet=[face(10, 10, 90, 90)])
     photo = np.zeros((100, 100, 3), np.uint8)
-    assert faces.find(detector, [photo], 1) == [([PORTRAIT], "mtcnn")]
+    assert faces.find(detector, [photo], 1) == [([PORTRAIT], "mtcnn", [])]
     assert detector.photos["yunet"] == 0
 
 
 def test_the_method_yunet_has_two_searches_and_no_mtcnn():
     detector = faces.Detector(0.2, CPU, "yunet")
     assert detector.mtcnn is None
-    [(found, source)] = faces.find(detector, [demo_photo()], 4)
-    assert source == "yunet"
-    assert found[0].score >= faces.YUNET_THRESHOLD
+    [found] = faces.find(detector, [demo_photo()], 4)
+    assert found.search == "yunet"
+    assert found.faces[0].score >= faces.YUNET_THRESHOLD
     detector.yunet = lambda photo, smallest, threshold: YuNet()(photo, smallest, threshold / 0.6)
-    [(again, source)] = faces.find(detector, [demo_photo()], 4)
-    assert (again, source) == (found, "retry")
+    [again] = faces.find(detector, [demo_photo()], 4)
+    assert again == found._replace(search="retry")

@@ -65,6 +65,36 @@ def test_of_the_later_searches_only_the_most_plausible_face_counts(load_bundle):
         assert {detection.found for detection in found} == {source}
 
 
+class GroupSearches:
+    """Replaces the detector; MTCNN misses the person in the middle, whom YuNet finds."""
+
+    searches = faces.SEARCHES["mtcnn"]
+    left, right = (
+        faces.Face(5.0, 60.0, 45.0, 100.0, 0.0, 0.999),
+        faces.Face(155.0, 60.0, 195.0, 100.0, 0.0, 0.98),
+    )
+    middle = faces.Face(60.0, 60.0, 140.0, 140.0, 0.0, 0.8)
+    nose = faces.Face(90.0, 90.0, 115.0, 115.0, 0.0, 0.9)
+
+    def __call__(self, batch, search):
+        found = {"mtcnn": [self.left, self.right, self.nose], "yunet": [self.middle, self.left]}
+        return [found.get(search, []) if photo[0, 0].any() else [] for photo in batch]
+
+
+@pytest.mark.parametrize(
+    ("turn", "sources"), [(0, ["yunet", "mtcnn", "mtcnn"]), (2, ["rotated"] * 3)]
+)
+def test_a_face_that_mtcnn_misses_does_not_hide_the_other_people(load_bundle, turn, sources):
+    loaded = load_bundle()
+    loaded._detector, loaded._turn_finder = GroupSearches(), lambda photo: turn
+    upright = np.zeros((200, 200, 3), np.uint8)
+    upright[0, 0] = 255
+    found = loaded.detect([np.rot90(upright, -turn)])[0]
+    assert [detection.found for detection in found] == sources
+    middles = [(face.face.x0 + face.face.x1) / 2 for face in found]
+    assert middles == ([100, 25, 175] if turn == 0 else [100, 175, 25])
+
+
 def test_a_photo_without_a_face_is_predicted_at_the_median_box_only_if_asked(load_bundle):
     loaded, photo = (
         load_bundle(),
