@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from importlib.metadata import PackageNotFoundError, version
 
 from portrait18.core import arithmetic, extras
 from portrait18.core.errors import UserError, cli_errors
@@ -55,6 +56,13 @@ def _arithmetic() -> str:
     return kind
 
 
+def _version() -> str:
+    try:
+        return version("portrait18")
+    except PackageNotFoundError:
+        return "from sources that pip has not installed"
+
+
 #: Each adds a sub-parser whose `run` takes the parsed arguments and returns the exit status.
 COMMANDS = {"predict": _add_predict, "serve": _add_serve}
 
@@ -74,6 +82,7 @@ def main(argv: list[str] | None = None) -> int:
     if not arithmetic.imported_packages():
         arithmetic.set_environment(_arithmetic())
     parser = argparse.ArgumentParser(prog="portrait18", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"portrait18 {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     argv = sys.argv[1:] if argv is None else argv
     # Only the named command is imported.

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 from synthetic import REPO
@@ -12,7 +13,7 @@ from portrait18 import cli
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["--help"], ["usage: portrait18 [-h] COMMAND", "predict "]),
+        (["--help"], ["usage: portrait18 [-h] [--version] COMMAND", "predict "]),
         (
             ["predict", "--help"],
             ["PHOTO|FOLDER|GLOB", "--bundle", "--draw OUT", "exit status:", "  3  some photos"],
@@ -29,6 +30,21 @@ def test_help_has_short_lines_and_does_not_import_pytorch(capsys, monkeypatch, a
     assert stopped.value.code == 0
     assert all(part in out for part in parts)
     assert max(map(len, out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_the_version_is_that_of_the_package(capsys, monkeypatch, is_installed):
+    def version(name):
+        if not is_installed:
+            raise PackageNotFoundError(name)
+        return {"portrait18": "1.2.3"}[name]
+
+    monkeypatch.setattr(cli, "version", version)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["--version"])
+    assert stopped.value.code == 0
+    expected = "1.2.3" if is_installed else "from sources that pip has not installed"
+    assert capsys.readouterr().out == f"portrait18 {expected}\n"
 
 
 def test_a_missing_or_unknown_command_is_a_usage_error(capsys):
