@@ -5,7 +5,7 @@ import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
-from portrait18.core import arithmetic, extras
+from portrait18.core import arithmetic, extras, openmp
 from portrait18.core.errors import UserError, cli_errors
 
 DESCRIPTION = """\
@@ -74,9 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     Args:
         argv: arguments without the program's name; by default those of the process.
     """
-    # By default OpenMP's threads spin while they wait. That multiplies the CPU time while another
-    # process uses a core. OpenMP reads this variable once, when PyTorch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    openmp.shorten_waits()
     # As in the pipeline's stages, so that predictions are the same bytes. A program that has
     # imported NumPy or PyTorch before it calls this function keeps its own arithmetic.
     if not arithmetic.imported_packages():

@@ -9,7 +9,7 @@ from pathlib import Path
 try:
     import yaml
 
-    from portrait18.core import arithmetic, extras
+    from portrait18.core import arithmetic, extras, openmp
     from portrait18.core.errors import UserError, cli_errors, exit_on_signals
     from portrait18.core.supervision import terminate_with_dvc
     from stages import _provenance
@@ -71,6 +71,7 @@ def main(argv: list[str]) -> None:
         )
     extras.require("train", "python -m stages")
     snapshot = _provenance.start(name)
+    openmp.shorten_waits()
     set_arithmetic()
     stage = importlib.import_module(f"stages.{name}")
     check_arguments(name, stage.main, arguments)

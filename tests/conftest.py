@@ -1,6 +1,6 @@
 import os
 
-# Two test processes on two cores: PyTorch stalls with more threads than cores.
+# Two test processes on two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest

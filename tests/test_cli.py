@@ -66,30 +66,6 @@ def test_an_interrupt_ends_a_command_without_a_traceback(capsys, monkeypatch):
     assert capsys.readouterr().err == "stopped\n"
 
 
-@pytest.mark.parametrize(("value", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_idle_threads_sleep_unless_the_user_wants_otherwise(value, expected):
-    # OpenMP reads OMP_WAIT_POLICY once, when PyTorch is imported.
-    code = """
-import os, sys
-from portrait18 import cli
-
-def run(args):
-    print(os.environ["OMP_WAIT_POLICY"], "torch" in sys.modules)
-    return 0
-
-cli.COMMANDS = {"show": lambda c: c.add_parser("show").set_defaults(run=run)}
-sys.exit(cli.main(["show"]))
-"""
-    environment = {**os.environ, "PYTHONPATH": str(REPO)}
-    environment.pop("OMP_WAIT_POLICY", None)
-    if value:
-        environment["OMP_WAIT_POLICY"] = value
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == [expected, "False"]
-
-
 def test_an_unknown_arithmetic_is_refused_and_not_taken_for_native():
     done = subprocess.run(
         [sys.executable, "-m", "portrait18", "predict", "none.jpg"],

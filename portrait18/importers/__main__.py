@@ -9,7 +9,7 @@ import hashlib
 import sys
 from dataclasses import dataclass, replace
 
-from portrait18.core import extras
+from portrait18.core import extras, openmp
 from portrait18.core.errors import UserError, cli_errors, printable
 from portrait18.core.files import path_argument, write_bytes
 from portrait18.dataset import probing
@@ -198,6 +198,7 @@ def _report(args: argparse.Namespace, trained: int, prepared: _Prepared) -> None
 @cli_errors
 def main(argv: list[str] | None = None) -> None:
     """Parse the command line and build the data set."""
+    openmp.shorten_waits()
     parser = _parser()
     args = parser.parse_args(argv)
     extras.require("importers", "python -m portrait18.importers")
