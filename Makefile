@@ -17,7 +17,7 @@
 #                 ARGS="crop-loop --rounds 3" passes options to benchmarks.run (--help lists them)
 # make repair     remove damaged files after a disk error or a killed DVC; dvc repro restores them
 # make portability   run the stages on emulated CPUs of other kinds and compare all outputs; needs
-#                 qemu-user, takes an hour on two idle cores
+#                 qemu-user, takes two hours
 # make current    check that dvc.lock is up to date, without running anything
 # make clean      remove the virtual environment
 
