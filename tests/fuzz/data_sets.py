@@ -4,7 +4,7 @@ import csv
 import os
 from pathlib import Path
 from typing import NamedTuple
-from unicodedata import category
+from unicodedata import category, normalize
 
 from hypothesis import strategies as st
 from synthetic import MASK_STATES, photo_bytes
@@ -170,7 +170,8 @@ def write(root: Path, persons: list[Person]) -> tuple[dict, list[str]]:
             if kind in GOOD_FILES and in_table:
                 mask = {"normal": 2, "incorrect_mask": 1}.get(state, 0)
                 name = min(f.name for f in folder.glob(state + ".*"))
-                truth[f"{p.folder}/{name}"] = (p.id, int(p.gender == "female"), int(p.age), mask)
+                person = normalize("NFC", p.id)
+                truth[f"{p.folder}/{name}"] = (person, int(p.gender == "female"), int(p.age), mask)
         for name in p.extra:
             (folder / name).write_bytes(PHOTO)
             problems += [f"{p.folder}/{name}"] * (name in UNKNOWN and p.has_valid_name)

@@ -40,7 +40,7 @@ def wait_and_kill(
     while after_progress and not ended and done() == before:
         ended = repro.prints_within(RUNNING.search, 0.02)
     # A stage that imports PyTorch takes about four times as long to start as DVC.
-    longest = {True: 0.3, False: 6.0}[after_progress] if kind not in ("evaluate", "fit") else 0.8
+    longest = {True: 0.1, False: 6.0}[after_progress] if kind not in ("evaluate", "fit") else 0.8
     if not ended:
         repro.prints_within(RUNNING.search, rng.uniform(0, longest) * repro.startup_seconds)
     repro.kill()
