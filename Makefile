@@ -50,7 +50,7 @@ test: .venv/installed
 	python -m pytest
 
 portability: .venv/installed
-	python -m pytest --numprocesses 1 -m portability tests/pipeline/test_portability.py
+	python -m pytest --numprocesses 1 -m portability tests/pipeline
 
 lint: .venv/installed
 	ruff check

@@ -28,21 +28,21 @@ from benchmarks.stage_project import REPO
 TIME_LIMIT = 540.0  # seconds, of the whole check on a GPU
 DRY_RUN_FACTOR = 8  # a CPU may take so many times as long
 RESULT = "GPU_CHECK_RESULT "
-#: Steps in their order, each with its time limit in seconds on a GPU.
-LIMITS: tuple[tuple[Callable[[Settings], dict], float], ...] = (
-    (gpu_steps.gpu_tests, 90),
-    (gpu_steps.detector_agreement, 60),
-    (gpu_steps.same_bytes_twice, 150),
-    (gpu_measurements.competition, 150),
-    (gpu_measurements.face_features, 60),
-    (gpu_measurements.training_memory, 90),
-    (gpu_measurements.benchmark_crop, 100),
-    (gpu_measurements.benchmark_train, 60),
-    (gpu_measurements.benchmark_predict, 60),
-    (gpu_measurements.benchmark_serving, 60),
-    (gpu_measurements.benchmark_variants, 100),
-)
-STEPS = {function.__name__: (function, seconds) for function, seconds in LIMITS}
+#: Time limits of the steps in seconds on a GPU; they run in this order.
+LIMITS: dict[Callable[[Settings], dict], float] = {
+    gpu_steps.gpu_tests: 90,
+    gpu_steps.detector_agreement: 60,
+    gpu_steps.same_bytes_twice: 150,
+    gpu_measurements.competition: 150,
+    gpu_measurements.face_features: 60,
+    gpu_measurements.training_memory: 90,
+    gpu_measurements.benchmark_crop: 100,
+    gpu_measurements.benchmark_train: 60,
+    gpu_measurements.benchmark_predict: 60,
+    gpu_measurements.benchmark_serving: 60,
+    gpu_measurements.benchmark_variants: 100,
+}
+STEPS = {function.__name__: function for function in LIMITS}
 
 
 @dataclass
@@ -126,7 +126,7 @@ def main(argv: list[str] | None = None) -> int:
     args = _parse(argv)
     data = args.data.resolve()
     if args.step:
-        function, _ = STEPS[args.step]
+        function = STEPS[args.step]
         print(RESULT + json.dumps(function(Settings(data, args.people, args.device))), flush=True)
         return 0
     factor = DRY_RUN_FACTOR if args.device == "cpu" else 1
@@ -135,14 +135,16 @@ def main(argv: list[str] | None = None) -> int:
     command = [sys.executable, "-m", "benchmarks.gpu_check", "--device", args.device]
     command += ["--data", str(data), "--people", str(args.people)]
     args.out.mkdir(parents=True, exist_ok=True)
-    for name, (_, limit) in STEPS.items():
+    for name, function in STEPS.items():
         if args.only and name not in args.only:
             continue
         left = deadline - time.monotonic()
         if left < 20:
             results.append(Result(name, "skipped", error="no time left"))
         else:
-            results.append(run_step(name, [*command, "--step", name], min(factor * limit, left)))
+            results.append(
+                run_step(name, [*command, "--step", name], min(factor * LIMITS[function], left))
+            )
         print(f"{name}: {results[-1].status} ({results[-1].seconds:.0f} s)", flush=True)
         # Written after each step, so that a killed check keeps what it has measured.
         (args.out / "gpu_check.md").write_text(summary(facts, results))

@@ -136,8 +136,7 @@ def training_memory(settings: Settings) -> dict:
 def _benchmark(settings: Settings, minutes: float, rows: list[str]) -> dict:
     command = [sys.executable, "-m", "benchmarks.run", "--device", settings.device]
     command += ["--data", str(settings.data), "--photos", "48", "--rounds", "2"]
-    command += ["--bundle", str(STARTER)]
-    command += ["--minutes", str(minutes)]
+    command += ["--minutes", str(minutes), "--bundle", str(STARTER)]
     report = REPO / "reports/benchmarks.json"
     before = report.read_text()
     done = subprocess.run([*command, *rows], cwd=REPO, capture_output=True, text=True)

@@ -49,7 +49,6 @@ def test_a_hanging_step_is_killed():
 
 @pytest.mark.parametrize("module", [gpu_steps, gpu_measurements])
 def test_every_step_runs(module):
-    steps = {function for function, _ in gpu_check.STEPS.values()}
     written = [
         value
         for name, value in vars(module).items()
@@ -58,4 +57,4 @@ def test_every_step_runs(module):
         and "settings" in getattr(value, "__annotations__", {})
     ]
     assert written
-    assert steps.issuperset(written)
+    assert gpu_check.LIMITS.keys() >= set(written)

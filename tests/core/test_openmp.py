@@ -31,9 +31,17 @@ stages._provenance = types.SimpleNamespace(
 sys.modules["stages.show"] = types.SimpleNamespace(main=show)
 stages.main(["show"])
 """
+IMPORTER = """
+from portrait18.importers import __main__ as importers
+
+importers._parser = lambda: sys.exit(show())
+importers.main([])
+"""
 
 
-@pytest.mark.parametrize("program", [COMMAND, STAGE], ids=["command", "stage"])
+@pytest.mark.parametrize(
+    "program", [COMMAND, STAGE, IMPORTER], ids=["command", "stage", "importer"]
+)
 @pytest.mark.parametrize(
     ("chosen", "expected"),
     [
