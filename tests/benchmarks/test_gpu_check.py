@@ -1,9 +1,12 @@
 """The GPU check: its steps, its summary, and what a failing step leaves."""
 
 import json
+import re
 import sys
 
 import pytest
+import torch
+from synthetic import REPO
 
 from benchmarks import gpu_check, gpu_measurements, gpu_steps
 
@@ -31,6 +34,21 @@ def test_a_dry_run_compares_faces_with_themselves(check, tmp_path):
     summary = (tmp_path / "gpu_check.md").read_text()
     assert "| detector_agreement | passed |" in summary
     assert "- device: cpu" in summary
+
+
+@pytest.mark.pipeline
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_dry_run_skips_the_tests_marked_gpu(check):
+    status, [step] = check("--only", "gpu_tests")
+    assert (status, step["status"]) == (0, "passed")
+    assert re.match(r"\d+ skipped", step["numbers"]["summary"])
+
+
+@pytest.mark.pipeline
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_tests_that_are_skipped_on_a_gpu_machine_fail_the_step():
+    with pytest.raises(RuntimeError, match="no test ran"):
+        gpu_steps.gpu_tests(gpu_steps.Settings(REPO / "data/demo", 1, "cuda"))
 
 
 def test_a_failing_step_is_reported_and_ends_with_1(check, tmp_path):
