@@ -153,6 +153,19 @@ def test_metrics_count_requests_photos_and_phases(address):
     assert "coffee" not in httpx.get(f"{address}/metrics").text
 
 
+def test_head_answers_as_get_without_a_body():
+    with serving(api_key="secret") as address:
+        key = {"Authorization": "Bearer secret"}
+        for path in ("/health", "/model", "/metrics", "/openapi.json"):
+            get, head = (
+                httpx.request(method, address + path, headers=key) for method in ("GET", "HEAD")
+            )
+            assert (head.status_code, head.content) == (200, b""), path
+            assert head.headers["content-type"] == get.headers["content-type"]
+        assert httpx.head(f"{address}/metrics").status_code == 401
+        assert httpx.head(f"{address}/predict", headers=key).status_code == 405
+
+
 def test_a_stopping_server_finishes_requests_in_progress():
     predictor = FakePredictor()
     with ThreadPoolExecutor(1) as pool:
