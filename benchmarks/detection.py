@@ -127,8 +127,8 @@ def _same_box(found: Any, reference: Any, back: int, photo: "np.ndarray") -> boo
     """Return whether a face lies where that of the upright photo does.
 
     Args:
-        found: `rotation.Found` of a turned photo.
-        reference: `rotation.Found` of the upright one.
+        found: `faces.Found` of a turned photo.
+        reference: `faces.Found` of the upright one.
         back: quarter turns counter-clockwise from the turned to the upright photo.
         photo: the turned photo.
     """

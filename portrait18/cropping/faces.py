@@ -64,14 +64,27 @@ class Found(NamedTuple):
     """Faces of one photo.
 
     Attributes:
-        faces: those of the search that found the best one.
+        faces: those of the search that found the best one, in pixels of the photo after `turn`.
         search: that search; "" without a face, `none` without a photo.
         replaced: faces of an earlier search whose best one is less plausible.
+        turn: quarter turns counter-clockwise that make the photo upright, 0 to 3; see `rotation`.
     """
 
     faces: list[Face]
     search: str
     replaced: list[Face]
+    turn: int = 0
+
+    @property
+    def source(self) -> str:
+        """Value of the column `found`."""
+        return "rotated" if self.turn else self.search
+
+    def choose(self, photo: np.ndarray) -> Face | None:
+        """Return the most plausible face of the photo before `turn`, see `choose`."""
+        height, width = photo.shape[:2]
+        size = (height, width) if self.turn % 2 else (width, height)
+        return choose(self.faces, *size)
 
 
 class Detector:

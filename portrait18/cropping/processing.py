@@ -152,7 +152,7 @@ class ChunkProcessor:
         ]
 
     def _find(self, decoded: list[np.ndarray | None]) -> list[tuple[Face | None, str, int]]:
-        """Return the chosen face of each photo, its source and the turn of `rotation.Found`."""
+        """Return the chosen face of each photo, its source and the turn of `faces.Found`."""
         if self.params.method == "center":
             return [
                 (None, "none", 0) if photo is None else (faces.center(photo), "center", 0)

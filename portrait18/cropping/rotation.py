@@ -9,17 +9,14 @@ face upside down, and MTCNN knows better.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from portrait18.cropping import faces
-from portrait18.cropping.faces import Face
+from portrait18.cropping.faces import Face, Found
 from portrait18.cropping.yunet import YuNet
 
-#: Value of the column `found` for a face on a turned photo.
-ROTATED = "rotated"
 #: Shorter side of the small copy in pixels, and its smallest face: a fifth, as `crop.min_face`.
 SHORT_SIDE, SMALLEST = 100, 20
 #: Sides of the copies that decide.
@@ -31,33 +28,6 @@ CONFIDENT, CONFIDENT_SMALL = {"mtcnn": 0.998, "yunet": 0.9}, 0.88
 #: as it is by its margin, because most photos are upright. A face with a mask is mistaken most
 #: easily for one upside down. Scores are means of all SIDES and their mirror images.
 LEAST, MARGINS = 0.6, {1: 0.03, 2: 0.1, 3: 0.03}
-
-
-class Found(NamedTuple):
-    """Faces of one photo.
-
-    Attributes:
-        faces: in pixels of the photo after `turn`.
-        search: the search that found them, see `faces.find`.
-        turn: quarter turns counter-clockwise that make the photo upright, 0 to 3.
-        replaced: as `faces`, see `faces.Found`.
-    """
-
-    faces: list[Face]
-    search: str
-    turn: int
-    replaced: list[Face]
-
-    @property
-    def source(self) -> str:
-        """Value of the column `found`."""
-        return ROTATED if self.turn else self.search
-
-    def choose(self, photo: np.ndarray) -> Face | None:
-        """Return the most plausible face of the photo, see `faces.choose`."""
-        height, width = photo.shape[:2]
-        size = (height, width) if self.turn % 2 else (width, height)
-        return faces.choose(self.faces, *size)
 
 
 def turned_photo(photo: np.ndarray, turn: int) -> np.ndarray:
@@ -160,10 +130,7 @@ def find(
         batch_size: photos per batch.
         turn_finder: None takes all photos as they are (`crop.rotate: false`).
     """
-    result = [
-        Found(found.faces, found.search, 0, found.replaced)
-        for found in faces.find(detector, photos, batch_size)
-    ]
+    result = faces.find(detector, photos, batch_size)
     if turn_finder is None:
         return result
     turned, turns = [], []
@@ -174,8 +141,8 @@ def find(
             turned.append(turned_photo(photo, turn))
             turns.append((i, turn))
     again = faces.find(detector, turned, batch_size)
-    for (i, turn), (found, search, replaced) in zip(turns, again, strict=True):
-        photo, other = photos[i], Found(found, search, turn, replaced)
+    for (i, turn), found in zip(turns, again, strict=True):
+        photo, other = photos[i], found._replace(turn=turn)
         if photo is not None and _rank(other, photo, detector) > _rank(result[i], photo, detector):
             result[i] = other
     return result

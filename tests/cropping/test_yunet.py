@@ -147,7 +147,7 @@ def test_yunet_looks_again_where_a_face_is_not_plausible(mtcnn_found, yunet_foun
     detector = Scripted(mtcnn=mtcnn_found, yunet=yunet_found)
     photo = np.zeros((100, 100, 3), np.uint8)
     replaced = [] if source == "mtcnn" else mtcnn_found
-    assert faces.find(detector, [photo], 1) == [(kept, source, replaced)]
+    assert faces.find(detector, [photo], 1) == [faces.Found(kept, source, replaced)]
     assert detector.photos == {"mtcnn": 1, "yunet": 1, "retry": 0}
 
 
@@ -162,7 +162,7 @@ def test_overlap_is_the_intersection_over_union():
 def test_yunet_does_not_look_at_a_plausible_face():
     detector = Scripted(mtcnn=[PORTRAIT], yunet=[face(10, 10, 90, 90)])
     photo = np.zeros((100, 100, 3), np.uint8)
-    assert faces.find(detector, [photo], 1) == [([PORTRAIT], "mtcnn", [])]
+    assert faces.find(detector, [photo], 1) == [faces.Found([PORTRAIT], "mtcnn", [])]
     assert detector.photos["yunet"] == 0
 
 
