@@ -20,4 +20,7 @@ def main() -> None:
             (f"{split}_fallbacks", fallbacks(table, contact_sheets.MAX_PHOTOS)),
         ):
             contact_sheets.contact_sheet(pixels, rows, SHEETS / f"{name}.png")
-        print(f"{split}: face detected in {summary['detection_rate']:.1%} of {len(table)} photos")
+        rate = f"face detected in {summary['detection_rate']:.1%}"
+        if summary["found"]["center"]:
+            rate = "no face detection, center crops"
+        print(f"{split}: {rate} of {len(table)} photos")
