@@ -94,7 +94,7 @@ class Project:
                 process.wait()
                 if isinstance(error, subprocess.TimeoutExpired):
                     raise MeasurementError(
-                        f"dvc {words[0]} did not finish within {seconds / 60:.0f} minutes; "
+                        f"dvc {words[0]} did not finish within {seconds / 60:g} minutes; "
                         "allow more with --minutes"
                     ) from None
                 raise

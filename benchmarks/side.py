@@ -106,7 +106,7 @@ class Side:
         while b"\n" not in self._buffer:
             if time.monotonic() > deadline:
                 raise MeasurementError(
-                    f"{self.function} did not finish within {self.seconds / 60:.0f} minutes; "
+                    f"{self.function} did not finish within {self.seconds / 60:g} minutes; "
                     "allow more with --minutes"
                 )
             self.peak = max(self.peak, anonymous_memory(self.process.pid))
