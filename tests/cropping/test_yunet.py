@@ -114,7 +114,7 @@ def test_yunet_looks_where_mtcnn_finds_nothing_before_mtcnn_looks_again():
     assert searched == [faces.THRESHOLDS] * 2 + [faces.RETRY_THRESHOLDS]
     assert found.search == "yunet"
     assert len(found.faces[0].points) == 10
-    assert nothing == ([], "", [])
+    assert nothing == faces.Found([], "", [])
 
 
 class Scripted:
