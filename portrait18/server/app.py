@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Response
+from fastapi import APIRouter, FastAPI, Response
+from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from portrait18.server.middleware import RequestMiddleware
@@ -47,9 +48,26 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.draining = False  # True once the server stops: responses then close connections
-    app.include_router(Endpoints(service, settings, telemetry, device, card).router())
+    router = Endpoints(service, settings, telemetry, device, card).router()
+    _answer_head(router)
+    app.include_router(router)
     paths = PATHS | add_pages(app)
+    _answer_head(app.router)
     add_problem_details(app)
     app.add_exception_handler(ClientDisconnect, lambda *_: Response(status_code=499))
     app.add_middleware(RequestMiddleware, telemetry=telemetry, paths=paths)
     return app
+
+
+def _answer_head(router: APIRouter) -> None:
+    """Add HEAD to all routes with GET: monitors ask with it, and FastAPI leaves it out."""
+    for route in list(router.routes):
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ()):
+            router.add_api_route(
+                route.path,
+                route.endpoint,
+                methods=["HEAD"],
+                dependencies=route.dependencies,
+                response_class=route.response_class,
+                include_in_schema=False,
+            )

@@ -30,9 +30,7 @@ def add_pages(app: FastAPI) -> set[str]:
     """
     files = RevalidatedFiles(directory=STATIC)
     for path, name in PAGES.items():
-        app.add_api_route(
-            path, _page(files, name), methods=["GET", "HEAD"], include_in_schema=False
-        )
+        app.add_api_route(path, _page(files, name), include_in_schema=False)
     app.mount("/static", files)
     return {*PAGES, *(f"/static/{file.name}" for file in STATIC.iterdir())}
 

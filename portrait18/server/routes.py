@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import ClientDisconnect
@@ -95,7 +94,6 @@ class Endpoints:
                 **openapi_responses(unauthorized),
             },
         )
-        _answer_head(router)
         return router
 
     async def predict(self, request: Request) -> Response:
@@ -181,20 +179,6 @@ _PREDICT_ERRORS = {
     503: "too many photos or bytes in progress; retry after the seconds in Retry-After",
     504: "the prediction took too long",
 }
-
-
-def _answer_head(router: APIRouter) -> None:
-    """Add HEAD to all routes with GET: monitors ask with it, and FastAPI leaves it out."""
-    for route in list(router.routes):
-        if isinstance(route, APIRoute) and "GET" in (route.methods or ()):
-            router.add_api_route(
-                route.path,
-                route.endpoint,
-                methods=["HEAD"],
-                dependencies=route.dependencies,
-                response_class=route.response_class,
-                include_in_schema=False,
-            )
 
 
 def _summary(card: ModelCard) -> Model:
