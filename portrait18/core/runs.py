@@ -16,6 +16,7 @@ PREDICTIONS = Path("data/predictions")
 LIVE_METRICS = Path("reports/train")
 WEIGHTS = Path("models/trained")
 FEATURES = Path("data/features")
+LOCK = Path("dvc.lock")
 RESUME = Path(".resume")  # progress of killed runs; a later stage removes it
 
 
@@ -130,11 +131,11 @@ def people_by_model(p: Params) -> dict[str, str]:
 
 
 def remove_stale_progress(keep: Iterable[Path] = ()) -> None:
-    """Remove checkpoints and journals of runs whose output exists, except the files in `keep`.
+    """Remove checkpoints and journals of recorded outputs, except the files in `keep`.
 
-    Progress outlives its run, because a kill may come before DVC has recorded the output. A later
-    stage that starts proves that it was recorded. (With trainings in parallel this may not hold:
-    such a kill costs that one training.)
+    Progress outlives its run, because a kill may come before DVC has recorded the output in
+    dvc.lock, and the next `dvc repro` may run another stage first. (With trainings in parallel,
+    another one may renew dvc.lock in between: such a kill costs that one training.)
     """
     outputs = {}
     for path in RESUME.glob("*-*-*.pt"):
@@ -148,8 +149,22 @@ def remove_stale_progress(keep: Iterable[Path] = ()) -> None:
         backbone, split = path.stem.removeprefix("features-").rsplit("-", 1)
         outputs[path] = outputs[path.with_suffix(".bin")] = features(backbone, split)
     for path, output in outputs.items():
-        if path not in keep and output.exists():
+        if path not in keep and _is_recorded(output):
             path.unlink(missing_ok=True)
+
+
+def _is_recorded(output: Path) -> bool:
+    """Return whether an output exists and does not wait for DVC to record it.
+
+    DVC makes a recorded output read-only if it is a link to the cache, and renews dvc.lock unless
+    its content stays the same.
+    """
+    try:
+        status = output.stat()
+    except FileNotFoundError:  # another job may remove it at any time
+        return False
+    is_read_only = not status.st_mode & 0o222
+    return is_read_only or not LOCK.exists() or status.st_mtime <= LOCK.stat().st_mtime
 
 
 def remove_stale_outputs(folder: Path, keep: Iterable[Path]) -> None:

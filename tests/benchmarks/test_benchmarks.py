@@ -242,7 +242,7 @@ def test_a_side_that_fails_reports_its_error(function, reason):
 
 def test_a_side_that_exceeds_its_time_limit_is_killed():
     side = Side("ours.decode", "cpu", 0.05, paths=[])
-    with pytest.raises(MeasurementError, match="did not finish within 0.00083"), side:
+    with pytest.raises(MeasurementError, match=r"did not finish within 0\.00083"), side:
         pass
     with pytest.raises(ProcessLookupError):
         os.kill(side.process.pid, 0)

@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -102,6 +103,25 @@ def test_checkpoints_of_trained_models_are_removed_except_of_the_current_run(tmp
     assert sorted(p.name for p in runs.RESUME.iterdir()) == ["age-value-1-10.pt", "mask-0-0.pt"]
     runs.remove_stale_progress()
     assert [p.name for p in runs.RESUME.iterdir()] == ["age-value-1-10.pt"]
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_progress_is_kept_until_dvc_has_recorded_its_output(tmp_path, monkeypatch, link):
+    monkeypatch.chdir(tmp_path)
+    work, output = runs.features_work("sface", "eval"), runs.features("sface", "eval")
+    for path in (work, output, runs.LOCK):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    os.utime(runs.LOCK, (100, 100))
+    os.utime(output, (101, 101))
+    runs.remove_stale_progress()
+    assert work.exists()
+    if link:  # DVC protects it
+        output.chmod(0o444)
+    else:
+        os.utime(runs.LOCK, (102, 102))
+    runs.remove_stale_progress()
+    assert not work.exists()
 
 
 def test_journals_of_finished_predictions_are_removed(tmp_path, monkeypatch):
