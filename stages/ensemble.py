@@ -9,7 +9,14 @@ from portrait18.dataset import tables
 from portrait18.dataset.classes import ALL, TASKS
 from portrait18.dataset.labels import class_index
 from portrait18.dataset.tables import write_csv
-from portrait18.evaluation import ensemble_config, ensembling, gender_pairs, near_duplicates, voting
+from portrait18.evaluation import (
+    ensemble_config,
+    ensembling,
+    gender_pairs,
+    near_duplicates,
+    temperature,
+    voting,
+)
 from portrait18.evaluation.ensemble_config import EnsembleConfig
 
 SETS = ("validation", "eval")
@@ -17,7 +24,10 @@ SETS = ("validation", "eval")
 
 def main() -> None:
     p = params.load()
-    models = _predictions(p)
+    labels = tables.read("data/labels.csv").set_index("photo")
+    members = _average_members(p)
+    temperatures = _fit_temperatures(p, members, labels)
+    models = _voters(p, temperature.scale_models(members, temperatures))
     tasks = voting.tasks_of(models)
     voters = voting.models_by_task(models, tasks)
     by_set = {
@@ -27,14 +37,14 @@ def main() -> None:
     years = {which: voting.mean_years(by_set[which].values()) for which in SETS}
     photos = {which: next(iter(by_set[which].values())).index for which in SETS}
 
-    labels = tables.read("data/labels.csv").set_index("photo").loc[photos["validation"]]
+    labels = labels.loc[photos["validation"]]
     data = ensembling.ValidationVotes(
         votes["validation"],
         {task.name: class_index(task, labels, for_training=False).to_numpy() for task in tasks},
         labels.person.to_numpy(),
         years["validation"],
     )
-    config = ensembling.fit(data, p.ensemble)
+    config = ensembling.fit(data, p.ensemble)._replace(temperatures=temperatures)
     predictions = {
         "validation": ensembling.cross_fit(data, p.ensemble),
         "eval": config.predict(votes["eval"], years["eval"]),
@@ -49,14 +59,27 @@ def main() -> None:
         print(f"{name}: " + ", ".join(f"{m} x {w}" for m, w in report[name]["weights"].items()))
 
 
-def _predictions(p: Params) -> dict[str, pd.DataFrame]:
-    """Return voter -> mean predictions of its members, index (set, photo)."""
-    models = {
+def _average_members(p: Params) -> dict[str, pd.DataFrame]:
+    """Return model -> mean predictions of its folds and seeds, index (set, photo)."""
+    return {
         model: voting.average_members(
             [tables.read(run.predictions) for run in members], voting.KEYS
         )
         for model, members in runs.runs_by_model(p.matrix, p.pseudo_label).items()
     }
+
+
+def _fit_temperatures(
+    p: Params, models: dict[str, pd.DataFrame], labels: pd.DataFrame
+) -> dict[str, float]:
+    if p.ensemble.calibration == "none":
+        return {}
+    validation = {name: voting.select_set(table, "validation") for name, table in models.items()}
+    return temperature.fit(validation, labels, runs.people_by_model(p))
+
+
+def _voters(p: Params, models: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Return voter -> its predictions, index (set, photo), averaged over a person's photos."""
     if p.group.by != "none":
         groups = tables.read("data/groups.csv")
         models = {
@@ -80,4 +103,6 @@ def _report(config: EnsembleConfig, voters: dict[str, list[str]]) -> dict:
     if config.thresholds is not None:
         ages = config.thresholds.tolist()
         report["thresholds"] = dict(zip(("young_middle", "middle_old"), ages, strict=True))
+    if config.temperatures:
+        report["temperatures"] = dict(config.temperatures)
     return report

@@ -82,6 +82,7 @@ class EnsembleParams(Section):
     """How predictions are combined."""
 
     renamed: ClassVar[dict[str, str]] = {"decide": "decision"}
+    calibration: Literal["temperature", "none"]
     vote: Literal["soft", "hard", "stacking"]
     weights: Literal["equal", "log-loss", "macro-f1"]
     decision: Literal["argmax", "offsets", "joint", "thresholds"]

@@ -25,7 +25,7 @@ from portrait18.deployment.results import (
     group_by_photo,
     photo_prediction,
 )
-from portrait18.evaluation import ensemble_config, gender_pairs, voting
+from portrait18.evaluation import ensemble_config, gender_pairs, temperature, voting
 
 if TYPE_CHECKING:  # PyTorch takes seconds to import and need not be installed
     import torch
@@ -161,6 +161,7 @@ class Predictor:
         for entry, model in self._members:
             members.setdefault(entry.model, []).append(self._member_table(model, crops, cache))
         models = {name: voting.average_members(m, ["row"]) for name, m in members.items()}
+        models = temperature.scale_models(models, self._ensemble.temperatures)
         models = gender_pairs.merge(models, self._people)
         years = voting.mean_years(models.values())
         predictions = self._ensemble.predict(voting.collect_votes(models, self._voters), years)

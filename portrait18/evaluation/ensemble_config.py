@@ -4,6 +4,8 @@
 bundles carry it.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -100,11 +102,14 @@ class EnsembleConfig(NamedTuple):
         tasks: name of a task -> its ensemble; the three tasks, or `all` alone.
         joint_offsets: offsets of the 18 classes, float (18,), if `decision` is `joint`, else None.
         thresholds: two ages in years, float (2,), if `decision` is `thresholds`, else None.
+        temperatures: model -> its temperature (`portrait18.evaluation.temperature`); 1 if missing.
+            Predictions of single models take it before they become votes.
     """
 
     tasks: dict[str, TaskEnsemble]
     joint_offsets: np.ndarray | None = None
     thresholds: np.ndarray | None = None
+    temperatures: Mapping[str, float] = MappingProxyType({})
 
     def predict(
         self, votes: dict[str, np.ndarray], years: np.ndarray | None
@@ -170,6 +175,7 @@ def to_json(config: EnsembleConfig, voters: dict[str, list[str]]) -> dict[str, A
         "tasks": tasks,
         "joint_offsets": plain(config.joint_offsets),
         "thresholds": plain(config.thresholds),
+        "temperatures": dict(config.temperatures),
     }
 
 
@@ -188,5 +194,10 @@ def from_json(value: dict[str, Any]) -> tuple[EnsembleConfig, dict[str, list[str
             task["vote"], array(task["weights"]), array(task["offsets"]), stacking
         )
     voters = {name: task["models"] for name, task in value["tasks"].items()}
-    config = EnsembleConfig(tasks, array(value["joint_offsets"]), array(value["thresholds"]))
+    config = EnsembleConfig(
+        tasks,
+        array(value["joint_offsets"]),
+        array(value["thresholds"]),
+        value.get("temperatures", {}),  # older bundles have none
+    )
     return config, voters

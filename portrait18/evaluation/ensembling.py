@@ -24,6 +24,9 @@ from portrait18.evaluation.ensemble_config import (
     joint_probabilities,
 )
 
+#: Values of the `ensemble` section.
+NOTHING_FITTED = {"vote": "soft", "weights": "equal", "decision": "argmax"}
+
 
 def choose_weights(stack: np.ndarray, truth: np.ndarray, method: str) -> np.ndarray:
     """Return weights of the models, float (models,), at least 0, with sum 1.
@@ -178,7 +181,7 @@ def cross_fit(data: ValidationVotes, params: EnsembleParams) -> dict[str, TaskPr
         inside, outside = part == p, part != p
         if not outside.any():  # a single person: there is nobody else to fit on
             outside = inside
-            params = EnsembleParams(vote="soft", weights="equal", decision="argmax")
+            params = params.model_copy(update=NOTHING_FITTED)
         config = fit(data.select(outside), params)
         selected = data.select(inside)
         for name, found in config.predict(selected.votes, selected.years).items():

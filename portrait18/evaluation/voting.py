@@ -41,6 +41,11 @@ def tasks_of(models: Mapping[str, pd.DataFrame]) -> list[Task]:
     return list(TASKS.values())
 
 
+def own_task(table: pd.DataFrame) -> Task:
+    """Return the task that a model was trained for, by the columns of its predictions."""
+    return next(task for task in (ALL, *TASKS.values()) if task.columns[0] in table)
+
+
 def task_probabilities(task: Task, table: pd.DataFrame) -> np.ndarray | None:
     """Return a model's probabilities for a task, float (N, C).
 

@@ -16,7 +16,7 @@ from portrait18.core.runs import Run
 from portrait18.cropping import faces
 from portrait18.dataset.classes import ALL, CLASS_NAMES, TASKS, encode, joint
 from portrait18.deployment.results import CropPredictions, Detection, face_prediction
-from portrait18.evaluation import voting
+from portrait18.evaluation import temperature, voting
 from portrait18.evaluation.ensemble_config import TaskEnsemble
 from portrait18.models import inference
 from portrait18.models.inference import PredictOptions
@@ -39,6 +39,7 @@ def predict_as_the_stages(ensemble, crops, flip=True, tta_scales=(1.0, 0.8)):
             ).assign(set="eval", photo=rows)
             members.append(table if years is None else table.assign(years=years.astype(np.float64)))
         models[name] = voting.average_members(members, ["set", "photo"]).loc["eval"]
+    models = temperature.scale_models(models, ensemble.temperatures)
     years = voting.mean_years(models.values())
     predictions = ensemble.predict(voting.collect_votes(models, VOTERS), years)
     return voting.assemble(predictions, pd.RangeIndex(len(crops)), years)
@@ -47,7 +48,7 @@ def predict_as_the_stages(ensemble, crops, flip=True, tta_scales=(1.0, 0.8)):
 @pytest.mark.parametrize("decision", ["argmax", "joint", "thresholds"])
 def test_predictions_equal_those_of_the_pipeline(load_bundle, decision):
     tasks = {n: t._replace(weights=np.array([0.8, 0.2])) for n, t in soft().tasks.items()}
-    ensemble = soft(tasks=tasks)
+    ensemble = soft(tasks=tasks, temperatures={"mask": 0.3, "all": 0.5})
     if decision == "joint":
         ensemble = ensemble._replace(joint_offsets=np.linspace(0, 3, 18)[::-1])
     if decision == "thresholds":
@@ -62,6 +63,8 @@ def test_predictions_equal_those_of_the_pipeline(load_bundle, decision):
     np.testing.assert_array_equal(found.joint, joint(found.mask, found.gender, found.age))
     most_probable = found.joint.argmax(1)
     assert (found.class_ids == most_probable).all() == (decision == "argmax")
+    other = load_bundle(ensemble=ensemble._replace(temperatures={})).classify(crops)
+    assert np.abs(found.mask - other.mask).max() > 0.01
     assert np.abs(found.mask - found.mask[0]).max() > 0.01, "the crops must differ"
 
 

@@ -31,7 +31,7 @@ def test_stacking_equals_the_fitted_regression(present):
         stack,
         truth,
         np.arange(90),
-        EnsembleParams(vote="stacking", weights="equal", decision="argmax"),
+        EnsembleParams(calibration="none", vote="stacking", weights="equal", decision="argmax"),
     ).stacking
     inputs = np.log(stack.clip(1e-4)).transpose(1, 0, 2).reshape(90, -1)
     regression = LogisticRegression(C=0.1, max_iter=1000).fit(inputs, truth)
@@ -57,8 +57,10 @@ def test_a_config_read_back_predicts_the_same(vote, decision):
     parts = {name: votes(classes=len(task.classes)) for name, task in TASKS.items()}
     stacks, truth = ({name: part[i] for name, part in parts.items()} for i in (0, 1))
     data = ensembling.ValidationVotes(stacks, truth, np.arange(90), RNG.uniform(18, 80, 90))
-    params = EnsembleParams(vote=vote, weights="log-loss", decision=decision)
-    fitted = ensembling.fit(data, params)
+    params = EnsembleParams(
+        calibration="temperature", vote=vote, weights="log-loss", decision=decision
+    )
+    fitted = ensembling.fit(data, params)._replace(temperatures={"a": 0.466})
     if decision == "joint":  # no digit may be lost
         fitted = fitted._replace(joint_offsets=RNG.normal(0, 1, 18))
     models = {name: ["a", "b"] for name in TASKS}
@@ -66,6 +68,7 @@ def test_a_config_read_back_predicts_the_same(vote, decision):
         json.loads(json.dumps(ensemble_config.to_json(fitted, models)))
     )
     assert voters == models
+    assert read.temperatures == {"a": 0.466}
     assert all(read.tasks[name].vote == vote for name in TASKS)
     before, after = (c.predict(data.votes, data.years) for c in (fitted, read))
     for name in TASKS:

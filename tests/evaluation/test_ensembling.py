@@ -64,9 +64,8 @@ def test_blend_is_the_weighted_mean():
 
 
 def params(**changes):
-    return EnsembleParams(
-        **{"vote": "soft", "weights": "log-loss", "decision": "offsets", **changes}
-    )
+    settings = {"calibration": "none", "vote": "soft", "weights": "log-loss"}
+    return EnsembleParams(**{**settings, "decision": "offsets", **changes})
 
 
 def test_a_hard_vote_counts_models_and_probabilities_break_ties():

@@ -9,6 +9,7 @@ from portrait18.core.files import read_json
 from portrait18.core.runs import Run
 from portrait18.dataset.classes import TASKS
 from portrait18.dataset.tables import write_csv
+from portrait18.evaluation import temperature
 from stages import ensemble
 
 _, LABELS, FOLDS = colored_people(16)
@@ -29,22 +30,33 @@ def predictions(task, seed) -> pd.DataFrame:
     return table
 
 
-@pytest.mark.parametrize("vote", ["soft", "stacking"])
-def test_a_pair_of_age_models_by_gender_is_one_voter(tmp_path, monkeypatch, write_params, vote):
+@pytest.mark.parametrize(
+    ("vote", "calibration"),
+    [("soft", "none"), ("soft", "temperature"), ("stacking", "temperature")],
+)
+def test_a_pair_of_age_models_by_gender_is_one_voter(
+    tmp_path, monkeypatch, write_params, vote, calibration
+):
     monkeypatch.chdir(tmp_path)
-    write_params(tmp_path / "params.yaml", {**CHANGES, "ensemble.vote": vote})
+    changes = {"ensemble.vote": vote, "ensemble.calibration": calibration}
+    write_params(tmp_path / "params.yaml", {**CHANGES, **changes})
     tables = {name: predictions(task, seed) for seed, (name, task) in enumerate(MODELS.items())}
     for name, table in tables.items():
         write_csv(table, Run(name, 0, 0).predictions)
     write_csv(LABELS, "data/labels.csv")
     ensemble.main()
-    tasks = read_json("data/ensemble/config.json")["tasks"]
+    config = read_json("data/ensemble/config.json")
+    tasks, temperatures = config["tasks"], config["temperatures"]
+    assert list(temperatures) == (list(MODELS) if calibration == "temperature" else [])
     assert tasks["age"]["models"] == ["age-female+age-male"]
     assert tasks["age"]["vote"] == vote
     assert tasks["age"]["weights"] == [1.0]
     found = pd.read_csv("data/ensemble/eval.csv").set_index("photo")
     parts = {
-        name: table[table.set == "eval"].set_index("photo")[TASKS[MODELS[name]].columns].to_numpy()
+        name: temperature.scale(
+            table[table.set == "eval"].set_index("photo")[TASKS[MODELS[name]].columns].to_numpy(),
+            temperatures.get(name, 1.0),
+        )
         for name, table in tables.items()
     }
     women, men = parts["age-female"], parts["age-male"]

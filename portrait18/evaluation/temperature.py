@@ -1,0 +1,83 @@
+"""Temperature scaling: probabilities that are as high as the share of correct predictions.
+
+Guo et al. 2017, "On Calibration of Modern Neural Networks": all log probabilities of a model are
+divided by one number, its temperature. Above 1 it makes a model less sure, below 1 surer, as after
+a training with label smoothing. The most probable class stays the same. The temperature is fitted
+on validation people, for single photos.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from portrait18.dataset.classes import GENDER
+from portrait18.dataset.labels import class_index
+from portrait18.evaluation import voting
+
+#: What can be chosen. A solver's last digits would differ between machines.
+TEMPERATURES = np.geomspace(0.25, 4, 81).round(3)
+FLOOR = 1e-7  # smaller probabilities count as this one
+
+
+def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Return probabilities, float (N, C), of N photos at a temperature; 1 changes nothing."""
+    if temperature == 1:
+        return probabilities
+    powers = probabilities ** (1 / temperature)
+    return powers / powers.sum(1, keepdims=True)
+
+
+def choose(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """Return the temperature with the lowest log loss.
+
+    The true class counts as slightly uncertain, because N photos without an error do not show that
+    there is none (Platt 1999, "Probabilistic Outputs for Support Vector Machines").
+
+    Args:
+        probabilities: float (N, C).
+        truth: class indices, int (N,).
+    """
+    photos, classes = probabilities.shape
+    doubt = 1 / (photos + classes)
+    target = np.full(probabilities.shape, doubt)
+    target[np.arange(photos), truth] += 1 - classes * doubt
+
+    def loss(temperature: float) -> float:
+        scaled = scale(probabilities.clip(FLOOR), temperature)
+        return -float((target * np.log(scaled.clip(FLOOR))).sum())
+
+    return float(min(TEMPERATURES, key=loss))
+
+
+def fit(
+    models: Mapping[str, pd.DataFrame], labels: pd.DataFrame, people: Mapping[str, str]
+) -> dict[str, float]:
+    """Return the temperature of each model.
+
+    Args:
+        models: name -> out-of-fold predictions of validation photos, index photo.
+        labels: data/labels.csv, index photo.
+        people: name -> `all`, `female` or `male`, whom the model was trained on; only they count.
+    """
+    temperatures = {}
+    for name, table in models.items():
+        known = labels.loc[table.index]
+        if people[name] in GENDER.classes:
+            known = known[known.gender == GENDER.classes.index(people[name])]
+        task = voting.own_task(table)
+        truth = class_index(task, known, for_training=False).to_numpy()
+        temperatures[name] = choose(table.loc[known.index, task.columns].to_numpy(), truth)
+    return temperatures
+
+
+def scale_models(
+    models: Mapping[str, pd.DataFrame], temperatures: Mapping[str, float]
+) -> dict[str, pd.DataFrame]:
+    """Return the models' tables of predictions at their temperatures; without one, unchanged."""
+    scaled = {}
+    for name, table in models.items():
+        columns = voting.own_task(table).columns
+        values = scale(table[columns].to_numpy(), temperatures.get(name, 1.0))
+        scaled[name] = table.assign(**dict(zip(columns, values.T, strict=True)))
+    return scaled
