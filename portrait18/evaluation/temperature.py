@@ -16,7 +16,7 @@ from portrait18.dataset.labels import class_index
 from portrait18.evaluation import voting
 
 #: What can be chosen. A solver's last digits would differ between machines.
-TEMPERATURES = np.geomspace(0.25, 4, 81).round(3)
+TEMPERATURES = np.geomspace(0.125, 8, 121).round(3)
 FLOOR = 1e-7  # smaller probabilities count as this one
 
 

@@ -52,8 +52,8 @@ def test_few_photos_without_an_error_do_not_make_a_model_certain():
 def test_zero_probabilities_are_scaled_and_survive():
     certain = np.eye(3)[TRUTH]
     wrong = np.where(np.arange(4000) % 4 == 0, (TRUTH + 1) % 3, TRUTH)
-    assert temperature.choose(certain, wrong) == 4.0
-    np.testing.assert_array_equal(temperature.scale(certain, 4.0), certain)
+    assert temperature.choose(certain, wrong) == 8.0
+    np.testing.assert_array_equal(temperature.scale(certain, 8.0), certain)
 
 
 def table(task, probabilities):
