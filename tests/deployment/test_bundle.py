@@ -30,6 +30,9 @@ def corrupt(folder, fault):
     elif fault == "ensemble":
         del value["ensemble"]["tasks"]["mask"]["weights"]
         path.write_text(json.dumps(value))
+    elif fault == "unknown model":
+        value["ensemble"]["tasks"]["age"]["models"][0] = "ages+years"
+        path.write_text(json.dumps(value))
     elif fault == "weights of two networks":
         (folder / "mask-0-0.safetensors").unlink()
         (folder / "gender-0-0.safetensors").write_bytes(
@@ -49,6 +52,7 @@ def corrupt(folder, fault):
         ("metrics", "KeyError: 'macro_f1'"),
         ("nested", "RecursionError"),
         ("ensemble", "KeyError: 'weights'|missing"),
+        ("unknown model", "ensemble: no network of ages"),
         (
             "weights of two networks",
             r"(?s)mask-0-0.safetensors is missing.*gender-0-0.safetensors is not the file",
