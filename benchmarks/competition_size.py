@@ -3,13 +3,13 @@
     python -m benchmarks.generate data/competition --source data/bench
     python -m benchmarks.competition_size data/competition --folder data/competition-run
     python -m benchmarks.competition_size data/competition --folder data/killed-run \\
-      --kills 20 --minutes 15 --expect data/competition-run
+      --kills 20 --minutes 31 --expect data/competition-run
 
 The first command makes 31,500 photos. The second one runs `dvc repro` in a copy of the project from
 an empty cache, then `dvc status`, `dvc repro` with nothing to do, `dvc push` to an S3 server on
 this machine and a colleague's `dvc pull`. It prints tables for docs/performance.md. The third one
-kills `dvc repro` 20 times at random moments of the 15 minutes that a whole run takes, starts it
-again each time, and compares the last dvc.lock with the expected one.
+kills `dvc repro` 20 times at random moments of the minutes that a whole run takes (`--minutes`),
+starts it again each time, and compares the last dvc.lock with the expected one.
 """
 
 import argparse

@@ -1,4 +1,7 @@
-"""Combine the predictions of all models; weights and offsets are fitted on validation people."""
+"""Combine the predictions of all models.
+
+Temperatures, weights and offsets are fitted on validation people.
+"""
 
 import pandas as pd
 

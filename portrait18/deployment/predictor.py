@@ -198,11 +198,8 @@ def load(
     folder = Path(folder)
     manifest = read_manifest(folder)
     try:
-        _, voters = ensemble_config.from_json(manifest.ensemble)
         models = {entry.model for entry in manifest.networks}
-        named = {model for names in voters.values() for pair in names for model in pair.split("+")}
-        if unknown := sorted(named - models):
-            raise ValueError(f"ensemble: no network of {', '.join(unknown)}")
+        ensemble_config.check_models(*ensemble_config.from_json(manifest.ensemble), models)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise corrupt(folder, error) from None
     return Predictor(manifest, *engines.load(folder, manifest, engine, device), min_face)

@@ -103,7 +103,7 @@ class EnsembleConfig(NamedTuple):
         joint_offsets: offsets of the 18 classes, float (18,), if `decision` is `joint`, else None.
         thresholds: two ages in years, float (2,), if `decision` is `thresholds`, else None.
         temperatures: model -> its temperature (`portrait18.evaluation.temperature`); 1 if missing.
-            Predictions of single models take it before they become votes.
+            `predict` expects votes to which `temperature.scale_models` was applied.
     """
 
     tasks: dict[str, TaskEnsemble]
@@ -198,6 +198,27 @@ def from_json(value: dict[str, Any]) -> tuple[EnsembleConfig, dict[str, list[str
         tasks,
         array(value["joint_offsets"]),
         array(value["thresholds"]),
-        value.get("temperatures", {}),  # older bundles have none
+        value["temperatures"],
     )
     return config, voters
+
+
+def check_models(config: EnsembleConfig, voters: dict[str, list[str]], models: set[str]) -> None:
+    """Check a configuration that was read from a file.
+
+    Args:
+        config: the fitted ensemble.
+        voters: task -> names of its models; `a+b` is a pair of models.
+        models: names of the models that have networks.
+
+    Raises:
+        ValueError: a missing task, a model that is not in `models`, a temperature not above 0.
+    """
+    if config.tasks.keys() != TASKS.keys() and list(config.tasks) != [ALL.name]:
+        raise ValueError(f"ensemble has the tasks {', '.join(config.tasks)}")
+    named = {part for names in voters.values() for name in names for part in name.split("+")}
+    if unknown := sorted((named | config.temperatures.keys()) - models):
+        raise ValueError(f"ensemble names models without networks: {', '.join(unknown)}")
+    for name, value in config.temperatures.items():
+        if not isinstance(value, float | int) or not value > 0:
+            raise ValueError(f"ensemble: temperature {value!r} of {name} must be above 0")

@@ -24,7 +24,7 @@ from portrait18.evaluation.ensemble_config import (
     joint_probabilities,
 )
 
-#: Values of the `ensemble` section.
+#: Params of an ensemble without anything fitted.
 NOTHING_FITTED = {"vote": "soft", "weights": "equal", "decision": "argmax"}
 
 

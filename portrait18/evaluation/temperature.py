@@ -1,9 +1,9 @@
 """Temperature scaling: probabilities that are as high as the share of correct predictions.
 
 Guo et al. 2017, "On Calibration of Modern Neural Networks": all log probabilities of a model are
-divided by one number, its temperature. Above 1 it makes a model less sure, below 1 surer, as after
-a training with label smoothing. The most probable class stays the same. The temperature is fitted
-on validation people, for single photos.
+divided by one number, its temperature. A temperature above 1 makes a model less confident. One
+below 1 makes it more confident, which models trained with label smoothing need. The most probable
+class stays the same. The temperature is fitted on validation people, for single photos.
 """
 
 from collections.abc import Mapping
@@ -15,21 +15,21 @@ from portrait18.dataset.classes import GENDER
 from portrait18.dataset.labels import class_index
 from portrait18.evaluation import voting
 
-#: What can be chosen. A solver's last digits would differ between machines.
-TEMPERATURES = np.geomspace(0.125, 8, 121).round(3)
-FLOOR = 1e-7  # smaller probabilities count as this one
+#: Candidates, the closest to 1 first. The last digits of a solver would differ between machines.
+TEMPERATURES = sorted(np.geomspace(0.125, 8, 121).round(3), key=lambda t: abs(np.log(t)))
+FLOOR = 1e-7  # smaller probabilities count as this one, because a power of 0 stays 0
 
 
 def scale(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Return probabilities, float (N, C), of N photos at a temperature; 1 changes nothing."""
     if temperature == 1:
         return probabilities
-    powers = probabilities ** (1 / temperature)
+    powers = probabilities.clip(FLOOR) ** (1 / temperature)
     return powers / powers.sum(1, keepdims=True)
 
 
 def choose(probabilities: np.ndarray, truth: np.ndarray) -> float:
-    """Return the temperature with the lowest log loss.
+    """Return the temperature with the lowest log loss, 1 without photos.
 
     The true class counts as slightly uncertain, because N photos without an error do not show that
     there is none (Platt 1999, "Probabilistic Outputs for Support Vector Machines").
@@ -39,13 +39,13 @@ def choose(probabilities: np.ndarray, truth: np.ndarray) -> float:
         truth: class indices, int (N,).
     """
     photos, classes = probabilities.shape
-    doubt = 1 / (photos + classes)
-    target = np.full(probabilities.shape, doubt)
-    target[np.arange(photos), truth] += 1 - classes * doubt
+    smoothing = 1 / (photos + classes)
+    target = np.full(probabilities.shape, smoothing)
+    target[np.arange(photos), truth] += 1 - classes * smoothing
 
     def loss(temperature: float) -> float:
-        scaled = scale(probabilities.clip(FLOOR), temperature)
-        return -float((target * np.log(scaled.clip(FLOOR))).sum())
+        scaled = scale(probabilities, temperature).clip(FLOOR)
+        return -float((target * np.log(scaled)).sum())
 
     return float(min(TEMPERATURES, key=loss))
 

@@ -33,6 +33,13 @@ def corrupt(folder, fault):
     elif fault == "unknown model":
         value["ensemble"]["tasks"]["age"]["models"][0] = "ages+years"
         path.write_text(json.dumps(value))
+    elif fault == "missing task":
+        del value["ensemble"]["tasks"]["age"]
+        path.write_text(json.dumps(value))
+    elif fault.startswith("temperature"):
+        name, temperature = fault.split()[1:]
+        value["ensemble"]["temperatures"] = {name: json.loads(temperature)}
+        path.write_text(json.dumps(value))
     elif fault == "weights of two networks":
         (folder / "mask-0-0.safetensors").unlink()
         (folder / "gender-0-0.safetensors").write_bytes(
@@ -52,7 +59,11 @@ def corrupt(folder, fault):
         ("metrics", "KeyError: 'macro_f1'"),
         ("nested", "RecursionError"),
         ("ensemble", "KeyError: 'weights'|missing"),
-        ("unknown model", "ensemble: no network of ages"),
+        ("unknown model", "ensemble names models without networks: ages"),
+        ("missing task", "ensemble has the tasks mask, gender"),
+        ("temperature unknown 1.0", "models without networks: unknown"),
+        ("temperature mask 0", "temperature 0 of mask must be above 0"),
+        ('temperature mask "0.5"', "temperature '0.5' of mask must be above 0"),
         (
             "weights of two networks",
             r"(?s)mask-0-0.safetensors is missing.*gender-0-0.safetensors is not the file",

@@ -28,7 +28,7 @@ def test_scaling_divides_log_probabilities():
 @pytest.mark.parametrize("wrong", [0.5, 1.0, 2.5])
 def test_the_chosen_temperature_undoes_a_wrong_one(wrong):
     probabilities, truth = calibrated()
-    given = temperature.scale(probabilities, 1 / wrong)  # too sure if wrong is above 1
+    given = temperature.scale(probabilities, 1 / wrong)  # overconfident if wrong is above 1
     found = temperature.choose(given, truth)
     assert found == pytest.approx(wrong, rel=0.08)
     scaled = temperature.scale(given, found)
@@ -40,20 +40,24 @@ def test_the_chosen_temperature_undoes_a_wrong_one(wrong):
 
 def test_few_photos_without_an_error_do_not_make_a_model_certain():
     truth = np.tile([0, 1, 2], 4)
-    surest = {}
+    highest = {}
     for copies in (1, 100):
         many = np.tile(truth, copies)
-        sure = 0.7 * np.eye(3)[many] + 0.1
-        surest[copies] = temperature.scale(sure, temperature.choose(sure, many)).max()
-    assert surest[1] == pytest.approx(13 / 15, abs=0.02)  # 12 photos, 3 classes
-    assert surest[100] > 0.99
+        confident = 0.7 * np.eye(3)[many] + 0.1
+        highest[copies] = temperature.scale(confident, temperature.choose(confident, many)).max()
+    assert highest[1] == pytest.approx(13 / 15, abs=0.02)  # 12 photos, 3 classes
+    assert highest[100] > 0.99
 
 
-def test_zero_probabilities_are_scaled_and_survive():
+def test_probabilities_of_0_and_1_are_calibrated_too():
     certain = np.eye(3)[TRUTH]
     wrong = np.where(np.arange(4000) % 4 == 0, (TRUTH + 1) % 3, TRUTH)
-    assert temperature.choose(certain, wrong) == 8.0
-    np.testing.assert_array_equal(temperature.scale(certain, 8.0), certain)
+    scaled = temperature.scale(certain, temperature.choose(certain, wrong))
+    assert scaled.max() == pytest.approx(0.75, abs=0.05)
+
+
+def test_without_photos_nothing_is_scaled():
+    assert temperature.choose(np.empty((0, 3)), np.empty(0, int)) == 1.0
 
 
 def table(task, probabilities):
@@ -69,10 +73,10 @@ def test_each_model_is_fitted_on_its_own_task_and_people():
         {"mask": mask, "gender": gender, "age_group": age}, [f"{n}.jpg" for n in range(4000)]
     )
     women = gender == 1
-    # Too sure for women, at random for men: men would raise the temperature to its limit.
-    sure = temperature.scale(probabilities, 1 / 2)
-    by_gender = np.where(women[:, None], sure, np.roll(sure, 1, axis=1))
-    models = {"all ages": table(AGE, sure), "women": table(AGE, by_gender)}
+    # Overconfident for women, wrong for men, who would raise the temperature further.
+    confident = temperature.scale(probabilities, 1 / 2)
+    by_gender = np.where(women[:, None], confident, np.roll(confident, 1, axis=1))
+    models = {"all ages": table(AGE, confident), "women": table(AGE, by_gender)}
     people = {"all ages": "all", "women": "female"}
     found = temperature.fit(models, labels, people)
     assert found["all ages"] == pytest.approx(2, rel=0.08)

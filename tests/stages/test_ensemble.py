@@ -30,6 +30,30 @@ def predictions(task, seed) -> pd.DataFrame:
     return table
 
 
+def test_single_photos_are_calibrated_before_a_person_is_averaged(
+    tmp_path, monkeypatch, write_params
+):
+    monkeypatch.chdir(tmp_path)
+    models = ["mask", "gender", "age-class"]
+    write_params(
+        tmp_path / "params.yaml",
+        {**CHANGES, "matrix.models": models, "group.by": "near_duplicate"},
+    )
+    for seed, (name, task) in enumerate(zip(models, TASKS, strict=True)):
+        write_csv(predictions(task, seed), Run(name, 0, 0).predictions)
+    write_csv(LABELS, "data/labels.csv")
+    photos = predictions("mask", 0)[["set", "photo"]]
+    write_csv(photos.assign(group=np.arange(len(photos)) // 2), "data/groups.csv")
+    ensemble.main()
+    factor = read_json("data/ensemble/config.json")["temperatures"]["gender"]
+    assert factor > 2, "random predictions deserve no confidence"
+    drawn = predictions("gender", 1).set_index("photo").loc[EVAL, TASKS["gender"].columns]
+    scaled = temperature.scale(drawn.to_numpy(), factor)
+    found = pd.read_csv("data/ensemble/eval.csv").set_index("photo").loc[EVAL, drawn.columns]
+    expected = scaled.reshape(-1, 2, 2).mean(1).repeat(2, 0)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("vote", "calibration"),
     [("soft", "none"), ("soft", "temperature"), ("stacking", "temperature")],
