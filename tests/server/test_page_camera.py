@@ -59,6 +59,34 @@ def test_the_page_switches_between_several_cameras(address, browser):
         expect(page.locator("#status")).to_contain_text("Camera photo 1: ")
 
 
+# A camera that sends no frame before the page calls sendFrame().
+SLOW_CAMERA = """
+navigator.mediaDevices.getUserMedia = async () => {
+  const canvas = document.createElement("canvas");
+  const context = canvas.getContext("2d");
+  const stream = canvas.captureStream(0);
+  window.sendFrame = () => {
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    stream.getVideoTracks()[0].requestFrame();
+  };
+  return stream;
+};
+"""
+
+
+def test_a_photo_taken_before_the_first_frame_waits_for_it(address, open_page):
+    with open_page(address) as page:
+        page.evaluate(SLOW_CAMERA)
+        page.get_by_role("button", name="Use the camera").click()
+        shoot_button = page.get_by_role("button", name="Take photo")
+        shoot_button.click()
+        shoot_button.click()
+        assert page.locator("video").evaluate("video => video.readyState") < 2
+        page.evaluate("sendFrame()")
+        expect(page.locator("#status")).to_contain_text("Camera photo 1: ")
+        expect(page.locator(".photo")).to_have_count(1)
+
+
 def test_a_denied_camera_shows_what_to_do(address, open_page):
     with open_page(address) as page:
         page.get_by_role("button", name="Use the camera").click()

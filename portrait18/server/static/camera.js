@@ -20,6 +20,7 @@ export function camera(onPhoto, onError) {
   function stop() {
     video.srcObject?.getTracks().forEach((track) => track.stop());
     video.srcObject = null;
+    video.onloadeddata = null; // a photo that waited for a frame of this camera
   }
 
   function close() {
@@ -80,8 +81,7 @@ export function camera(onPhoto, onError) {
   document.getElementById("close-camera").onclick = close;
   section.onkeydown = (event) => event.key === "Escape" && close();
 
-  document.getElementById("shoot").onclick = () => {
-    if (!video.videoWidth) return; // no frame yet
+  function shoot() {
     const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
     canvas.getContext("2d").drawImage(video, 0, 0);
     shots += 1;
@@ -89,5 +89,10 @@ export function camera(onPhoto, onError) {
     canvas
       .convertToBlob({ type: "image/jpeg", quality: 0.95 })
       .then((blob) => onPhoto(new File([blob], name)));
+  }
+
+  document.getElementById("shoot").onclick = () => {
+    if (video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) shoot();
+    else video.onloadeddata = shoot; // a camera needs a moment before its first frame
   };
 }
