@@ -36,8 +36,9 @@ Columns:
 - **validation F1**: joint macro-F1 over the 18 classes on validation people. They also selected
   epochs and ensemble. **eval F1**: the same on the evaluation set. **mask acc**, **gender acc**:
   accuracy there. **age F1**: macro-F1 there. {none}: no answers.
-- **vs base**: eval F1 minus that of the base, for each seed that both ran (the difference of the
-  means if they share none). {none}: the base was not run on the same data.
+- **vs base**: validation F1 and eval F1 minus those of the base, for each seed that both ran (the
+  difference of the means if they share none). The one of more people is the more certain one.
+  {none}: the base was not run on the same data.
 - **minutes**: of one run, mean over the seeds. Stages that an earlier run had in common come from
   DVC's cache and take no time, so minutes depend on the order of the runs and on the machine.
 
@@ -49,7 +50,11 @@ _COLUMNS = {
     "gender acc": "eval_gender_accuracy",
     "age F1": "eval_age_macro_f1",
 }
-_HEADER = ["recipe", "base", "changes", "seeds", *_COLUMNS, "vs base", "minutes"]
+_DIFFERENCES = {
+    "validation vs base": "validation_macro_f1",
+    "eval vs base": "eval_macro_f1",
+}
+_HEADER = ["recipe", "base", "changes", "seeds", *_COLUMNS, *_DIFFERENCES, "minutes"]
 
 
 @dataclass(frozen=True)
@@ -126,11 +131,11 @@ def spread(values: list[float], form: str = ".3f") -> str:
     return f"{mean(values):{form}} ± {(high - low) / 2:.3f} ({low:{form}}..{high:{form}})"
 
 
-def difference(row: Row, base: Row | None) -> str:
-    """Format the difference of the joint macro-F1 on the evaluation set, by common seeds."""
+def difference(row: Row, base: Row | None, metric: str) -> str:
+    """Format the difference of a metric, by common seeds."""
     if base is None or base.last.dataset != row.last.dataset:
         return NONE
-    own, theirs = row.values("eval_macro_f1"), base.values("eval_macro_f1")
+    own, theirs = row.values(metric), base.values(metric)
     if not own or not theirs:
         return NONE
     shared = [own[s] - theirs[s] for s in own if s in theirs]
@@ -168,7 +173,7 @@ def _line(row: Row, depth: int, recipe: Recipe | None, base: Row | None) -> str:
             _changes(row, recipe),
             " ".join(row.runs),
             *(spread(list(row.values(metric).values())) for metric in _COLUMNS.values()),
-            difference(row, base),
+            *(difference(row, base, metric) for metric in _DIFFERENCES.values()),
             f"{row.minutes:.1f}",
         ]
     )

@@ -51,11 +51,13 @@ def test_a_base_comes_before_the_recipes_that_build_on_it(project):
 
 
 def test_a_row_shows_what_changed_and_the_scores(project):
-    found = cells(table.render([result("base"), result("mixup", eval_macro_f1=0.4126)]))
+    mixup = result("mixup", validation_macro_f1=0.48, eval_macro_f1=0.4126)
+    found = cells(table.render([result("base"), mixup]))
     assert found["base"][:2] == ["-", "Tries base. (1 values)"]
     row = found["· mixup"]
     assert row[:2] == ["base", r"Tries mixup. `x: mixup\|y`"]
-    assert row[2:] == ["0", "0.500", "0.413", "0.990", "0.920", "0.600", "+0.013", "10.0"]
+    assert row[2:8] == ["0", "0.480", "0.413", "0.990", "0.920", "0.600"]
+    assert row[8:] == ["-0.020", "+0.013", "10.0"]
 
 
 def test_several_seeds_give_mean_range_and_a_difference_by_seed(project):
@@ -70,8 +72,8 @@ def test_several_seeds_give_mean_range_and_a_difference_by_seed(project):
     mixup = found["· mixup"]
     assert mixup[2] == "1 2"
     assert mixup[4] == "0.440 ± 0.020 (0.420..0.460)"
-    assert mixup[8] == "+0.025 ± 0.015 (+0.010..+0.040)"
-    assert mixup[9] == "6.5"
+    assert mixup[9] == "+0.025 ± 0.015 (+0.010..+0.040)"
+    assert mixup[10] == "6.5"
 
 
 def test_without_a_common_seed_the_means_are_compared(project):
@@ -80,7 +82,7 @@ def test_without_a_common_seed_the_means_are_compared(project):
         result("base", "1", eval_macro_f1=0.5),
         result("mixup", "2", eval_macro_f1=0.41),
     ]
-    assert cells(table.render(runs))["· mixup"][8] == "-0.040"
+    assert cells(table.render(runs))["· mixup"][9] == "-0.040"
 
 
 def test_the_later_run_counts(project):
@@ -99,7 +101,7 @@ def test_minutes_of_a_resumed_run_and_of_a_run_from_the_cache_add_up(project):
         result("base", "1", at=2, minutes=20.0),
     ]
     # Mean of 30 + 12 + 0.2 and of 20; the run of 40 minutes has another score.
-    assert cells(table.render(runs))["base"][9] == "31.1"
+    assert cells(table.render(runs))["base"][10] == "31.1"
 
 
 def test_runs_before_a_change_of_the_recipe_or_the_data_do_not_count(project):
@@ -118,10 +120,10 @@ def test_runs_on_other_data_or_with_extra_overrides_are_not_compared(project):
         result("other", data="data/other"),
     ]
     found = cells(table.render(runs))
-    assert found["· mixup with `x=1`"][8] == "-"
-    assert found["· other"][8] == "-"
+    assert found["· mixup with `x=1`"][9] == "-"
+    assert found["· other"][9] == "-"
     runs.append(result("base", extra_overrides="x=1"))
-    assert cells(table.render(runs))["· mixup with `x=1`"][8] == "+0.000"
+    assert cells(table.render(runs))["· mixup with `x=1`"][9] == "+0.000"
 
 
 def test_seeds_averaged_in_one_run_are_a_row_of_their_own(project):
@@ -135,7 +137,7 @@ def test_a_run_without_answers_an_unrun_base_and_a_deleted_recipe(project):
     runs = [unscored, replace(RESULT, recipe="gone")]
     found = cells(table.render(runs))
     assert found["· · both"][4:6] == ["-", "-"]
-    assert found["· · both"][8] == "-"
+    assert found["· · both"][9] == "-"
     assert found["gone"][:2] == ["-", "no longer in recipes/"]
     assert "| base |" in table.render(runs)
 
