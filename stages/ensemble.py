@@ -1,6 +1,6 @@
 """Combine the predictions of all models.
 
-Temperatures, weights and offsets are fitted on validation people.
+Temperatures, weights of photos and models, and offsets are fitted on validation people.
 """
 
 import pandas as pd
@@ -9,14 +9,14 @@ from portrait18.core import params, runs
 from portrait18.core.files import write_json
 from portrait18.core.params import Params
 from portrait18.dataset import tables
-from portrait18.dataset.classes import ALL, TASKS
+from portrait18.dataset.classes import ALL, MASK, TASKS
 from portrait18.dataset.labels import class_index
 from portrait18.dataset.tables import write_csv
 from portrait18.evaluation import (
     ensemble_config,
     ensembling,
     gender_pairs,
-    near_duplicates,
+    group_averages,
     temperature,
     voting,
 )
@@ -30,7 +30,10 @@ def main() -> None:
     labels = tables.read("data/labels.csv").set_index("photo")
     members = _average_members(p)
     temperatures = _fit_temperatures(p, members, labels)
-    models = _voters(p, temperature.scale_models(members, temperatures))
+    models, photo_weights = _average_people(
+        p, temperature.scale_models(members, temperatures), labels
+    )
+    models = gender_pairs.merge(models, runs.people_by_model(p))
     tasks = voting.tasks_of(models)
     voters = voting.models_by_task(models, tasks)
     by_set = {
@@ -56,7 +59,7 @@ def main() -> None:
         table = voting.assemble(predictions[which], photos[which], years[which])
         write_csv(table, f"data/ensemble/{which}.csv")
     write_json(ensemble_config.to_json(config, voters), "data/ensemble/config.json")
-    report = _report(config, voters)
+    report = _report(config, voters, photo_weights)
     write_json(report, "reports/ensemble.json")
     for name in config.tasks:
         print(f"{name}: " + ", ".join(f"{m} x {w}" for m, w in report[name]["weights"].items()))
@@ -81,17 +84,25 @@ def _fit_temperatures(
     return temperature.fit(validation, labels, runs.people_by_model(p))
 
 
-def _voters(p: Params, models: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Return voter -> its predictions, index (set, photo), averaged over a person's photos."""
-    if p.group.by != "none":
-        groups = tables.read("data/groups.csv")
-        models = {
-            m: near_duplicates.average_over_groups(table, groups) for m, table in models.items()
-        }
-    return gender_pairs.merge(models, runs.people_by_model(p))
+def _average_people(
+    p: Params, models: dict[str, pd.DataFrame], labels: pd.DataFrame
+) -> tuple[dict[str, pd.DataFrame], dict[str, tuple[float, ...]]]:
+    """Average over each person's photos, if `group.by` asks for it; also return their weights."""
+    if p.group.by == "none":
+        return models, {}
+    groups = tables.read("data/groups.csv")
+    if p.group.weights == "equal":
+        return group_averages.average(models, groups), {}
+    merged = gender_pairs.merge(models, runs.people_by_model(p))
+    weights = group_averages.fit_weights(merged, groups, labels)
+    return group_averages.average(models, groups, weights), weights
 
 
-def _report(config: EnsembleConfig, voters: dict[str, list[str]]) -> dict:
+def _report(
+    config: EnsembleConfig,
+    voters: dict[str, list[str]],
+    photo_weights: dict[str, tuple[float, ...]],
+) -> dict:
     """Return what was fitted, rounded, for `dvc metrics` and people."""
     report: dict = {}
     for name, task in config.tasks.items():
@@ -108,4 +119,9 @@ def _report(config: EnsembleConfig, voters: dict[str, list[str]]) -> dict:
         report["thresholds"] = dict(zip(("young_middle", "middle_old"), ages, strict=True))
     if config.temperatures:
         report["temperatures"] = dict(config.temperatures)
+    if photo_weights:
+        report["photo_weights"] = {
+            name: dict(zip(MASK.classes, weights, strict=True))
+            for name, weights in photo_weights.items()
+        }
     return report

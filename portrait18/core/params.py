@@ -60,6 +60,7 @@ class GroupParams(Section):
     column: str
     threshold: Float = Field(gt=0)
     max_size: Int = Field(ge=2)
+    weights: Literal["by_mask", "equal"]
 
 
 class PseudoLabelParams(Section):

@@ -46,8 +46,7 @@ def merge(models: Mapping[str, pd.DataFrame], people: Mapping[str, str]) -> dict
 
 def _gender_probabilities(models: Mapping[str, pd.DataFrame]) -> dict[str, np.ndarray]:
     """Return gender -> its mean probability over the models that predict it, float (N,)."""
-    found = (voting.task_probabilities(GENDER, table) for table in models.values())
-    mean = np.mean([probabilities for probabilities in found if probabilities is not None], axis=0)
+    mean = voting.mean_probabilities(GENDER, models.values())
     return dict(zip(GENDER.classes, mean.T, strict=True))
 
 

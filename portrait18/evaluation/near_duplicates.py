@@ -18,7 +18,6 @@ import pandas as pd
 from portrait18.core.errors import UserError
 from portrait18.core.params import GroupParams
 from portrait18.dataset import tables
-from portrait18.dataset.classes import AGE, ALL, GENDER, TASKS, marginals
 
 BLOCK = 256  # photos compared with all others at once: 80 MB for 12,600 photos
 
@@ -171,31 +170,3 @@ def groups(
     if params.by == "near_duplicate":
         return by_descriptor(descriptors, params.threshold, params.max_size)
     return np.arange(len(inventory))
-
-
-def average_over_groups(table: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
-    """Average gender and age predictions over the photos of each person.
-
-    The arithmetic mean of probabilities needs no normalization, and one photo with a confident
-    error, or in the wrong group, cannot veto the others. The mask differs between photos, so
-    18-class probabilities are first split into the three tasks.
-
-    Args:
-        table: index (set, photo); probability columns and, if predicted, years.
-        groups: columns set, photo and group, with every photo of the table.
-
-    Returns:
-        The table with averaged columns.
-    """
-    if ALL.columns[0] in table:
-        parts = marginals(table[ALL.columns].to_numpy())
-        columns = {
-            column: probabilities
-            for task in TASKS.values()
-            for column, probabilities in zip(task.columns, parts[task.name].T, strict=True)
-        }
-        table = table.drop(columns=ALL.columns).assign(**columns)
-    shared = [c for c in [*GENDER.columns, *AGE.columns, "years"] if c in table]
-    group = groups.set_index(["set", "photo"]).group.loc[table.index].to_numpy()
-    means = table[shared].groupby([table.index.get_level_values("set"), group]).transform("mean")
-    return table.assign(**means)

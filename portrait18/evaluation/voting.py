@@ -58,6 +58,12 @@ def task_probabilities(task: Task, table: pd.DataFrame) -> np.ndarray | None:
     return None
 
 
+def mean_probabilities(task: Task, models: Iterable[pd.DataFrame]) -> np.ndarray:
+    """Return the mean over the models that predict a task, float (N, C)."""
+    found = (task_probabilities(task, table) for table in models)
+    return np.mean([each for each in found if each is not None], axis=0)
+
+
 def models_by_task(
     models: Mapping[str, pd.DataFrame], tasks: Iterable[Task]
 ) -> dict[str, list[str]]:

@@ -11,7 +11,6 @@ from portrait18.core.errors import UserError
 from portrait18.core.params import GroupParams
 from portrait18.cropping import context
 from portrait18.dataset import tables
-from portrait18.dataset.classes import AGE, ALL, GENDER, MASK, TASKS, joint
 from portrait18.dataset.tables import write_csv
 from portrait18.evaluation import near_duplicates
 from stages import group
@@ -69,7 +68,9 @@ def same_partition(one, other):
 
 
 def group_params(by="near_duplicate", threshold=22.0, max_size=7, column="person"):
-    return GroupParams(by=by, column=column, threshold=threshold, max_size=max_size)
+    return GroupParams(
+        by=by, column=column, threshold=threshold, max_size=max_size, weights="equal"
+    )
 
 
 def test_photos_of_one_sitting_form_a_group():
@@ -122,55 +123,6 @@ def test_photos_without_a_row_are_all_named(tmp_path):
         column(tmp_path, ["a.jpg", "x.jpg", "y.jpg"], "person")
     assert len(caught.value.problems) == 2
     assert "no row for x.jpg" in caught.value.problems[0]
-
-
-def predictions(count=6):
-    """Predictions of two validation and four evaluation photos, with years."""
-    rng = np.random.default_rng(0)
-    columns = {
-        c: rng.random(count) for c in [*GENDER.columns, *AGE.columns, *MASK.columns, "years"]
-    }
-    index = pd.MultiIndex.from_tuples(
-        [("validation", n) for n in "ab"] + [("eval", n) for n in "abcd"]
-    )
-    return pd.DataFrame(columns, index.set_names(["set", "photo"]))
-
-
-def test_gender_age_and_years_are_averaged_over_each_group_of_a_set():
-    table = predictions()
-    before = table.copy()
-    groups = pd.DataFrame(
-        {
-            "set": ["eval"] * 4 + ["validation"] * 2,
-            "photo": list("dcba") + list("ab"),
-            "group": [0, 1, 0, 0, 0, 1],
-        }
-    )
-    found = near_duplicates.average_over_groups(table, groups)
-    assert found.index.equals(table.index)
-    for column in [*GENDER.columns, *AGE.columns, "years"]:
-        mean = (
-            table[column].iloc[[2, 3, 5]].mean()
-        )  # a, b and d; c and the validation photos are alone
-        expected = [*table[column].iloc[:2], mean, mean, table[column].iloc[4], mean]
-        np.testing.assert_allclose(found[column], expected)
-    assert (found[MASK.columns] == table[MASK.columns]).all(axis=None)
-    pd.testing.assert_frame_equal(table, before)
-
-
-def test_18_class_probabilities_are_split_and_keep_their_own_mask():
-    parts = [
-        np.random.default_rng(i).dirichlet(np.ones(len(t.classes)), 6)
-        for i, t in enumerate(TASKS.values())
-    ]
-    table = pd.DataFrame(joint(*parts), predictions().index, ALL.columns)
-    groups = table.index.to_frame(index=False).assign(group=0)
-    found = near_duplicates.average_over_groups(table, groups)
-    assert not set(ALL.columns) & set(found)
-    np.testing.assert_allclose(found[MASK.columns], parts[0])
-    np.testing.assert_allclose(
-        found.loc["eval", AGE.columns], np.tile(parts[2][2:].mean(0), (4, 1))
-    )
 
 
 @pytest.mark.parametrize("by", ["none", "near_duplicate", "column"])

@@ -30,27 +30,37 @@ def predictions(task, seed) -> pd.DataFrame:
     return table
 
 
+@pytest.mark.parametrize("weights", ["equal", "by_mask"])
 def test_single_photos_are_calibrated_before_a_person_is_averaged(
-    tmp_path, monkeypatch, write_params
+    tmp_path, monkeypatch, write_params, weights
 ):
     monkeypatch.chdir(tmp_path)
     models = ["mask", "gender", "age-class"]
-    write_params(
-        tmp_path / "params.yaml",
-        {**CHANGES, "matrix.models": models, "group.by": "near_duplicate"},
-    )
+    changes = {"matrix.models": models, "group.by": "near_duplicate", "group.weights": weights}
+    write_params(tmp_path / "params.yaml", {**CHANGES, **changes})
     for seed, (name, task) in enumerate(zip(models, TASKS, strict=True)):
         write_csv(predictions(task, seed), Run(name, 0, 0).predictions)
     write_csv(LABELS, "data/labels.csv")
     photos = predictions("mask", 0)[["set", "photo"]]
     write_csv(photos.assign(group=np.arange(len(photos)) // 2), "data/groups.csv")
     ensemble.main()
-    factor = read_json("data/ensemble/config.json")["temperatures"]["gender"]
-    assert factor > 2, "random predictions deserve no confidence"
-    drawn = predictions("gender", 1).set_index("photo").loc[EVAL, TASKS["gender"].columns]
-    scaled = temperature.scale(drawn.to_numpy(), factor)
-    found = pd.read_csv("data/ensemble/eval.csv").set_index("photo").loc[EVAL, drawn.columns]
-    expected = scaled.reshape(-1, 2, 2).mean(1).repeat(2, 0)
+    factors = read_json("data/ensemble/config.json")["temperatures"]
+    assert factors["gender"] > 2, "random predictions deserve no confidence"
+    scaled = {
+        task: temperature.scale(
+            predictions(task, seed).set_index("photo").loc[EVAL, TASKS[task].columns].to_numpy(),
+            factors[task],
+        )
+        for seed, task in enumerate(["mask", "gender"])
+    }
+    fitted = read_json("reports/ensemble.json").get("photo_weights", {})
+    assert list(fitted) == (["gender", "age"] if weights == "by_mask" else [])
+    of_mask = list(fitted.get("gender", {"worn": 1, "incorrect": 1, "none": 1}).values())
+    shares = scaled["mask"] @ of_mask
+    pairs = (scaled["gender"] * shares[:, None]).reshape(-1, 2, 2).sum(1)
+    expected = (pairs / shares.reshape(-1, 2).sum(1)[:, None]).repeat(2, 0)
+    found = pd.read_csv("data/ensemble/eval.csv").set_index("photo")
+    found = found.loc[EVAL, TASKS["gender"].columns]
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
