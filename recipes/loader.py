@@ -1,9 +1,9 @@
 """Read recipes: named sets of param values, one YAML file each; one may build on another.
 
-    about: CutMix in vertical halves in the age model.   # first sentence: what it tries
+    about: CutMix in vertical halves.                    # first sentence: what it tries
     base: small                                          # optional: the recipe it builds on
     set:                                                 # params, nested or with dots
-      train.age-class.mix: {name: halves, partner: any, probability: 1.0}
+      train.heads.mix: {name: halves, partner: any, probability: 1.0}
 
 A value of the recipe replaces the base's. `null` takes the base's value back, so that the value
 in params.yaml counts again. A mapping is merged into the one it overrides, unless both have a

@@ -36,9 +36,9 @@ Columns:
 - **validation F1**: joint macro-F1 over the 18 classes on validation people. They also selected
   epochs and ensemble. **eval F1**: the same on the evaluation set. **mask acc**, **gender acc**:
   accuracy there. **age F1**: macro-F1 there. {none}: no answers.
-- **vs base**: validation F1 and eval F1 minus those of the base, for each seed that both ran (the
-  difference of the means if they share none). The one of more people is the more certain one.
-  {none}: the base was not run on the same data.
+- **validation vs base**, **eval vs base**: validation F1 and eval F1 minus those of the base, for
+  each seed that both ran (the difference of the means if they share none). The difference over more
+  people is more reliable. {none}: no base, no answers, or the base was not run on the same data.
 - **minutes**: of one run, mean over the seeds. Stages that an earlier run had in common come from
   DVC's cache and take no time, so minutes depend on the order of the runs and on the machine.
 

@@ -21,6 +21,7 @@ from portrait18.evaluation import (
     voting,
 )
 from portrait18.evaluation.ensemble_config import EnsembleConfig
+from portrait18.evaluation.group_averages import MaskWeights
 
 SETS = ("validation", "eval")
 
@@ -30,10 +31,9 @@ def main() -> None:
     labels = tables.read("data/labels.csv").set_index("photo")
     members = _average_members(p)
     temperatures = _fit_temperatures(p, members, labels)
-    models, photo_weights = _average_people(
-        p, temperature.scale_models(members, temperatures), labels
-    )
-    models = gender_pairs.merge(models, runs.people_by_model(p))
+    scaled = temperature.scale_models(members, temperatures)
+    merged = gender_pairs.merge(scaled, runs.people_by_model(p))
+    models, photo_weights = _average_people(p, merged, labels)
     tasks = voting.tasks_of(models)
     voters = voting.models_by_task(models, tasks)
     by_set = {
@@ -86,22 +86,25 @@ def _fit_temperatures(
 
 def _average_people(
     p: Params, models: dict[str, pd.DataFrame], labels: pd.DataFrame
-) -> tuple[dict[str, pd.DataFrame], dict[str, tuple[float, ...]]]:
-    """Average over each person's photos, if `group.by` asks for it; also return their weights."""
+) -> tuple[dict[str, pd.DataFrame], dict[str, MaskWeights]]:
+    """Average over each person's photos, if `group.by` asks for it.
+
+    Returns:
+        name -> table; task -> weights of the mask classes, if they were fitted.
+    """
     if p.group.by == "none":
         return models, {}
     groups = tables.read("data/groups.csv")
     if p.group.weights == "equal":
         return group_averages.average(models, groups), {}
-    merged = gender_pairs.merge(models, runs.people_by_model(p))
-    weights = group_averages.fit_weights(merged, groups, labels)
-    return group_averages.average(models, groups, weights), weights
+    weights = group_averages.fit_weights(models, groups, labels)
+    return group_averages.average(models, groups, weights.by_photo), weights.by_mask
 
 
 def _report(
     config: EnsembleConfig,
     voters: dict[str, list[str]],
-    photo_weights: dict[str, tuple[float, ...]],
+    photo_weights: dict[str, MaskWeights],
 ) -> dict:
     """Return what was fitted, rounded, for `dvc metrics` and people."""
     report: dict = {}

@@ -1,7 +1,10 @@
 """Averages of gender and age over the photos of each person."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
+import pytest
 
 from portrait18.dataset.classes import AGE, ALL, GENDER, MASK, TASKS, joint
 from portrait18.evaluation import group_averages
@@ -56,89 +59,121 @@ def test_18_class_probabilities_are_split_and_keep_their_own_mask():
     )
 
 
-def test_photos_count_by_the_weights_of_their_predicted_masks():
+def photo_weights(table, gender, age):
+    """Return the weights of photos from those of the mask classes."""
+    mask = table[MASK.columns].to_numpy()
+    return {"gender": mask @ np.array(gender), "age": mask @ np.array(age)}
+
+
+def test_photos_have_the_weights_of_their_predicted_masks():
     table = predictions()
     groups = table.index.to_frame(index=False).assign(group=[0, 0, 1, 1, 1, 1])
-    weights = {"gender": (1.0, 4.0, 16.0), "age": (1.0, 2.0, 8.0)}
+    weights = photo_weights(table, (1, 4, 16), (1, 2, 8))
     found = group_averages.average({"all": table}, groups, weights)["all"].loc["eval"]
     photos = table.loc["eval"]
-    for columns, own in ((GENDER.columns, weights["gender"]), ([*AGE.columns, "years"], (1, 2, 8))):
-        shares = photos[MASK.columns].to_numpy() @ own
+    for task, columns in (("gender", GENDER.columns), ("age", [*AGE.columns, "years"])):
         for column in columns:
-            np.testing.assert_allclose(found[column], np.average(photos[column], weights=shares))
-
-
-def test_masks_are_those_of_the_models_that_predict_them():
-    table = predictions()
-    models = {"mask": table[MASK.columns], "age": table[AGE.columns]}
-    groups = table.index.to_frame(index=False).assign(group=0)
-    weights = {"gender": (1.0, 1.0, 1.0), "age": (1.0, 2.0, 8.0)}
-    found = group_averages.average(models, groups, weights)
-    together = group_averages.average({"all": table}, groups, weights)["all"]
-    pd.testing.assert_frame_equal(found["mask"], models["mask"])
-    pd.testing.assert_frame_equal(found["age"], together[AGE.columns])
+            mean = np.average(photos[column], weights=weights[task][2:])
+            np.testing.assert_allclose(found[column], mean)
 
 
 def people(right: dict[int, float], count=300):
-    """Three validation photos of each person, one of each mask class, and their labels.
+    """Return validation and evaluation photos of people, one photo of each mask class.
 
     Args:
         right: mask class -> share of its photos whose gender and age are predicted right.
+        count: people of each set.
+
+    Returns:
+        Predictions, groups, and labels of both sets.
     """
     rng = np.random.default_rng(0)
-    mask, gender, age = (
-        np.tile(range(3), count),
-        *(rng.integers(0, n, count).repeat(3) for n in (2, 3)),
-    )
-    photos = pd.Index([f"{n}.jpg" for n in range(3 * count)], name="photo")
-    labels = pd.DataFrame({"mask": mask, "gender": gender, "age_group": age}, photos)
-    hit = rng.random(3 * count) < np.array([right[m] for m in mask])
+    person = np.arange(2 * count).repeat(3)
+    mask = np.tile(range(3), 2 * count)
+    gender, age = (rng.integers(0, n, 2 * count).repeat(3) for n in (2, 3))
+    photos = pd.Index([f"{n}.jpg" for n in range(6 * count)], name="photo")
+    truth = {"person": person, "mask": mask, "gender": gender, "age_group": age}
+    hit = rng.random(6 * count) < np.array([right[m] for m in mask])
     columns = {}
-    for task, truth in ((MASK, mask), (GENDER, gender), (AGE, age)):
-        classes = len(task.classes)
-        shown = truth if task is MASK else np.where(hit, truth, (truth + 1) % classes)
+    for task, classes in ((MASK, mask), (GENDER, gender), (AGE, age)):
+        others = len(task.classes) - 1
+        shown = classes if task is MASK else np.where(hit, classes, (classes + 1) % (others + 1))
         probability = 0.98 if task is MASK else 0.8
-        values = np.full((3 * count, classes), (1 - probability) / (classes - 1))
-        values[np.arange(3 * count), shown] = probability
+        values = np.full((6 * count, others + 1), (1 - probability) / others)
+        values[np.arange(6 * count), shown] = probability
         columns |= dict(zip(task.columns, values.T, strict=True))
-    index = pd.MultiIndex.from_product([["validation"], photos], names=["set", "photo"])
-    groups = index.to_frame(index=False).assign(group=np.arange(count).repeat(3))
-    return pd.DataFrame(columns, index), groups, labels
+    sets = np.array(["validation", "eval"]).repeat(3 * count)
+    index = pd.MultiIndex.from_arrays([sets, photos], names=["set", "photo"])
+    groups = index.to_frame(index=False).assign(group=person)
+    return pd.DataFrame(columns, index), groups, pd.DataFrame(truth, photos)
 
 
-def log_loss(table, labels, weights, groups):
-    """Mean log loss of the averages of the gender."""
-    found = group_averages.average({"all": table}, groups, weights)["all"][GENDER.columns]
-    return -np.log(found.to_numpy()[np.arange(len(labels)), labels.gender]).mean()
+def log_loss(table, groups, labels, weights, which):
+    """Return the mean log loss of the averages of the gender."""
+    found = group_averages.average({"all": table}, groups, weights)["all"].loc[which]
+    truth = labels.gender.loc[found.index].to_numpy()
+    return -np.log(found[GENDER.columns].to_numpy()[np.arange(len(truth)), truth]).mean()
 
 
-def test_bare_faces_count_more_where_they_tell_more():
-    table, groups, labels = people({0: 0.7, 1: 0.7, 2: 0.8})
+def test_bare_faces_get_higher_weights_if_they_are_more_accurate():
+    table, groups, labels = people({0: 0.7, 1: 0.7, 2: 0.8}, count=1000)
     weights = group_averages.fit_weights({"all": table}, groups, labels)
-    assert weights.keys() == {"gender", "age"}
-    worn, incorrect, bare = weights["gender"]
+    worn, incorrect, bare = weights.by_mask["gender"]
     assert worn == 1
     assert 2 * incorrect < bare < group_averages.CANDIDATES[-1]
-    best = log_loss(table, labels, weights, groups)
-    assert best < log_loss(table, labels, None, groups) - 0.005
-    for factor in (0.5, 2):
-        other = {**weights, "gender": (worn, incorrect, factor * bare)}
-        assert best <= log_loss(table, labels, other, groups)
+    for which in ("validation", "eval"):
+        fitted, equal = (
+            log_loss(table, groups, labels, w, which) for w in (weights.by_photo, None)
+        )
+        assert fitted < equal - 0.003
+    mask = table.loc["eval", MASK.columns].to_numpy()
+    expected = mask @ np.array((worn, incorrect, bare))
+    np.testing.assert_allclose(weights.by_photo["gender"][len(mask) :], expected)
 
 
-def test_photos_count_equally_where_all_tell_the_same():
-    table, groups, labels = people(dict.fromkeys(range(3), 0.8), count=2000)
+def test_the_weights_have_the_lowest_log_loss_on_validation_people():
+    table, groups, labels = people({0: 0.7, 1: 0.7, 2: 0.8}, count=1000)
+    best = group_averages.fit_weights({"all": table}, groups, labels).by_mask["gender"]
+
+    def loss(weights):
+        photos = photo_weights(table, weights, weights)
+        return log_loss(table, groups, labels, photos, "validation")
+
+    losses = [loss((1, *others)) for others in product(group_averages.CANDIDATES, repeat=2)]
+    assert loss(best) == min(losses) < max(losses)
+
+
+def test_validation_photos_have_weights_fitted_on_other_people():
+    table, groups, labels = people({0: 0.7, 1: 0.7, 2: 0.8}, count=60)
+    before = group_averages.fit_weights({"all": table}, groups, labels).by_photo["gender"]
+    person = labels.person == 7
+    flipped = labels.assign(gender=labels.gender.where(~person, 1 - labels.gender))
+    after = group_averages.fit_weights({"all": table}, groups, flipped).by_photo["gender"]
+    changed = before != after
+    assert changed.any(), "no weight depends on the labels"
+    assert not changed[person.to_numpy()].any()
+
+
+@pytest.mark.parametrize("count", [1, 2, 8, 20, 300])
+def test_weights_are_equal_where_all_photos_are_equally_accurate(count):
+    table, groups, labels = people(dict.fromkeys(range(3), 0.8), count)
     weights = group_averages.fit_weights({"all": table}, groups, labels)
-    assert max(max(each) for each in weights.values()) <= 2
+    assert all(each == group_averages.EQUAL for each in weights.by_mask.values())
+    assert all((each == 1).all() for each in weights.by_photo.values())
 
 
-def test_only_validation_photos_are_fitted():
-    table, groups, labels = people({0: 0.7, 1: 0.7, 2: 0.8})
-    expected = group_averages.fit_weights({"all": table}, groups, labels)
-    others = table.rename({"validation": "eval"}, level="set")
-    others[GENDER.columns] = others[GENDER.columns].to_numpy()[:, ::-1]
-    both = pd.concat([table, others])
-    known = pd.concat([groups, groups.assign(set="eval")])
-    assert group_averages.fit_weights({"all": both}, known, labels) == expected
-    none = group_averages.fit_weights({"all": others}, known, labels)
-    assert none == {"gender": (1, 1, 1), "age": (1, 1, 1)}
+def test_a_mask_class_without_validation_photos_keeps_the_weight_1():
+    table, groups, labels = people({0: 0.6, 1: 0.9, 2: 0.9})
+    used = (labels["mask"] != 2).to_numpy()
+    index = table.index[used]
+    weights = group_averages.fit_weights({"all": table.loc[index]}, groups, labels)
+    worn, incorrect, bare = weights.by_mask["gender"]
+    assert (worn, bare) == (1, 1)
+    assert incorrect > 1
+
+
+def test_without_validation_photos_all_photos_are_equal():
+    table, groups, labels = people({0: 0.6, 1: 0.6, 2: 0.9})
+    only = table[table.index.get_level_values("set") == "eval"]
+    weights = group_averages.fit_weights({"all": only}, groups, labels)
+    assert weights.by_mask == dict.fromkeys(("gender", "age"), group_averages.EQUAL)

@@ -25,12 +25,12 @@ arithmetic.set_environment("portable", 1)
 runpy.run_path("tests/pipeline/operations.py")
 """
 SHORT = [
-    "check;label;split;crop train;crop eval;train all 0 0;train age-value 0 0"
+    "check;label;split;crop train;crop eval;group;train all 0 0;train age-value 0 0"
     ";features tf_efficientnet_lite0 train;features tf_efficientnet_lite0 eval;fit gender"
     ";predict all;predict age-value;ensemble;audit",
 ]
 CHAIN = [
-    "check;label;split;crop train;crop eval;train all 0 0;train age-value 0 0",
+    "check;label;split;crop train;crop eval;group;train all 0 0;train age-value 0 0",
     "features tf_efficientnet_lite0 train;features tf_efficientnet_lite0 eval;fit gender",
     "predict all;predict age-value;pseudo_label all 0",
     "train all 0 0 2",

@@ -50,6 +50,8 @@ def test_the_recipes_of_fine_tuned_networks_do_not_depend_on_the_defaults_of_fro
         assert values["matrix"] | {"frozen": [], "folds": [0]} == values["matrix"]
         assert values["crop"] | {"image_size": 128, "align": "eyes"} == values["crop"]
         assert values["ensemble"]["decision"] in ("argmax", "offsets")
+        group = values.get("group", {"by": "none"})
+        assert group["by"] == "none" or group["weights"] in ("equal", "by_mask")
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -137,8 +137,10 @@ def test_a_run_without_answers_an_unrun_base_and_a_deleted_recipe(project):
     runs = [unscored, replace(RESULT, recipe="gone")]
     found = cells(table.render(runs))
     assert found["· · both"][4:6] == ["-", "-"]
-    assert found["· · both"][9] == "-"
-    assert found["gone"][:2] == ["-", "no longer in recipes/"]
+    assert found["· · both"][8:10] == ["-", "-"]
+    found = cells(table.render([unscored, result("mixup")]))
+    assert found["· · both"][8:10] == ["+0.000", "-"]
+    assert cells(table.render(runs))["gone"][:2] == ["-", "no longer in recipes/"]
     assert "| base |" in table.render(runs)
 
 

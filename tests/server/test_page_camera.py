@@ -84,7 +84,24 @@ def test_a_photo_taken_before_the_first_frame_waits_for_it(address, open_page):
         assert page.locator("video").evaluate("video => video.readyState") < 2
         page.evaluate("sendFrame()")
         expect(page.locator("#status")).to_contain_text("Camera photo 1: ")
-        expect(page.locator(".photo")).to_have_count(1)
+        shoot_button.click()
+        expect(page.locator("#status")).to_contain_text("Camera photo 2: ")
+        expect(page.locator(".photo")).to_have_count(2)  # the two clicks before took one photo
+
+
+def test_closing_the_camera_cancels_a_photo_that_waits(address, open_page):
+    with open_page(address) as page:
+        page.evaluate(SLOW_CAMERA)
+        open_button = page.get_by_role("button", name="Use the camera")
+        for _ in range(2):
+            open_button.click()
+            page.get_by_role("button", name="Take photo").click()
+            page.keyboard.press("Escape")
+        open_button.click()
+        page.evaluate("sendFrame()")
+        expect(page.locator("video")).not_to_have_js_property("videoWidth", 0)
+        page.get_by_role("button", name="Take photo").click()
+        expect(page.locator("#status")).to_contain_text("Camera photo 1: ")
 
 
 def test_a_denied_camera_shows_what_to_do(address, open_page):

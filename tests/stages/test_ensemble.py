@@ -55,8 +55,8 @@ def test_single_photos_are_calibrated_before_a_person_is_averaged(
     }
     fitted = read_json("reports/ensemble.json").get("photo_weights", {})
     assert list(fitted) == (["gender", "age"] if weights == "by_mask" else [])
-    of_mask = list(fitted.get("gender", {"worn": 1, "incorrect": 1, "none": 1}).values())
-    shares = scaled["mask"] @ of_mask
+    mask_weights = list(fitted.get("gender", {"worn": 1, "incorrect": 1, "none": 1}).values())
+    shares = scaled["mask"] @ mask_weights
     pairs = (scaled["gender"] * shares[:, None]).reshape(-1, 2, 2).sum(1)
     expected = (pairs / shares.reshape(-1, 2).sum(1)[:, None]).repeat(2, 0)
     found = pd.read_csv("data/ensemble/eval.csv").set_index("photo")

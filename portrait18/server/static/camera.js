@@ -20,7 +20,7 @@ export function camera(onPhoto, onError) {
   function stop() {
     video.srcObject?.getTracks().forEach((track) => track.stop());
     video.srcObject = null;
-    video.onloadeddata = null; // a photo that waited for a frame of this camera
+    video.onloadeddata = null; // cancel a photo that still waits for a frame
   }
 
   function close() {
