@@ -33,6 +33,7 @@ PARAMS = merge(
                 "head": {"name": "ridge", "gamma": 0.4, "penalty": 0.5},
             },
         },
+        "group": {"by": "near_duplicate"},
         "ensemble": {"vote": "stacking"},
         "export": {"onnx": True},
     },
