@@ -15,6 +15,13 @@ def address():
         yield address
 
 
+@pytest.fixture
+def own_address():
+    """A server that has no other test's requests in its log."""
+    with serving() as address:
+        yield address
+
+
 @pytest.fixture(scope="module")
 def browser():
     with chromium() as browser:

@@ -129,12 +129,8 @@ def serving(predictor=None, card=CARD, **settings) -> Iterator[str]:
     thread.start()
     address = "http://{}:{}".format(*listener.getsockname())
     try:
-        while True:
-            try:
-                httpx.get(f"{address}/health", timeout=10)
-                break
-            except httpx.ConnectError:
-                assert thread.is_alive()
+        # Not a request: its log line would follow the response, into the test's own lines.
+        wait_until(lambda: server.started)
         yield address
     finally:
         server.should_exit = True

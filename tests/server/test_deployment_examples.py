@@ -145,11 +145,11 @@ def test_a_request_keeps_the_id_of_a_proxy_unless_it_may_hold_personal_data(addr
         assert len(response.headers["x-request-id"]) in (32, 36)
 
 
-def test_the_log_line_of_the_page_has_the_fields_of_the_servers(address, caplog):
+def test_the_log_line_of_the_page_has_the_fields_of_the_servers(own_address, caplog):
     from portrait18.server.logs import JsonFormatter
 
     caplog.set_level("INFO")
-    httpx.get(f"{address}/health")
+    httpx.get(f"{own_address}/health")
     wait_until(lambda: any(hasattr(record, "fields") for record in caplog.records))
     (record,) = [record for record in caplog.records if hasattr(record, "fields")]
     (shown,) = re.findall(r'^({"time".*?})$', PAGE, re.DOTALL | re.MULTILINE)

@@ -34,7 +34,7 @@ def test_predict_and_metrics_require_the_key():
         assert httpx.post(f"{address}/predict", content=b"x").status_code == 401
 
 
-def test_photos_and_their_names_are_neither_written_nor_logged(address, caplog):
+def test_photos_and_their_names_are_neither_written_nor_logged(own_address, caplog):
     caplog.set_level(logging.DEBUG)
     written = []
 
@@ -51,17 +51,17 @@ def test_photos_and_their_names_are_neither_written_nor_logged(address, caplog):
     large = png(3, width=900, height=900, kind="BMP")
     assert len(large) > 2_000_000  # form parsers write files this large to disk
     files = [("photos", ("secret-name.png", large))]
-    assert httpx.post(f"{address}/predict?secret=1", files=files).status_code == 200
+    assert httpx.post(f"{own_address}/predict?secret=1", files=files).status_code == 200
     assert (
         httpx.post(
-            f"{address}/predict", files=[("photos", ("secret-name.png", b"secret"))]
+            f"{own_address}/predict", files=[("photos", ("secret-name.png", b"secret"))]
         ).status_code
         == 422
     )
-    assert httpx.get(f"{address}/secret-name.png").status_code == 404
+    assert httpx.get(f"{own_address}/secret-name.png").status_code == 404
     for body in (b"secret", b"--xx\r\nsecret : x\r\n\r\n", b"--xx\r\n\r\nsecret\r\n--xx--secret"):
         kind = {"Content-Type": "multipart/form-data; boundary=xx"}
-        assert httpx.post(f"{address}/predict", content=body, headers=kind).status_code == 400
+        assert httpx.post(f"{own_address}/predict", content=body, headers=kind).status_code == 400
     watching = False
     assert written == []
 
