@@ -30,6 +30,12 @@ def predictions(task, seed) -> pd.DataFrame:
     return table
 
 
+def write_pairs() -> None:
+    """Write groups of two photos each."""
+    photos = predictions("mask", 0)[["set", "photo"]]
+    write_csv(photos.assign(group=np.arange(len(photos)) // 2), "data/groups.csv")
+
+
 @pytest.mark.parametrize("weights", ["equal", "by_mask"])
 def test_single_photos_are_calibrated_before_a_person_is_averaged(
     tmp_path, monkeypatch, write_params, weights
@@ -41,8 +47,7 @@ def test_single_photos_are_calibrated_before_a_person_is_averaged(
     for seed, (name, task) in enumerate(zip(models, TASKS, strict=True)):
         write_csv(predictions(task, seed), Run(name, 0, 0).predictions)
     write_csv(LABELS, "data/labels.csv")
-    photos = predictions("mask", 0)[["set", "photo"]]
-    write_csv(photos.assign(group=np.arange(len(photos)) // 2), "data/groups.csv")
+    write_pairs()
     ensemble.main()
     factors = read_json("data/ensemble/config.json")["temperatures"]
     assert factors["gender"] > 2, "random predictions deserve no confidence"
@@ -65,19 +70,26 @@ def test_single_photos_are_calibrated_before_a_person_is_averaged(
 
 
 @pytest.mark.parametrize(
-    ("vote", "calibration"),
-    [("soft", "none"), ("soft", "temperature"), ("stacking", "temperature")],
+    ("vote", "calibration", "group"),
+    [
+        ("soft", "none", "none"),
+        ("soft", "temperature", "none"),
+        ("soft", "temperature", "near_duplicate"),
+        ("stacking", "temperature", "none"),
+    ],
 )
 def test_a_pair_of_age_models_by_gender_is_one_voter(
-    tmp_path, monkeypatch, write_params, vote, calibration
+    tmp_path, monkeypatch, write_params, vote, calibration, group
 ):
     monkeypatch.chdir(tmp_path)
     changes = {"ensemble.vote": vote, "ensemble.calibration": calibration}
+    changes |= {"group.by": group, "group.weights": "equal"}
     write_params(tmp_path / "params.yaml", {**CHANGES, **changes})
     tables = {name: predictions(task, seed) for seed, (name, task) in enumerate(MODELS.items())}
     for name, table in tables.items():
         write_csv(table, Run(name, 0, 0).predictions)
     write_csv(LABELS, "data/labels.csv")
+    write_pairs()
     ensemble.main()
     config = read_json("data/ensemble/config.json")
     tasks, temperatures = config["tasks"], config["temperatures"]
@@ -95,6 +107,8 @@ def test_a_pair_of_age_models_by_gender_is_one_voter(
     }
     women, men = parts["age-female"], parts["age-male"]
     expected = parts["gender"][:, [1]] * women + parts["gender"][:, [0]] * men
+    if group != "none":  # each photo's gender decides, then the group is averaged
+        expected = expected.reshape(-1, 2, 3).mean(1).repeat(2, 0)
     ages = found.loc[EVAL, TASKS["age"].columns].to_numpy()
     assert np.allclose(ages, expected, atol=1e-5) == (vote == "soft")
     np.testing.assert_allclose(ages.sum(1), 1, atol=1e-5)
