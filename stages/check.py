@@ -95,6 +95,11 @@ def _list_eval(p: Params, findings: Findings) -> pd.DataFrame:
         return pd.DataFrame()
     findings.warnings.extend(warnings)
     findings.fatal.extend(problems)
+    if p.group.by == "column":
+        try:
+            inventory.read_column(p.data.root / "eval/info.csv", p.group.column)
+        except UserError as error:
+            findings.fatal.extend(error.problems)
     images = p.data.root / "eval/images"
     _note_omissions(images, findings, set(table.photo))
     if problems:

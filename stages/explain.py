@@ -10,6 +10,7 @@ from portrait18.core.device import device, set_deterministic, tune_malloc
 from portrait18.core.runs import Run
 from portrait18.dataset import crop_store, tables
 from portrait18.dataset.classes import TASKS
+from portrait18.dataset.labels import select_people
 from portrait18.dataset.tables import write_csv
 from portrait18.models import inference
 from portrait18.models.inference import Model
@@ -47,10 +48,11 @@ def explain(run: Run, requested: int) -> None:
 
 
 def _examples(model: Model, run: Run, count: int) -> pd.DataFrame:
-    """Return `count` validation photos for each task of the model."""
+    """Return `count` validation photos for each task of the model, of the people it is for."""
     predictions = tables.read(run.predictions)
     validation = predictions[predictions.set == "validation"]
-    labels = tables.read("data/labels.csv")
+    labels = select_people(tables.read("data/labels.csv"), model.params.people)
+    validation = validation[validation.photo.isin(labels.photo)]
     parts = [
         heatmap_examples.select(task, validation, labels, count)
         for task in heatmaps.predicted_tasks(model)

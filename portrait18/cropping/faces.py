@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # PyTorch takes seconds to import and need not be installed
     import torch
 
 #: Score thresholds of P-, R- and O-Net: the default ones, and those of a second attempt. Masks hide
-#: features of the face: with the default thresholds, 1 of 15 masked faces is missed.
+#: features of the face: with the default thresholds, 1 of 10 faces with a worn mask is missed.
 THRESHOLDS = (0.6, 0.7, 0.7)
 RETRY_THRESHOLDS = (0.4, 0.4, 0.3)
 #: The same of YuNet. Its score of a masked face is often below 0.6.

@@ -207,14 +207,16 @@ def _pad_batch(net: nn.Module, multiple: int) -> None:
 
 
 def _multiply_in_blocks(layer: nn.Module, rows: int) -> None:
-    """Compute a linear layer with products of always `rows` rows, a divisor of its batches.
+    """On a CPU, compute a linear layer in products of `rows` rows, a divisor of its batch size.
 
     MKL selects kernels and splits sums by the number of rows, on Intel's CPUs more than on AMD's:
-    one candidate would get other last bits beside few candidates than beside many.
+    a candidate would get other last bits in a small batch than in a large one.
     """
     forward = layer.forward
 
     def in_blocks(inputs: torch.Tensor) -> torch.Tensor:
+        if inputs.device.type != "cpu":
+            return forward(inputs)
         return torch.cat([forward(block) for block in inputs.split(rows)])
 
     layer.forward = in_blocks

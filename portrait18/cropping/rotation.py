@@ -2,10 +2,10 @@
 
 Detectors also find faces in such photos, with points that look upright, at places that are slightly
 off. So where no confident upright face is found, YuNet looks at a small copy of the photo in all
-four orientations. It is a better judge at a coarse scale, where a face upside down scores far less
-than an upright one. If a turn wins clearly, all searches run on the turned photo. Their result
+four orientations. It is more reliable at a coarse scale, where a face upside down scores far
+less than an upright one. If a turn wins clearly, all searches run on the turned photo. Their result
 counts only if it is better than that of the photo as it is: a bald head above a mask resembles a
-face upside down, and MTCNN knows better.
+face upside down, and MTCNN tells these apart.
 """
 
 from collections.abc import Sequence

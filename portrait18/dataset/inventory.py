@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from portrait18.core.errors import UserError
 from portrait18.dataset import tables
 from portrait18.dataset.classes import MASK_BY_STEM
 from portrait18.dataset.layout import (
@@ -206,3 +207,24 @@ def list_eval(root: Path) -> tuple[pd.DataFrame, list[str], list[str]]:
         problems,
         [f"{root / 'eval/images' / name} is not in info.csv; it gets no row" for name in unlisted],
     )
+
+
+def read_column(info: Path, column: str) -> dict[str, str]:
+    """Return the cells of a column of info.csv that holds persons, by ImageID.
+
+    Args:
+        info: info.csv of the evaluation set.
+        column: name of the column, `group.column`.
+
+    Raises:
+        UserError: no such column, or one that holds no persons.
+    """
+    table = tables.read_user_csv(info, ["ImageID"])
+    usable = [c for c in table.columns.tolist() if c not in ("ImageID", "ans")]
+    if column not in usable:
+        known = f"has {', '.join(usable)}" if usable else "has no column but ImageID and ans"
+        raise UserError(
+            f"params.yaml: group.column = {column!r} is not a column of persons; {info} {known};"
+            " name one that holds a person in each row, or set group.by to none"
+        )
+    return dict(zip(table.ImageID[::-1], table[column].str.strip()[::-1], strict=True))

@@ -191,6 +191,18 @@ def counts(labels: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
 
 
+def select_people(labels: pd.DataFrame, people: str) -> pd.DataFrame:
+    """Return the rows of the people that a model is for.
+
+    Args:
+        labels: data/labels.csv.
+        people: `all`, `female` or `male`.
+    """
+    if people not in GENDER.classes:
+        return labels
+    return labels[labels.gender == GENDER.classes.index(people)]
+
+
 def class_index(task: Task, labels: pd.DataFrame, for_training: bool) -> pd.Series:
     """Return the class index of each photo in a task.
 

@@ -17,7 +17,7 @@ import pandas as pd
 
 from portrait18.core.errors import UserError
 from portrait18.core.params import GroupParams
-from portrait18.dataset import tables
+from portrait18.dataset.inventory import read_column
 
 BLOCK = 256  # photos compared with all others at once: 80 MB for 12,600 photos
 
@@ -131,17 +131,9 @@ def by_column(names: pd.Series, info: Path, column: str) -> np.ndarray:
         Group of each photo, int64 (N,).
 
     Raises:
-        UserError: no such column, a column that holds no persons, or a photo without a row.
+        UserError: see `read_column`; or a photo without a row.
     """
-    table = tables.read_user_csv(info, ["ImageID"])
-    usable = [c for c in table.columns.tolist() if c not in ("ImageID", "ans")]
-    if column not in usable:
-        known = f"has {', '.join(usable)}" if usable else "has no column but ImageID and ans"
-        raise UserError(
-            f"params.yaml: group.column = {column!r} is not a column of persons; {info} {known};"
-            " name one that holds a person in each row, or set group.by to none"
-        )
-    cells = dict(zip(table.ImageID[::-1], table[column].str.strip()[::-1], strict=True))
+    cells = read_column(info, column)
     missing = [name for name in names if name not in cells]
     if missing:
         raise UserError([f"{info}: no row for {name}; run dvc repro check" for name in missing])

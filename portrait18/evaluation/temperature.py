@@ -11,8 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from portrait18.dataset.classes import GENDER
-from portrait18.dataset.labels import class_index
+from portrait18.dataset.labels import class_index, select_people
 from portrait18.evaluation import voting
 
 #: Candidates, the closest to 1 first. The last digits of a solver would differ between machines.
@@ -62,9 +61,7 @@ def fit(
     """
     temperatures = {}
     for name, table in models.items():
-        known = labels.loc[table.index]
-        if people[name] in GENDER.classes:
-            known = known[known.gender == GENDER.classes.index(people[name])]
+        known = select_people(labels.loc[table.index], people[name])
         task = voting.own_task(table)
         truth = class_index(task, known, for_training=False).to_numpy()
         temperatures[name] = choose(table.loc[known.index, task.columns].to_numpy(), truth)

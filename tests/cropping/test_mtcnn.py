@@ -82,9 +82,7 @@ def test_the_faces_of_a_photo_are_bit_identical_in_every_batch(cascade, threshol
 
 @pytest.mark.parametrize(("net", "side"), [("rnet", 24), ("onet", 48)])
 @torch.inference_mode()
-def test_the_outputs_of_a_candidate_are_bit_identical_beside_any_number(
-    cascade, net, side, threads
-):
+def test_the_outputs_of_a_candidate_are_bit_identical_in_every_batch(cascade, net, side, threads):
     views = torch.rand(160, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
     network = getattr(cascade, net).net
     together = network(views)

@@ -49,9 +49,14 @@ def test_offsets_stay_zero_if_the_gain_is_noise():
 
 
 def test_photos_of_one_person_count_as_one_observation():
-    probabilities, truth, people = skewed()
-    assert decisions.choose_offsets(probabilities, truth, people).any()
-    assert not decisions.choose_offsets(probabilities, truth, people * 0).any()
+    rng = np.random.default_rng(0)
+    truth, probabilities = rng.integers(0, 3, 10), rng.dirichlet(np.ones(3), 10)
+    copies = np.repeat(np.arange(10), 50)
+    found = [
+        decisions.choose_offsets(probabilities[copies], truth[copies], people).any()
+        for people in (copies, np.arange(len(copies)))
+    ]
+    assert found == [False, True]  # 50 photos of each of ten people are no 500 people
 
 
 def test_parts_keep_people_together_and_have_equal_sizes():

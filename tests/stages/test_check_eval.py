@@ -44,6 +44,15 @@ def test_an_invalid_info_csv_fails_also_with_skip(skip_problems, rejected, names
     assert error.hint == ""
 
 
+def test_a_wrong_column_of_persons_is_listed_with_the_other_problems(rejected, write_params):
+    write_info_csv(Path("photos"), [*EVAL_PHOTOS, EVAL_PHOTOS[0]])
+    changes = {"data.root": "photos", "group.by": "column", "group.column": "sitter"}
+    write_params(Path("params.yaml"), changes)
+    repeated, column = rejected().problems
+    assert f"{EVAL_PHOTOS[0]} is listed twice" in repeated
+    assert column.startswith("params.yaml: group.column = 'sitter' is not a column of persons")
+
+
 def rename_eval_photos(count: int) -> None:
     for name in EVAL_PHOTOS[:count]:
         path = Path("photos/eval/images", name)

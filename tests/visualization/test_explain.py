@@ -19,7 +19,10 @@ RUN = Run("mask", 0, 0)
 
 @pytest.fixture
 def explained(tmp_path, monkeypatch):
-    """Return explained(backbone, photos): run the stage for an untrained model; its table."""
+    """Return explained(backbone, photos, people): run the stage for an untrained model; its table.
+
+    The model has three classes, of the mask or, with `people`, of the age.
+    """
     monkeypatch.chdir(tmp_path)
     crops, labels, _ = colored_people()
     (tmp_path / "data/crops").mkdir(parents=True)
@@ -27,19 +30,20 @@ def explained(tmp_path, monkeypatch):
     write_csv(labels[["photo"]], "data/crops/train.csv")
     write_csv(labels, "data/labels.csv")
     validation = labels[labels.person.isin(["p0", "p2", "p4"])]
-    probabilities = pd.DataFrame(
-        np.eye(3)[np.arange(len(validation)) // 2 % 3],
-        columns=make_target(model_params()).task.columns,
-    )
-    photos = validation[["photo"]].reset_index(drop=True)
-    predictions = pd.concat([photos, probabilities * 0.7 + 0.1], axis=1)
-    unlabeled = predictions.assign(photo="unlabeled.jpg").head(1)
-    both = [predictions.assign(set="validation"), unlabeled.assign(set="eval")]
-    write_csv(pd.concat(both), RUN.predictions)
 
-    def run(backbone: str, photos: int) -> pd.DataFrame:
+    def run(backbone: str, photos: int, people: str = "all") -> pd.DataFrame:
         torch.manual_seed(0)
-        params = model_params(backbone=backbone)
+        task = "mask" if people == "all" else "age"
+        params = model_params(backbone=backbone, task=task, people=people)
+        probabilities = pd.DataFrame(
+            np.eye(3)[np.arange(len(validation)) // 2 % 3],
+            columns=make_target(params).task.columns,
+        )
+        names = validation[["photo"]].reset_index(drop=True)
+        predictions = pd.concat([names, probabilities * 0.7 + 0.1], axis=1)
+        unlabeled = predictions.assign(photo="unlabeled.jpg").head(1)
+        both = [predictions.assign(set="validation"), unlabeled.assign(set="eval")]
+        write_csv(pd.concat(both), RUN.predictions)
         inference.save(
             RUN.weights, backbones.create(params, (3,)), params, crop_params(image_size=40)
         )
@@ -58,6 +62,15 @@ def test_mistakes_and_hits_of_validation_people_are_drawn_with_stable_bytes(expl
     before = sheet.read_bytes()
     explained("test_efficientnet", 6)
     assert sheet.read_bytes() == before
+
+
+@pytest.mark.parametrize("people", ["female", "male"])
+def test_a_model_for_one_gender_is_explained_on_photos_of_that_gender(explained, people):
+    table = explained("test_efficientnet", 4, people)
+    labels = pd.read_csv("data/labels.csv").set_index("photo")
+    assert 1 <= len(table) <= 4
+    genders = labels.gender[table.photo].unique().tolist()
+    assert genders == [["male", "female"].index(people)]
 
 
 @pytest.mark.parametrize(
