@@ -21,7 +21,6 @@ if TYPE_CHECKING:  # imported after the arithmetic is set
     import numpy as np
     import pandas as pd
 
-    from portrait18.cropping.faces import Face
 
 BATCH, MIN_FACE = 32, 0.2  # as in params.yaml
 METHODS = ("mtcnn", "yunet")
@@ -132,22 +131,14 @@ def _same_box(found: Any, reference: Any, back: int, photo: "np.ndarray") -> boo
         back: quarter turns counter-clockwise from the turned to the upright photo.
         photo: the turned photo.
     """
-    from portrait18.cropping import rotation
+    from portrait18.cropping import faces, rotation
 
     sizes = [rotation.turned_photo(photo, turn).shape[1::-1] for turn in (found.turn, back)]
     ours, theirs = found.choose(photo), reference.choose(rotation.turned_photo(photo, back))
     if ours is None or theirs is None:
         return False
     one = rotation.turn_back(ours, found.turn, *sizes[0])
-    return _overlap(one, rotation.turn_back(theirs, back, *sizes[1])) > 0.5
-
-
-def _overlap(one: "Face", other: "Face") -> float:
-    """Return the intersection over union of two boxes."""
-    width = max(0.0, min(one.x1, other.x1) - max(one.x0, other.x0))
-    height = max(0.0, min(one.y1, other.y1) - max(one.y0, other.y0))
-    areas = [(face.x1 - face.x0) * (face.y1 - face.y0) for face in (one, other)]
-    return width * height / (sum(areas) - width * height)
+    return faces.overlap(one, rotation.turn_back(theirs, back, *sizes[1])) > 0.5
 
 
 def main() -> None:
