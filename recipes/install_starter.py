@@ -30,7 +30,7 @@ def install(source: Path, target: Path = STARTER, notes: Path = NOTES) -> int:
         Bytes of the copy.
 
     Raises:
-        UserError: no valid bundle, or too large.
+        UserError: no valid bundle, too large, or the target itself.
     """
     manifest = read_manifest(source)
     files = [source / entry.file for entry in manifest.networks]
@@ -40,12 +40,14 @@ def install(source: Path, target: Path = STARTER, notes: Path = NOTES) -> int:
             f"{source} has {size / 1e6:.1f} MB; a starter has at most {MAX_BYTES / 1e6:.0f} MB: use"
             " fewer folds or smaller heads"
         )
+    if source.resolve() == target.resolve():
+        raise UserError(f"{source} is the installed starter itself; name a trained bundle")
+    text = " ".join(notes.read_text(encoding="utf-8").split())
     shutil.rmtree(target, ignore_errors=True)
     for file in files:
         with atomic_write(target / file.name) as tmp_path:
             shutil.copyfile(file, tmp_path)
     networks = [entry.model_copy(update={"onnx": None}) for entry in manifest.networks]
-    text = " ".join(notes.read_text(encoding="utf-8").split())
     copied = manifest.model_copy(update={"networks": networks, "notes": text})
     write_json(copied.model_dump(mode="json"), target / MANIFEST)
     return size

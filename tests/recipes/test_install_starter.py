@@ -23,6 +23,14 @@ def test_a_bundle_is_copied_with_notes_and_without_onnx(make_bundle, tmp_path):
     )
 
 
+def test_the_installed_starter_is_no_source(make_bundle, tmp_path):
+    folder = make_bundle(onnx=False)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(UserError, match="is the installed starter itself; name a trained bundle"):
+        install_starter.install(folder / ".." / folder.name, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_a_large_bundle_is_refused_and_the_old_starter_kept(make_bundle, tmp_path, monkeypatch):
     monkeypatch.setattr(install_starter, "MAX_BYTES", 1000)
     folder, target = make_bundle(), tmp_path / "starter"
