@@ -1,6 +1,5 @@
 """Run a recipe as a DVC experiment and save its metrics."""
 
-import json
 import os
 import shlex
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from portrait18.core.errors import UserError
+from portrait18.core.files import read_json
 from portrait18.dataset import layout
 from recipes import hydra, loader, repository, results
 from recipes.repository import PARAMS
@@ -132,9 +132,8 @@ def _save(result: results.RecipeResult, status: int) -> int:
             file=sys.stderr,
         )
         return status
-    shown = json.loads(repository.output(sys.executable, "-m", "dvc", "exp", "show", "--json"))
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    results.append(replace(result, finished=now, **read_metrics(shown, result.experiment)))
+    results.append(replace(result, finished=now, **read_metrics()))
     print(
         f"{result.experiment} took {result.minutes:.1f} minutes. Its metrics are in"
         f" {results.FILE}; commit that file before\nany dvc exp apply or git checkout. The other"
@@ -143,26 +142,13 @@ def _save(result: results.RecipeResult, status: int) -> int:
     return 0
 
 
-def read_metrics(shown: list[dict], experiment: str) -> dict[str, Any]:
-    """Return data, counts and metrics of an experiment by their column in runs.csv.
+def read_metrics() -> dict[str, Any]:
+    """Return data, counts and metrics of the run that has just ended, by their column in runs.csv.
 
-    Args:
-        shown: output of `dvc exp show --json`.
-        experiment: name of the experiment.
-
-    Raises:
-        UserError: The experiment is not listed.
+    `dvc exp run` leaves the experiment's params.yaml and reports in place. Reports that no stage
+    wrote, such as the score without answers, give None.
     """
-    experiments = [each for commit in shown for each in commit["experiments"] or []]
-    for each in experiments:
-        if each["name"] != experiment or not each["revs"]:
-            continue
-        data = each["revs"][0]["data"] or {}
-        files = {path: file.get("data") for path, file in (data.get("metrics") or {}).items()}
-        params = {path: file.get("data") for path, file in (data.get("params") or {}).items()}
-        columns = {**results.COUNTS, **results.METRICS}.items()
-        found = {column: dig(files.get(path), key) for column, (path, key) in columns}
-        return {"data": dig(params.get(str(PARAMS)), "data.root") or "", **found}
-    raise UserError(
-        f"dvc exp show does not list {experiment}; its metrics are only in reports/*.json"
-    )
+    columns = {**results.COUNTS, **results.METRICS}
+    files = {path: read_json(path) for path, _ in columns.values() if Path(path).exists()}
+    found = {column: dig(files.get(path), key) for column, (path, key) in columns.items()}
+    return {"data": dig(loader.load_yaml(PARAMS), "data.root"), **found}

@@ -1,8 +1,11 @@
 """What a run takes from the command line and from DVC."""
 
+from pathlib import Path
+
 import pytest
 
 from portrait18.core.errors import UserError
+from portrait18.core.files import write_json
 from recipes import experiment, ledger, results, table
 
 
@@ -67,23 +70,17 @@ def test_a_value_that_cannot_be_run_gives_one_line(
     assert capsys.readouterr().err == f"error: {message}\n"
 
 
-def shown(metrics):
-    """Output of `dvc exp show --json` with one finished and one failed experiment."""
-    data = {"params": {"params.yaml": {"data": {"data": {"root": "data/x"}}}}, "metrics": metrics}
-    finished = {"name": "base-s0-1", "revs": [{"name": "base-s0-1", "data": data}]}
-    experiments = [{"name": "failed", "revs": None}, finished]
-    return [{"rev": "workspace", "experiments": None}, {"rev": "abc", "experiments": experiments}]
-
-
-def test_metrics_come_from_the_named_experiment():
-    metrics = {
-        "reports/metrics.json": {"data": {"macro_f1": 0.1, "people": 7, "age": {"macro_f1": 0.2}}},
-        "reports/score.json": {
-            "data": {"macro_f1": 0.3, "mask": {"macro_f1": 0.8, "accuracy": 0.9}}
-        },
-        "reports/check.json": {"data": {"train": {"people": 36}, "eval": {"photos": 84}}},
+def test_metrics_come_from_the_reports_of_the_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("data: {root: data/x}\n")
+    reports = {
+        "metrics": {"macro_f1": 0.1, "people": 7, "age": {"macro_f1": 0.2}},
+        "score": {"macro_f1": 0.3, "mask": {"macro_f1": 0.8, "accuracy": 0.9}},
+        "check": {"train": {"people": 36}, "eval": {"photos": 84}},
     }
-    assert experiment.read_metrics(shown(metrics), "base-s0-1") == {
+    for name, report in reports.items():
+        write_json(report, Path(f"reports/{name}.json"))
+    assert experiment.read_metrics() == {
         "data": "data/x",
         "people": 36,
         "validation_people": 7,
@@ -95,7 +92,5 @@ def test_metrics_come_from_the_named_experiment():
         "eval_gender_accuracy": None,
         "eval_age_macro_f1": None,
     }
-    unscored = shown({"reports/score.json": {"data": {}}})
-    assert experiment.read_metrics(unscored, "base-s0-1")["eval_macro_f1"] is None
-    with pytest.raises(UserError, match="base-s1-1"):
-        experiment.read_metrics(shown(metrics), "base-s1-1")
+    Path("reports/score.json").unlink()
+    assert experiment.read_metrics()["eval_macro_f1"] is None
