@@ -38,6 +38,6 @@ def quote(value: Any) -> str:
         return "{" + ",".join(f"{key}:{quote(item)}" for key, item in value.items()) + "}"
     if _BARE.fullmatch(value) and value.lower() not in _WORDS:
         return value
-    # OmegaConf interpolates ${...}; Hydra takes backslashes as such unless a quote follows.
+    # OmegaConf interpolates ${...}; Hydra takes backslashes literally unless a quote follows.
     escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
     return "'" + re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + ("\\'" if m[2] else ""), escaped) + "'"

@@ -5,9 +5,9 @@
     set:                                                 # params, nested or with dots
       train.heads.mix: {name: halves, partner: any, probability: 1.0}
 
-A value of the recipe replaces the base's. `null` takes the base's value back, so that the value
-in params.yaml counts again. A mapping is merged into the one it overrides, unless both have a
-`name` and the names differ: then it replaces it, as in params.yaml itself.
+A value of the recipe replaces the base's. `null` resets a value of the base to that of params.yaml.
+A mapping is merged into the one it overrides, unless both have a `name` and the names differ: then
+it replaces it, as in params.yaml itself.
 """
 
 import re
@@ -32,7 +32,7 @@ class Recipe:
     name: str
     base: str | None
     about: str
-    values: Tree  # null where a value of the base is taken back
+    values: Tree  # null where a value of the base is reset
 
     @property
     def summary(self) -> str:
@@ -151,7 +151,7 @@ def resolve(name: str) -> Tree:
 
 
 def override(values: Tree, newer: Tree, where: str) -> Tree:
-    """Merge `newer` over the values of a base; null takes the base's value back.
+    """Merge `newer` over the values of a base; null resets a value of the base.
 
     Raises:
         UserError: A null for each param that `values` lacks; `where` names the file or option.
@@ -166,7 +166,7 @@ def override(values: Tree, newer: Tree, where: str) -> Tree:
 
 
 def changes(name: str) -> dict[str, Any]:
-    """Return the values that differ from the base's, by dotted key; None: taken back."""
+    """Return the values that differ from the base's, by dotted key; None: reset."""
     *older, recipe = lineage(name)
     before = flatten(resolve(older[-1].name)) if older else {}
     own = flatten(recipe.values).items()

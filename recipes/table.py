@@ -28,7 +28,8 @@ Data of the runs:
 Columns:
 
 - **changes**: the first sentence of the recipe, then the values that differ from its base.
-  `null` takes a value of the base back. Without a base: the number of values that it sets.
+  `null` resets a value of the base to that of params.yaml. Without a base: the number of values
+  that it sets.
 - **seeds**: seeds of the trainings, one run each. `0+1` is one run that averages the models of
   both. Several runs give the mean ± half the range (lowest..highest). The people stay the same,
   so the range shows the variance of training, not that of other people. If a recipe was run
@@ -38,7 +39,9 @@ Columns:
   accuracy there. **age F1**: macro-F1 there. {none}: no answers.
 - **validation vs base**, **eval vs base**: validation F1 and eval F1 minus those of the base, for
   each seed that both ran (the difference of the means if they share none). The difference over more
-  people is more reliable. {none}: no base, no answers, or the base was not run on the same data.
+  people is more reliable. {none}: no base, no answers, other data, or one of the two recipes was
+  changed after its run.
+- **commits**: where the runs started from, in the order of the seeds.
 - **minutes**: of one run, mean over the seeds. Stages that an earlier run had in common come from
   DVC's cache and take no time, so minutes depend on the order of the runs and on the machine.
 
@@ -54,7 +57,7 @@ _DIFFERENCES = {
     "validation vs base": "validation_macro_f1",
     "eval vs base": "eval_macro_f1",
 }
-_HEADER = ["recipe", "base", "changes", "seeds", *_COLUMNS, *_DIFFERENCES, "minutes"]
+_HEADER = ["recipe", "base", "changes", "seeds", *_COLUMNS, *_DIFFERENCES, "commits", "minutes"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,11 @@ class Row:
     def extra_seeds(self) -> int:
         """Seeds per run, less one."""
         return self.last.seed.count("+")
+
+    @property
+    def commits(self) -> list[str]:
+        """The commits of the runs, each once."""
+        return list(dict.fromkeys(run.commit for run in self.runs.values()))
 
     def values(self, metric: str) -> dict[str, float]:
         """Return the metric by seed, where there is one."""
@@ -122,7 +130,7 @@ def _row(group: list[RecipeResult]) -> Row | None:
 
 
 def spread(values: list[float], form: str = ".3f") -> str:
-    """Format values as `mean ± half the range (lowest..highest)`; one value as such."""
+    """Format values as `mean ± half the range (lowest..highest)`; one value unchanged."""
     if not values:
         return NONE
     if len(values) == 1:
@@ -131,9 +139,16 @@ def spread(values: list[float], form: str = ".3f") -> str:
     return f"{mean(values):{form}} ± {(high - low) / 2:.3f} ({low:{form}}..{high:{form}})"
 
 
+def _is_current(row: Row) -> bool:
+    """Return whether the runs had the present values of the recipe."""
+    return row.last.digest == results.digest(loader.resolve(row.recipe))
+
+
 def difference(row: Row, base: Row | None, metric: str) -> str:
-    """Format the difference of a metric, by common seeds."""
+    """Format the difference of a metric, by common seeds, if the two rows are comparable."""
     if base is None or base.last.dataset != row.last.dataset:
+        return NONE
+    if not (_is_current(row) and _is_current(base)):
         return NONE
     own, theirs = row.values(metric), base.values(metric)
     if not own or not theirs:
@@ -158,7 +173,7 @@ def _changes(row: Row, recipe: Recipe | None) -> str:
     values = loader.changes(row.recipe)
     listed = "".join(f" `{key}: {to_line(value)}`" for key, value in values.items())
     text = recipe.summary + (listed if recipe.base else f" ({len(values)} values)")
-    if row.last.digest != results.digest(loader.resolve(row.recipe)):
+    if not _is_current(row):
         text += " **The recipe was changed after this run.**"
     return text
 
@@ -174,6 +189,7 @@ def _line(row: Row, depth: int, recipe: Recipe | None, base: Row | None) -> str:
             " ".join(row.runs),
             *(spread(list(row.values(metric).values())) for metric in _COLUMNS.values()),
             *(difference(row, base, metric) for metric in _DIFFERENCES.values()),
+            " ".join(row.commits),
             f"{row.minutes:.1f}",
         ]
     )

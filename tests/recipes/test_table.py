@@ -57,7 +57,7 @@ def test_a_row_shows_what_changed_and_the_scores(project):
     row = found["· mixup"]
     assert row[:2] == ["base", r"Tries mixup. `x: mixup\|y`"]
     assert row[2:8] == ["0", "0.480", "0.413", "0.990", "0.920", "0.600"]
-    assert row[8:] == ["-0.020", "+0.013", "10.0"]
+    assert row[8:] == ["-0.020", "+0.013", "abc", "10.0"]
 
 
 def test_several_seeds_give_mean_range_and_a_difference_by_seed(project):
@@ -73,7 +73,7 @@ def test_several_seeds_give_mean_range_and_a_difference_by_seed(project):
     assert mixup[2] == "1 2"
     assert mixup[4] == "0.440 ± 0.020 (0.420..0.460)"
     assert mixup[9] == "+0.025 ± 0.015 (+0.010..+0.040)"
-    assert mixup[10] == "6.5"
+    assert mixup[11] == "6.5"
 
 
 def test_without_a_common_seed_the_means_are_compared(project):
@@ -101,7 +101,7 @@ def test_minutes_of_a_resumed_run_and_of_a_run_from_the_cache_add_up(project):
         result("base", "1", at=2, minutes=20.0),
     ]
     # Mean of 30 + 12 + 0.2 and of 20; the run of 40 minutes has another score.
-    assert cells(table.render(runs))["base"][10] == "31.1"
+    assert cells(table.render(runs))["base"][11] == "31.1"
 
 
 def test_runs_before_a_change_of_the_recipe_or_the_data_do_not_count(project):
@@ -111,6 +111,19 @@ def test_runs_before_a_change_of_the_recipe_or_the_data_do_not_count(project):
     changed = table.render([result("base", digest="old")])
     assert "changed after this run" in changed
     assert "changed after this run" not in table.render([result("base")])
+
+
+@pytest.mark.parametrize("old", ["base", "mixup"])
+def test_runs_of_an_old_state_of_a_recipe_are_not_compared(project, old):
+    runs = [
+        result(name, digest="old") if name == old else result(name) for name in ("base", "mixup")
+    ]
+    assert cells(table.render(runs))["· mixup"][8:10] == ["-", "-"]
+
+
+def test_a_row_names_each_commit_of_its_runs_once(project):
+    runs = [result("base", seed, commit=c) for seed, c in (("0", "b"), ("1", "a"), ("2", "b"))]
+    assert cells(table.render(runs))["base"][10] == "b a"
 
 
 def test_runs_on_other_data_or_with_extra_overrides_are_not_compared(project):
