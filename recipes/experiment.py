@@ -145,8 +145,8 @@ def _save(result: results.RecipeResult, status: int) -> int:
 def read_metrics() -> dict[str, Any]:
     """Return data, counts and metrics of the run that has just ended, by their column in runs.csv.
 
-    `dvc exp run` leaves the experiment's params.yaml and reports in place. Reports that no stage
-    wrote, such as the score without answers, give None.
+    `dvc exp run` leaves the experiment's params.yaml and reports in place. A metric that they lack
+    is None, such as the score without answers.
     """
     columns = {**results.COUNTS, **results.METRICS}
     files = {path: read_json(path) for path, _ in columns.values() if Path(path).exists()}

@@ -9,7 +9,7 @@ import yaml
 from synthetic import REPO
 
 from benchmarks import report, run
-from recipes import results, table
+from recipes import results, rows, table
 
 README = (REPO / "README.md").read_text()
 CARD, SHEET, PERFORMANCE, EXPERIMENTS = (
@@ -70,10 +70,10 @@ def test_the_ledger_is_current(monkeypatch):
 
 
 @pytest.fixture
-def ledger(monkeypatch) -> dict[str, table.Row]:
+def ledger(monkeypatch) -> dict[str, rows.Row]:
     """Rows of the ledger by recipe."""
     monkeypatch.chdir(REPO)
-    return {row.recipe: row for row in table.rows(results.read())}
+    return {row.recipe: row for row in rows.rows(results.read())}
 
 
 def test_scores_of_recipes_in_the_readme_are_those_of_the_ledger(ledger):

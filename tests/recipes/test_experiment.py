@@ -92,5 +92,5 @@ def test_metrics_come_from_the_reports_of_the_run(tmp_path, monkeypatch):
         "eval_gender_accuracy": None,
         "eval_age_macro_f1": None,
     }
-    Path("reports/score.json").unlink()
+    write_json({}, Path("reports/score.json"))
     assert experiment.read_metrics()["eval_macro_f1"] is None
